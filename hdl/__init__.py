@@ -1,0 +1,1 @@
+"""Synthesizable hardware in Amaranth."""

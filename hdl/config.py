@@ -1,0 +1,171 @@
+"""Configuration of the accelerator: one frozen dataclass, validated as a whole, named presets, JSON in and out.
+
+The hash of a configuration goes into the Verilog header, the ID registers, every program and every
+report; the machine refuses a program that was compiled for another configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+ISA_VERSION = 1  # part of the hash: a program for another instruction set is refused as well
+PARAMETER_BYTES = 16  # one channel's post-processing record
+
+
+class ConfigurationError(ValueError):
+    """An impossible configuration; the message lists every rule that is broken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorConfig:
+    """Parameters of a Trio-ViT accelerator: (block x block R-MAC + block x block MAT) x cores.
+
+    A *word* is `block` bytes: the int8 values of one pixel in one block of channels. Buffer sizes are
+    in bytes. Buffers A, O, K and the divisor buffer exist once a core, the others once.
+    """
+
+    name: str = "custom"
+    cores: int = 1  # cores in lockstep, one image each (1..64)
+    block: int = 8  # channels a block = R-MAC lanes = R-MACs a lane = MAT lanes = multipliers a lane (4, 8, 16)
+    data_bytes: int = 16  # AXI data width in bytes (block..128)
+    feature_bytes: int = 128 * 1024  # buffer A: input features
+    output_bytes: int = 64 * 1024  # buffer O: results (auxiliary and output buffer)
+    weight_bytes: int = 64 * 1024  # buffers B (R-MAC) and C (MAT), each
+    parameter_bytes: int = 32 * 1024  # buffer P: post-processing records
+    attention_bytes: int = 8 * 1024  # buffer K: K^T V and the row sums of K, as MAT weights
+    divisors: int = 1024  # divisor buffer: 4-bit codes, one a token
+    queue_depth: int = 4  # instructions waiting in front of each unit
+    read_bursts: int = 16  # outstanding AXI read bursts
+    write_bursts: int = 16  # outstanding AXI write bursts
+    burst_beats: int = 64  # longest AXI burst
+
+    # ---- derived ----
+    @property
+    def multipliers(self) -> int:
+        """Multipliers of both engines over all cores."""
+        return 2 * self.block * self.block * self.cores
+
+    @property
+    def beat_words(self) -> int:
+        """Words in one AXI beat."""
+        return self.data_bytes // self.block
+
+    @property
+    def feature_words(self) -> int:
+        return self.feature_bytes // self.block
+
+    @property
+    def output_words(self) -> int:
+        return self.output_bytes // self.block
+
+    @property
+    def weight_words(self) -> int:
+        return self.weight_bytes // self.block
+
+    @property
+    def parameter_words(self) -> int:
+        return self.parameter_bytes // self.block
+
+    @property
+    def attention_words(self) -> int:
+        return self.attention_bytes // self.block
+
+    @property
+    def parameter_blocks(self) -> int:
+        """Channel blocks whose records fit buffer P (one block's records fill PARAMETER_BYTES words)."""
+        return self.parameter_words // PARAMETER_BYTES
+
+    @property
+    def hash(self) -> int:
+        """64-bit configuration hash: SHA-256 of everything but the name."""
+        fields = {k: v for k, v in dataclasses.asdict(self).items() if k != "name"}
+        text = json.dumps({"isa": ISA_VERSION, **fields}, sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+    def validate(self) -> AcceleratorConfig:
+        """Return self; raises ConfigurationError listing every broken rule."""
+        errors = []
+
+        def rule(holds: bool, text: str):
+            if not holds:
+                errors.append(text)
+
+        for field in dataclasses.fields(self):
+            if field.name != "name" and (type(getattr(self, field.name)) is not int or getattr(self, field.name) < 1):
+                errors.append(f"{field.name} must be a positive integer, not {getattr(self, field.name)!r}")
+        if errors:
+            raise ConfigurationError("; ".join(errors))
+        power = lambda n: n & (n - 1) == 0  # noqa: E731
+        rule(1 <= self.cores <= 64, f"cores must be 1..64, not {self.cores}")
+        rule(self.block in (4, 8, 16), f"block must be 4, 8 or 16, not {self.block}")
+        rule(power(self.data_bytes), f"data_bytes must be a power of two, not {self.data_bytes}")
+        # A beat is written into the banks of a weight buffer in one cycle, and those are `block` words wide.
+        low, high = self.block, min(128, self.block * self.block)
+        rule(low <= self.data_bytes <= high, f"data_bytes must be {low}..{high} for block {self.block}, not {self.data_bytes}")
+        for name in ("feature", "output", "weight", "parameter", "attention"):
+            size = getattr(self, f"{name}_bytes")
+            rule(power(size), f"{name}_bytes must be a power of two, not {size}")
+            lowest = 16 * self.block * self.block
+            rule(lowest <= size <= 1 << 23, f"{name}_bytes must be {lowest}..{1 << 23}, not {size}")
+        rule(power(self.divisors) and 16 <= self.divisors <= 4096,
+             f"divisors must be a power of two in 16..4096, not {self.divisors}")
+        rule(2 <= self.queue_depth <= 64, f"queue_depth must be 2..64, not {self.queue_depth}")
+        rule(power(self.read_bursts) and self.read_bursts <= 64, f"read_bursts must be a power of two up to 64, not {self.read_bursts}")
+        rule(power(self.write_bursts) and self.write_bursts <= 64,
+             f"write_bursts must be a power of two up to 64, not {self.write_bursts}")
+        rule(power(self.burst_beats) and self.burst_beats <= 256 and self.burst_beats * self.data_bytes <= 4096,
+             f"burst_beats must be a power of two up to 256 with burst_beats * data_bytes at most 4096, not {self.burst_beats}")
+        if errors:
+            raise ConfigurationError("; ".join(errors))
+        return self
+
+    # ---- exchange ----
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @staticmethod
+    def from_json(text: str) -> AcceleratorConfig:
+        """Read a configuration; raises ConfigurationError for bad JSON, unknown fields or broken rules."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(f"configuration is not JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"configuration must be a JSON object, not {type(values).__name__}")
+        known = {field.name for field in dataclasses.fields(AcceleratorConfig)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigurationError(f"unknown field {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return AcceleratorConfig(**values).validate()
+
+
+PRESETS = {
+    config.name: config
+    for config in (
+        # One core of the paper: 8 x 8 R-MAC + 8 x 8 MAT (Trio-ViT, section 1.1 of the fact sheet).
+        AcceleratorConfig(name="trio-core"),
+        # The paper's machine: 16 cores, 2048 multipliers, 64 bytes a cycle of memory.
+        AcceleratorConfig(name="trio-zcu102", cores=16, data_bytes=64, burst_beats=64),
+        # A small one for quick tests and small FPGAs.
+        AcceleratorConfig(name="trio-tiny", block=4, data_bytes=8, feature_bytes=16 * 1024, output_bytes=8 * 1024,
+                          weight_bytes=8 * 1024, parameter_bytes=8 * 1024, attention_bytes=1024, divisors=256,
+                          read_bursts=4, write_bursts=4, burst_beats=16),
+    )
+}
+
+
+def load_config(name_or_file: str) -> AcceleratorConfig:
+    """A preset by name, or a JSON file. Raises ConfigurationError naming the presets when it is neither."""
+    if name_or_file in PRESETS:
+        return PRESETS[name_or_file].validate()
+    path = Path(name_or_file)
+    if path.suffix == ".json" or path.is_file():
+        try:
+            return AcceleratorConfig.from_json(path.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"cannot read configuration {name_or_file}: {error}") from None
+    raise ConfigurationError(f"unknown configuration {name_or_file!r}; presets: {', '.join(PRESETS)}, or a JSON file")
