@@ -1,0 +1,28 @@
+# Needs python3 (3.11 or newer), g++, make and perl. Everything else is installed into .venv from pyproject.toml.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+WORKERS ?= 2
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: demo test lint setup clean
+
+demo: setup  ## one image through the quantized network on the simulated accelerator, checked against the integer model
+	@$(BIN)/triovit demo
+
+test: setup  ## the whole suite: units, cocotb benches, whole networks on the RTL
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+lint: setup  ## style of all Python files
+	@$(BIN)/ruff check .
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@echo "setting up .venv (once; torch is large)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+clean:  ## remove what can be rebuilt (not .venv)
+	@rm -rf build .pytest_cache .ruff_cache .hypothesis

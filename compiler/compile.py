@@ -1,0 +1,112 @@
+"""From an integer network and a configuration to a compiled program."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.attention import lower_attention
+from compiler.context import Context
+from compiler.convolution import lower_convolution
+from compiler.depthwise import lower_depthwise
+from compiler.errors import CompileError
+from compiler.head import lower_layer_norm, lower_pool
+from compiler.layout import align, borders, tensor_layouts
+from compiler.program import CompiledProgram
+from compiler.schedule import Draft, Schedule, Step
+from compiler.synchronize import Synchronizer
+from compiler.transfer import Region
+from golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node, Pool
+from hdl.config import AcceleratorConfig
+from hdl.isa import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError, Opcode
+
+PAGE = 4096  # regions of memory begin on pages
+
+
+def compile_network(network: IntegerNetwork, config: AcceleratorConfig, *, trace: bool = False) -> CompiledProgram:
+    """Compile a network for a configuration.
+
+    trace: attention intermediates go to memory too, so that every tensor can be read back. Raises CompileError naming the
+    layer, what it needs and the limit; NetworkError or ConfigurationError for a broken network or configuration.
+    """
+    network.validate()
+    config.validate()
+    tensors = tensor_layouts(network, config, trace)
+    context = Context(config, tensors, trace)
+    layers = ["program", *(node.name for node in network.nodes)]
+    steps: list[Step] = []
+    by_channels: dict[str, bool] = {}
+    for number, node in enumerate(network.nodes):
+        steps += _lower(node, number + 1, context, by_channels)
+    schedule = Schedule(config, layers)
+    schedule.emit(steps)
+
+    count = len(schedule.drafts) + 2
+    constants = context.constants()
+    constants_offset = align(count * INSTRUCTION_BYTES, PAGE)
+    maps_offset = align(constants_offset + constants.size, PAGE)
+    last = list(tensors.values())[-1]
+    core_stride = align(last.offset + last.bytes, PAGE)
+    memory_bytes = maps_offset + config.cores * core_stride
+    if memory_bytes >= 1 << 32:
+        raise CompileError(f"{network.name}: needs {memory_bytes} bytes of memory, offsets have 32 bits")
+    offsets = {Region.CONSTANTS: constants_offset, Region.MAPS: maps_offset}
+    for draft in schedule.drafts:
+        if draft.region is not None:
+            draft.fields["memory"] += offsets[draft.region]
+    Synchronizer(config, (maps_offset + core_stride) // config.block).run(schedule.drafts)
+    return CompiledProgram(
+        name=network.name, config=config, instructions=_encode(schedule.drafts, layers, config), layers=tuple(layers),
+        constants=constants, constants_offset=constants_offset, maps_offset=maps_offset, core_stride=core_stride,
+        tensors=tensors, borders=_borders(network), output=network.output, classes=tuple(network.classes), trace=trace,
+        metadata={"config_hash": f"{config.hash:016x}", "network": network.metadata, "macs": layer_macs(network)})
+
+
+def _borders(network: IntegerNetwork) -> dict[str, np.ndarray]:
+    return {name: values.astype(np.int8) for name, (_, values) in borders(network).items()}
+
+
+def _lower(node: Node, layer: int, context: Context, by_channels: dict[str, bool]) -> list[Step]:
+    """Steps of a node; notes in `by_channels` whether its tensor is finished channel block by channel block."""
+    match node:
+        case Convolution():
+            if node.depthwise and node.weight.shape[0] == node.groups and node.post.activation != "wide":
+                return lower_depthwise(node, layer, context, by_channels.get(node.input, False))
+            steps = lower_convolution(node, layer, context)
+            # A single tile of rows in many chunks of output blocks.
+            height = context.tensors[node.name].shape[1]
+            by_channels[node.name] = height > 1 and sum(step.layer == layer for step in steps) > 1 and steps[0].rows == height
+            return steps
+        case Attention():
+            return lower_attention(node, layer, context)
+        case Pool():
+            return lower_pool(node, layer, context)
+        case LayerNorm():
+            return lower_layer_norm(node, layer, context)
+    raise CompileError(f"{node.name}: no lowering for {type(node).__name__}")
+
+
+def _encode(drafts: list[Draft], layers: list[str], config: AcceleratorConfig) -> tuple[Instruction, ...]:
+    start = Instruction(Opcode.PROGRAM, {"magic": PROGRAM_MAGIC, "hash": config.hash, "instructions": len(drafts) + 2})
+    program = [start, *(Instruction(d.opcode, {k: v for k, v in d.fields.items() if v}) for d in drafts), Instruction(Opcode.END, {})]
+    for instruction in program:
+        try:
+            instruction.encode()
+        except InstructionError as error:
+            raise CompileError(f"{layers[instruction.tag]}: {error}") from None
+    return tuple(program)
+
+
+def layer_macs(network: IntegerNetwork) -> dict[str, int]:
+    """Multiply-accumulates of every node (divisors and row sums of attention are not counted)."""
+    shapes, macs = network.shapes(), {}
+    for node in network.nodes:
+        match node:
+            case Convolution():
+                out, height, width = shapes[node.name]
+                macs[node.name] = out * height * width * int(np.prod(node.weight.shape[1:]))
+            case Attention():
+                _, height, width = shapes[node.name]
+                macs[node.name] = 2 * len(node.inputs) * node.heads * node.dim * node.dim * height * width
+            case _:
+                macs[node.name] = 0
+    return macs

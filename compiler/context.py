@@ -1,0 +1,65 @@
+"""What all lowerings share: configuration, memory map, pool of constants, buffer capacities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from compiler.errors import CompileError
+from compiler.layout import TensorLayout, align
+from golden.integer.network import PostParameters
+from hdl.config import PARAMETER_BYTES, AcceleratorConfig
+
+MODES = {"linear": 0, "hardswish": 1, "wide": 4}
+DIVIDE, LOG2 = 2, 3
+CONSTANT_ALIGNMENT = 64
+
+
+@dataclass
+class Context:
+    """config: the machine. tensors: memory map. trace: attention intermediates are stored as well."""
+
+    config: AcceleratorConfig
+    tensors: dict[str, TensorLayout]
+    trace: bool
+    pool: list[bytes] = field(default_factory=list)
+    pool_bytes: int = 0
+
+    def constant(self, array: np.ndarray) -> int:
+        """Append an array's bytes to the constants; returns their offset, aligned to a beat."""
+        data = np.ascontiguousarray(array).tobytes()
+        offset = self.pool_bytes
+        size = align(len(data), max(CONSTANT_ALIGNMENT, self.config.data_bytes))
+        self.pool.append(data.ljust(size, b"\0"))
+        self.pool_bytes += size
+        return offset
+
+    def constants(self) -> np.ndarray:
+        return np.frombuffer(b"".join(self.pool), dtype=np.uint8)
+
+    @property
+    def capacity(self) -> dict[str, int]:
+        """Words of each buffer."""
+        c = self.config
+        return {"A": c.feature_words, "O": c.output_words, "W": c.weight_words, "P": c.parameter_words, "K": c.attention_words}
+
+    @property
+    def record_words(self) -> int:
+        """Words of a channel block's records in buffer P."""
+        return PARAMETER_BYTES
+
+    def block_bytes(self) -> int:
+        """Bytes of a channel block's records in memory."""
+        return PARAMETER_BYTES * self.config.block
+
+
+def post_fields(post: PostParameters) -> dict[str, int]:
+    """Instruction fields that choose the post-processing of a node."""
+    return {"mode": MODES[post.activation], "fraction_bits": post.fraction_bits}
+
+
+def no_tiling(layer: str, need: dict[str, int], capacity: dict[str, int]) -> CompileError:
+    """The error for a layer whose smallest tile does not fit; need: words of the smallest tile by buffer."""
+    over = [f"{need[b]} words of buffer {'B' if b == 'W' else b} (limit {capacity[b]})" for b in need if need[b] > capacity[b]]
+    return CompileError(f"{layer}: its smallest tile needs {' and '.join(over)}")

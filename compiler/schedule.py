@@ -1,0 +1,250 @@
+"""Steps become an instruction sequence: on-chip places, loads, computations, stores, in one program order.
+
+Every buffer is used as a ring: a step takes the next words of A for its features and of O for its results, so that the
+queues of the units overlap its loads with the computation before it and its stores with the one after. Weights and records
+live as long as a step needs them and are loaded ahead of their first use, when the memory bus has time left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from compiler.errors import CompileError
+from compiler.layout import TensorLayout
+from compiler.transfer import Region, Transfer, take_planes
+from hdl.config import AcceleratorConfig
+from hdl.isa import Buffer, Opcode
+
+PREFETCH_STEPS = 96  # how far ahead of its first use a constant may be loaded
+PREFETCH_DISTANCE = 3  # a place is taken over early only from tiles that nobody has used for so many steps
+
+
+@dataclass(eq=False)
+class Tile:
+    """Constants that stay on chip from the first to the last step that names them. ring: "W" (buffers B and C) or "P"."""
+
+    ring: str
+    words: int
+    loads: list[Transfer]
+    address: int | None = None
+    last_step: int = -1
+
+
+@dataclass(eq=False)
+class Step:
+    """One piece of a layer. prepare: loads its features; run: computes and stores.
+
+    cycles, beats: estimates of its computation and of its own feature traffic. rows: output rows it completes.
+    """
+
+    layer: int
+    constants: list[Tile]
+    prepare: Callable[[Schedule], None]
+    run: Callable[[Schedule], None]
+    cycles: int
+    beats: int
+    rows: int = 1
+
+
+@dataclass(eq=False)
+class Draft:
+    """An instruction whose semaphores are not yet known, whose memory offset is relative to `region`."""
+
+    opcode: Opcode
+    fields: dict[str, int]
+    region: Region | None = None
+
+
+class Ring:
+    """Words of a buffer, given out in rising order, from the beginning again at the end."""
+
+    def __init__(self, words: int):
+        self.words, self.pointer = words, 0
+
+    def take(self, words: int) -> int:
+        """Address of the next `words` words. The caller has checked that they fit the buffer."""
+        if self.pointer + words > self.words:
+            self.pointer = 0
+        address = self.pointer
+        self.pointer += words
+        return address
+
+    def extend(self, end: int, words: int) -> bool:
+        """Take the `words` words from `end` on, if they follow what was given out last and fit."""
+        if self.pointer != end or end + words > self.words:
+            return False
+        self.pointer += words
+        return True
+
+
+@dataclass(eq=False)
+class TileRing:
+    """Places of tiles that live for several steps."""
+
+    words: int
+    pointer: int = 0
+    tiles: list[Tile] = field(default_factory=list)
+
+    def place(self, tile: Tile, step: int) -> bool:
+        """Give a tile a place that no tile used in or after `step` occupies; False when there is none."""
+        live = [t for t in self.tiles if t.last_step >= step]
+        starts = [self.pointer, 0, *sorted(t.address + t.words for t in live)]
+        for start in starts:
+            end = start + tile.words
+            if end <= self.words and all(end <= t.address or t.address + t.words <= start for t in live):
+                self.tiles = [t for t in self.tiles if end <= t.address or t.address + t.words <= start]
+                self.tiles.append(tile)
+                tile.address, self.pointer = start, end
+                return True
+        return False
+
+
+class Schedule:
+    """Collects drafts. Addresses of features and results come from `take`, those of constants from `emit`."""
+
+    def __init__(self, config: AcceleratorConfig, layers: list[str]):
+        self.config, self.layers = config, layers
+        self.drafts: list[Draft] = []
+        self.rings = {"A": Ring(config.feature_words), "O": Ring(config.output_words), "K": Ring(config.attention_words)}
+        self.tiles = {"W": TileRing(config.weight_words), "P": TileRing(config.parameter_words)}
+        self.layer = 0
+        self.stores = 0
+        self._written: dict[str, np.ndarray] = {}
+
+    # ---- instructions ----
+    def compute(self, opcode: Opcode, **fields: int) -> None:
+        self.drafts.append(Draft(opcode, {"tag": self.layer, **fields}))
+
+    def load(self, transfer: Transfer, base: int, buffer: Buffer | None = None) -> None:
+        """LOAD, in parts when some of it has been stored long ago and some only just now."""
+        for part in self._by_age(transfer):
+            fields = {"tag": self.layer, "buffer": int(transfer.buffer if buffer is None else buffer), **part.fields(base)}
+            self.drafts.append(Draft(Opcode.LOAD, fields, part.region))
+
+    def store(self, transfer: Transfer, base: int) -> None:
+        self.drafts.append(Draft(Opcode.STORE, {"tag": self.layer, **transfer.fields(base)}, transfer.region))
+        self.stores += 1
+        layout = transfer.tensor
+        if layout is not None and layout.kind == "map":
+            planes = slice(transfer.plane, transfer.plane + transfer.planes * transfer.plane_step, transfer.plane_step)
+            self._ages(layout)[planes, transfer.row : transfer.row + transfer.row_count] = self.stores
+
+    def _ages(self, layout: TensorLayout) -> np.ndarray:
+        """(planes, rows): number of the STORE that wrote a row."""
+        return self._written.setdefault(layout.name, np.zeros((layout.planes, layout.shape[1]), dtype=np.int64))
+
+    def _by_age(self, transfer: Transfer) -> list[Transfer]:
+        layout = transfer.tensor
+        if layout is None or layout.kind != "map":
+            return [transfer]
+        rows = slice(max(transfer.row, 0), max(transfer.row + transfer.row_count, 0))
+        planes = slice(transfer.plane, transfer.plane + transfer.planes * transfer.plane_step, transfer.plane_step)
+        ages = self._ages(layout)[planes, rows]
+        if ages.size == 0:
+            return [transfer]
+        ages = np.where(ages <= self.stores - 3, 0, ages).max(axis=1)
+        cuts = [0, *(np.flatnonzero(np.diff(ages)) + 1).tolist(), transfer.planes]
+        if len(cuts) > 5 or transfer.planes == 1:
+            return [transfer]
+        return [take_planes(transfer, first, last - first) for first, last in zip(cuts, cuts[1:], strict=False)]
+
+    def take(self, ring: str, words: int) -> int:
+        """Address of the next words of A, O or K."""
+        if words > self.rings[ring].words:
+            raise CompileError(f"{self.layers[self.layer]}: needs {words} words of buffer {ring}, which has {self.rings[ring].words}")
+        return self.rings[ring].take(words)
+
+    # ---- steps ----
+    def emit(self, steps: list[Step]) -> None:
+        """Append the instructions of all steps."""
+        for index, step in enumerate(steps):
+            for tile in step.constants:
+                tile.last_step = index
+        budget = 0
+        waiting = [(index, tile) for index, step in enumerate(steps) for tile in step.constants]
+        waiting = list({id(tile): (index, tile) for index, tile in reversed(waiting)}.values())[::-1]
+        for index, step in enumerate(steps):
+            while waiting and waiting[0][0] <= index:
+                self._place(waiting.pop(0)[1], steps[index], index)
+            budget = self._prefetch(waiting, steps, index, min(budget, 0) + max(0, step.cycles - step.beats))
+            self.layer = step.layer
+            step.prepare(self)
+            step.run(self)
+
+    def _place(self, tile: Tile, step: Step, index: int) -> None:
+        if not self.tiles[tile.ring].place(tile, index):
+            ring = self.tiles[tile.ring]
+            raise CompileError(f"{self.layers[step.layer]}: needs {tile.words} words of buffer {'B' if tile.ring == 'W' else 'P'} "
+                               f"next to what is in use; it has {ring.words}")
+        self._load_tile(tile, step)
+
+    def _load_tile(self, tile: Tile, step: Step) -> None:
+        self.layer = step.layer
+        for transfer in tile.loads:
+            self.load(transfer, tile.address)
+
+    def _prefetch(self, waiting: list[tuple[int, Tile]], steps: list[Step], index: int, budget: int) -> int:
+        """Load constants of coming steps while the bus has time left; keeps their order in every ring."""
+        stuck: set[str] = set()
+        position = 0
+        while position < len(waiting) and budget > 0 and len(stuck) < 2:
+            first, tile = waiting[position]
+            if first > index + PREFETCH_STEPS:
+                break
+            if tile.ring in stuck or not self.tiles[tile.ring].place(tile, index - PREFETCH_DISTANCE):
+                stuck.add(tile.ring)
+                position += 1
+                continue
+            self._load_tile(tile, steps[first])
+            budget -= sum(t.beats(self.config.block, self.config.data_bytes) for t in tile.loads)
+            waiting.pop(position)
+        return budget
+
+
+class FeatureRows:
+    """Rows of some planes of a map in buffer A, with the columns a convolution needs.
+
+    rolling: rows follow each other ([row][plane][column]), so that the next step loads only the rows it does not share
+    with this one; otherwise planes follow each other ([plane][row][column]), which makes longer runs.
+    """
+
+    def __init__(self, layout: TensorLayout, plane: int, planes: int, padding: int, rolling: bool):
+        self.layout, self.plane, self.planes, self.padding, self.rolling = layout, plane, planes, padding, rolling
+        self.width = layout.shape[2] + 2 * padding
+        self.first = self.end = self.address = 0
+        self.valid = False
+
+    def _transfers(self, row: int, rows: int) -> list[Transfer]:
+        line = self.planes * self.width
+        local_row, local_plane = (line, self.width) if self.rolling else (self.width, rows * self.width)
+        return map_transfer(self.layout, plane=self.plane, planes=self.planes, row=row - self.padding, rows=rows,
+                            column=-self.padding, columns=self.width, local_row=local_row, local_plane=local_plane)
+
+    def beats(self, config: AcceleratorConfig, row: int, rows: int) -> int:
+        return sum(t.beats(config.block, config.data_bytes) for t in self._transfers(row, rows))
+
+    def fetch(self, schedule: Schedule, row: int, rows: int) -> tuple[int, int, int]:
+        """Load padded rows row .. row + rows - 1; returns (address of the first, words a row, words a plane)."""
+        if not self.rolling:
+            address = schedule.take("A", self.planes * rows * self.width)
+            for transfer in self._transfers(row, rows):
+                schedule.load(transfer, address, Buffer.A)
+            return address, self.width, rows * self.width
+        line = self.planes * self.width
+        end_address = self.address + (self.end - self.first) * line
+        new = row + rows - self.end
+        if self.valid and self.first <= row <= self.end and new >= 0 and schedule.rings["A"].extend(end_address, new * line):
+            start, count, at = self.end, new, end_address
+        else:
+            self.first, self.address, self.valid = row, schedule.take("A", rows * line), True
+            start, count, at = row, rows, self.address
+        self.end = row + rows
+        if count:
+            for transfer in self._transfers(start, count):
+                schedule.load(replace(transfer), at, Buffer.A)
+        return self.address + (row - self.first) * line, line, self.width
+
+

@@ -1,0 +1,119 @@
+"""Choice of tiles: how many output rows and output-block groups a step takes, by an explicit estimate of cycles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STEP_OVERHEAD = 24  # cycles an instruction costs beside its steps (start, pipeline, drain that nothing overlaps)
+LATENCY = 150  # cycles between a store, the load behind it and the first computation on it
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """rows: output rows a step. groups: output-block groups a step. resident: weights stay for the whole layer.
+
+    chunk_outer: every chunk of weights sees all rows before the next chunk (features are loaded once a chunk).
+    """
+
+    rows: int
+    groups: int
+    resident: bool
+    chunk_outer: bool
+    cost: float
+
+
+def parts(total: int, most: int | None = None) -> list[int]:
+    """Distinct part sizes when `total` things are cut into equal parts."""
+    sizes = {-(-total // n) for n in range(1, total + 1)}
+    return sorted(s for s in sizes if most is None or s <= most)
+
+
+def exposed(compute: float, transfer: float, overlapped: bool) -> float:
+    """Cycles of work and traffic that run side by side, or one after the other when a buffer has no room for two tiles."""
+    return max(compute, transfer) if overlapped else compute + transfer
+
+
+def choose_convolution(*, rows: int, groups: int, row_cycles: int, feature_line: int, kernel: int, stride: int, output_line: int,
+                       weight_words: int, record_words: int, capacity: dict[str, int], beat_words: int, residual: bool) -> Tiling | None:
+    """Best tiling of one convolution, or None when not even one row and one group fit.
+
+    rows: output rows. groups: output-block groups. row_cycles: cycles of one output row of one group. feature_line: words of
+    A of one input row. output_line: words of O of one output row of one group. weight_words, record_words: of one group, in
+    B and P. capacity: words of "A", "O", "W", "P". beat_words: words a cycle of memory traffic.
+    """
+    best = None
+    for tile in parts(rows):
+        input_rows = (tile - 1) * stride + kernel
+        features, fresh = input_rows * feature_line, tile * stride * feature_line
+        tiles = -(-rows // tile)
+        if features > capacity["A"]:
+            break
+        for chunk in parts(groups):
+            output = tile * chunk * output_line
+            weights, records = chunk * weight_words, chunk * record_words
+            if output > capacity["O"] or weights > capacity["W"] or records > capacity["P"]:
+                break
+            chunks = -(-groups // chunk)
+            resident = groups * weight_words <= capacity["W"] and groups * record_words <= capacity["P"]
+            comfortable = output * 3 <= capacity["O"] and (tiles == 1 or features + fresh <= capacity["A"])
+            comfortable &= 2 * weights <= capacity["W"] or (resident and tiles > 1)
+            compute = row_cycles * rows * groups + tiles * chunks * STEP_OVERHEAD
+            stored = rows * groups * output_line * (2 if residual else 1)
+            for chunk_outer in (False, True) if tiles > 1 and chunks > 1 and not resident else (False,):
+                constants = groups * (2 * weight_words + record_words) * (1 if resident or chunk_outer else tiles)
+                loaded = (features + (tiles - 1) * fresh) * (chunks if chunk_outer else 1)
+                # Two thirds of a word more a run, on average, for runs that do not start on a beat.
+                traffic = (stored + constants + loaded) / beat_words
+                bubble = (features + min(2 * weights, capacity["W"]) / 4 + output) / beat_words + LATENCY
+                cost = exposed(compute, traffic, comfortable) + bubble
+                if best is None or cost < best.cost:
+                    best = Tiling(tile, chunk, resident, chunk_outer, cost)
+    return best
+
+
+@dataclass(frozen=True)
+class DepthwiseTiling:
+    """rows: output rows a step. blocks: channel blocks a step (all rows of them before the next ones)."""
+
+    rows: int
+    blocks: int
+    rolling: bool
+    cost: float
+
+
+def choose_depthwise(*, rows: int, blocks: int, row_cycles: int, feature_line: int, kernel: int, stride: int, output_line: int,
+                     record_words: int, capacity: dict[str, int], beat_words: int, by_channels: bool) -> DepthwiseTiling | None:
+    """Best tiling of a depthwise convolution; row_cycles, feature_line, output_line, record_words are a channel block's.
+
+    by_channels: the producer delivers channel block after channel block, so that a step should not take all of them.
+    """
+    best = None
+    for chunk in parts(blocks):
+        for tile in parts(rows):
+            line = chunk * feature_line
+            features = ((tile - 1) * stride + kernel) * line
+            fresh, output = tile * stride * line, tile * chunk * output_line
+            if features > capacity["A"] or output > capacity["O"] or chunk * kernel * kernel > capacity["W"]:
+                break
+            if chunk * record_words > capacity["P"]:
+                break
+            tiles, chunks = -(-rows // tile), -(-blocks // chunk)
+            comfortable = output * 3 <= capacity["O"] and features + fresh <= capacity["A"]
+            comfortable &= chunks == 1 or 2 * chunk * record_words <= capacity["P"]
+            total_rows = (rows - 1) * stride + kernel
+            if tiles > 1:  # rows shared with the step before are loaded again where the ring wraps
+                total_rows += (total_rows * line // capacity["A"]) * max(kernel - stride, 0)
+            compute = row_cycles * rows * blocks + tiles * chunks * STEP_OVERHEAD
+            traffic = (total_rows * feature_line + rows * output_line) * blocks / beat_words
+            last = tile * chunk * row_cycles
+            bubble = (features + output) / beat_words + LATENCY
+            # The next layer needs all channels of its first rows: it waits for the last chunk of channels, while tiles of
+            # rows with all channels let it start early. The same holds towards the producer, the other way round.
+            if by_channels:
+                bubble += features / beat_words * (4 if chunks == 1 else 1)
+            else:
+                bubble += last if chunks > 1 else 0
+            cost = exposed(compute, traffic, comfortable) + bubble
+            if best is None or cost < best.cost:
+                best = DepthwiseTiling(tile, chunk, tiles > 1, cost)
+    return best

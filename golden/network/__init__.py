@@ -1,0 +1,1 @@
+"""Float EfficientViT: model, checkpoints, random weights, image preprocessing, data sets, evaluation."""

@@ -1,0 +1,200 @@
+"""Reading and writing checkpoints of the float network.
+
+Two public naming schemes are read: the official repository's (also this package's own) and timm's. Files are
+`.pt`, `.pth` or `.bin` (torch, tensors only: nothing in them is executed) and `.safetensors`. The dictionary
+may be wrapped under "state_dict" or "model", and its names may all start with "module.".
+Everything wrong with a file is one `CheckpointError` with a one-line message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from golden.network.efficientvit import EfficientViT
+from golden.network.presets import PRESETS
+
+TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+SAFETENSORS_SUFFIX = ".safetensors"
+WRAPPERS = ("state_dict", "model")
+STEM_KEY = "backbone.input_stem.op_list.0.conv.weight"
+CLASSIFIER_KEY = "head.op_list.3.linear.weight"
+COUNTER = ".num_batches_tracked"  # of a batch normalization: not used, so a file may leave it out
+NAMES_SHOWN = 4
+
+_TIMM_TO_OFFICIAL = (
+    (r"stem\.in_conv\.", r"backbone.input_stem.op_list.0."),
+    (r"stem\.res(\d+)\.", lambda match: f"backbone.input_stem.op_list.{int(match[1]) + 1}."),
+    (r"stages\.(\d+)\.blocks\.", r"backbone.stages.\1.op_list."),
+    (r"head\.in_conv\.", r"head.op_list.0."),
+    (r"head\.classifier\.0\.", r"head.op_list.2.linear."),
+    (r"head\.classifier\.1\.", r"head.op_list.2.norm."),
+    (r"head\.classifier\.4\.", r"head.op_list.3.linear."),
+)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message is one line.
+
+    missing, unexpected, mis_shaped, non_finite: complete tuples of parameter names (empty unless the file
+    could be read and was meant for this network size and class count).
+    """
+
+    def __init__(self, message, *, missing=(), unexpected=(), mis_shaped=(), non_finite=()):
+        super().__init__(message)
+        self.missing = tuple(missing)
+        self.unexpected = tuple(unexpected)
+        self.mis_shaped = tuple(mis_shaped)
+        self.non_finite = tuple(non_finite)
+
+
+def read_checkpoint(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """(tensors by official name, metadata) of a file; the metadata is empty for torch files."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint file")
+    metadata = {}
+    if path.suffix == SAFETENSORS_SUFFIX:
+        content, metadata = _read_safetensors(path)
+    elif path.suffix in TORCH_SUFFIXES:
+        content = _read_torch(path)
+    else:
+        legal = ", ".join((*TORCH_SUFFIXES, SAFETENSORS_SUFFIX))
+        raise CheckpointError(f"{path}: the suffix of a checkpoint must be one of {legal}, not {path.suffix!r}")
+    return official_names(_unwrap(path, content)), metadata
+
+
+def official_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors under official names; names of neither scheme are kept as they are."""
+    if state and all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return {_official_name(name): tensor for name, tensor in state.items()}
+
+
+def identify(state: Mapping[str, torch.Tensor]) -> tuple[str, int]:
+    """(preset name, number of classes) of tensors under official names; CheckpointError if they tell neither."""
+    stem, classifier = state.get(STEM_KEY), state.get(CLASSIFIER_KEY)
+    if stem is None or classifier is None or stem.dim() != 4 or classifier.dim() != 2:
+        raise CheckpointError("not an EfficientViT classifier: stem convolution or final layer missing")
+    for preset in PRESETS.values():
+        if preset.widths[0] == stem.shape[0]:
+            return preset.name, classifier.shape[0]
+    raise CheckpointError(f"not an EfficientViT B0-B3: the stem has {stem.shape[0]} channels")
+
+
+def load_state(model: EfficientViT, state: Mapping[str, torch.Tensor], source="checkpoint") -> None:
+    """Copy tensors under official names into `model`, as float32; `source` names them in errors.
+
+    Raises CheckpointError for another network size or class count, and for missing, unexpected, mis-shaped
+    or non-finite tensors (a negative running variance and a tensor of integers count as non-finite); the
+    model is then unchanged.
+    """
+    try:
+        preset, n_classes = identify(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}: {error}") from None
+    if preset != model.preset.name:
+        raise CheckpointError(f"{source}: holds EfficientViT-{preset}, the network is {model.preset.name}")
+    if n_classes != model.n_classes:
+        raise CheckpointError(f"{source}: has {n_classes} classes, the network {model.n_classes}")
+    expected = model.state_dict()
+    problems = {
+        "missing": [name for name in expected if name not in state and not name.endswith(COUNTER)],
+        "unexpected": [name for name in state if name not in expected],
+        "mis_shaped": [name for name in state if name in expected and state[name].shape != expected[name].shape],
+        "non_finite": [name for name in state if name in expected and not _sound(name, state[name])],
+    }
+    found = [f"{kind.replace('_', '-')}: {_listing(names)}" for kind, names in problems.items() if names]
+    if found:
+        raise CheckpointError(f"{source}: " + "; ".join(found), **problems)
+    model.load_state_dict({name: state.get(name, tensor) for name, tensor in expected.items()})
+
+
+def load_checkpoint(model: EfficientViT, path) -> dict[str, str]:
+    """Fill `model` from a file and set it to evaluation mode; returns the file's metadata."""
+    state, metadata = read_checkpoint(path)
+    load_state(model, state, source=str(path))
+    model.eval()
+    return metadata
+
+
+def load_model(path, resolution=224) -> EfficientViT:
+    """Network of the size and class count the file itself shows, filled and in evaluation mode."""
+    state, _ = read_checkpoint(path)
+    try:
+        preset, n_classes = identify(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    model = EfficientViT(preset, n_classes, resolution)
+    load_state(model, state, source=str(path))
+    return model.eval()
+
+
+def save_checkpoint(model: EfficientViT, path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write `model` as .safetensors under official names; metadata values are strings."""
+    if Path(path).suffix != SAFETENSORS_SUFFIX:
+        raise ValueError(f"path must end in {SAFETENSORS_SUFFIX}, not {Path(path).suffix!r}")
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, path, metadata=dict(metadata or {}))
+
+
+def _read_safetensors(path):
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+    except Exception as error:  # the library has no common base class for what a damaged file can raise
+        raise CheckpointError(f"{path}: not a whole safetensors file ({_first_line(error)})") from None
+
+
+def _read_torch(path):
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # likewise: pickle, zip, end-of-file and runtime errors
+        raise CheckpointError(f"{path}: not a whole torch file of plain tensors ({_first_line(error)})") from None
+
+
+def _unwrap(path, content):
+    if isinstance(content, Mapping):
+        for wrapper in WRAPPERS:
+            if isinstance(content.get(wrapper), Mapping):
+                content = content[wrapper]
+                break
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path}: holds no dictionary of tensors")
+    strange = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    if strange:
+        raise CheckpointError(f"{path}: not tensors: {_listing(strange)}")
+    return content
+
+
+def _official_name(name):
+    for pattern, replacement in _TIMM_TO_OFFICIAL:
+        match = re.match(pattern, name)
+        if match:
+            head = replacement(match) if callable(replacement) else match.expand(replacement)
+            return head + name[match.end() :]
+    return name
+
+
+def _sound(name, tensor):
+    if name.endswith(COUNTER):
+        return True
+    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+        return False
+    return not (name.endswith("running_var") and bool((tensor < 0).any()))
+
+
+def _listing(names):
+    shown = ", ".join(names[:NAMES_SHOWN])
+    return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

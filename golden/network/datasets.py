@@ -1,0 +1,145 @@
+"""Labelled images: the CIFAR-10 JPEG archive, and folders with a sub-folder a class.
+
+Both give `classes` (names in index order), `labels` (one class index an image), `len()` and
+`image(index, resolution)` -> (R, R, 3) uint8.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from golden.network.preprocess import decode_image, load_image
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+SPLITS = {"train": 0, "test": 1}
+ARCHIVE_ARRAYS = ("jpeg", "offset", "label", "split", "classes")
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be used; the message is one line."""
+
+
+class Dataset(Protocol):
+    """What evaluation and calibration need of a data set."""
+
+    classes: tuple[str, ...]
+    labels: Sequence[int]
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int, resolution: int) -> torch.Tensor: ...
+
+
+class CifarArchive:
+    """One split of CIFAR-10 kept as JPEG files in an .npz archive.
+
+    The archive's arrays: `jpeg` uint8, all files one after the other; `offset` (images + 1), where each
+    begins; `label` and `split` (0 train, 1 test), one an image; `classes`, the names.
+    """
+
+    def __init__(self, path, split: str = "test"):
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+        self.path = Path(path)
+        arrays = self._read()
+        self._check(arrays)
+        self._indices = np.flatnonzero(arrays["split"] == SPLITS[split])
+        if not len(self._indices):
+            raise DatasetError(f"{self.path}: no {split} images in it")
+        self._jpeg, self._offset = arrays["jpeg"], arrays["offset"].astype(np.int64)
+        self.classes = tuple(str(name) for name in arrays["classes"])
+        self.labels = tuple(int(label) for label in arrays["label"][self._indices])
+
+    def __len__(self):
+        return len(self._indices)
+
+    def image(self, index: int, resolution: int) -> torch.Tensor:
+        position = self._indices[index]
+        data = self._jpeg[self._offset[position] : self._offset[position + 1]].tobytes()
+        return decode_image(io.BytesIO(data), resolution, f"{self.path}, image {position}")
+
+    def _read(self):
+        if not self.path.is_file():
+            raise DatasetError(f"{self.path}: no such archive")
+        try:
+            with np.load(self.path, allow_pickle=False) as archive:
+                missing = [name for name in ARCHIVE_ARRAYS if name not in archive.files]
+                arrays = {name: archive[name] for name in ARCHIVE_ARRAYS if name not in missing}
+        except Exception as error:  # zip, header and compression errors of a damaged archive
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise DatasetError(f"{self.path}: not a whole .npz archive ({lines[0]})") from None
+        if missing:
+            raise DatasetError(f"{self.path}: arrays missing: {', '.join(missing)}")
+        return arrays
+
+    def _check(self, arrays):
+        offset, label = arrays["offset"], arrays["label"]
+        rules = {
+            "jpeg must be a uint8 vector": arrays["jpeg"].dtype == np.uint8 and arrays["jpeg"].ndim == 1,
+            "label, split and offset must agree in length": len(label) == len(arrays["split"]) == len(offset) - 1,
+            "offset must rise from 0 to the length of jpeg": len(offset) > 1
+            and offset[0] == 0
+            and offset[-1] == len(arrays["jpeg"])
+            and bool((np.diff(offset.astype(np.int64)) > 0).all()),
+            "label must index classes": len(label) > 0
+            and int(label.min()) >= 0
+            and int(label.max()) < len(arrays["classes"]),
+        }
+        broken = [rule for rule, holds in rules.items() if not holds]
+        if broken:
+            raise DatasetError(f"{self.path}: {'; '.join(broken)}")
+
+
+class ImageFolder:
+    """Images in `root/<class name>/`, at any depth below the class folder.
+
+    classes: names in index order; by default the sorted folder names. A folder that is not among them is an
+    error, a class without a folder is not. Hidden folders and files of other suffixes are passed over.
+    """
+
+    def __init__(self, root, classes: Sequence[str] | None = None):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DatasetError(f"{self.root}: no such folder")
+        folders = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir() and entry.name[0] != ".")
+        if not folders:
+            raise DatasetError(f"{self.root}: no class folders in it")
+        self.classes = tuple(folders if classes is None else classes)
+        unknown = sorted(set(folders) - set(self.classes))
+        if unknown:
+            raise DatasetError(f"{self.root}: folders that name no class of the network: {', '.join(unknown[:4])}")
+        self._paths, labels = [], []
+        for folder in folders:
+            found = [p for p in sorted((self.root / folder).rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+            self._paths += found
+            labels += [self.classes.index(folder)] * len(found)
+        if not self._paths:
+            raise DatasetError(f"{self.root}: no images in its class folders")
+        self.labels = tuple(labels)
+
+    def __len__(self):
+        return len(self._paths)
+
+    def image(self, index: int, resolution: int) -> torch.Tensor:
+        return load_image(self._paths[index], resolution)
+
+
+def batches(
+    dataset: Dataset, resolution: int, batch_size: int = 100, limit: int | None = None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(images (N, R, R, 3) uint8, labels (N,) int64) over the first `limit` images (default: all), in order."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    for start in range(0, count, batch_size):
+        indices = range(start, min(start + batch_size, count))
+        images = torch.stack([dataset.image(index, resolution) for index in indices])
+        yield images, torch.tensor([dataset.labels[index] for index in indices])

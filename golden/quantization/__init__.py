@@ -1,0 +1,1 @@
+"""Post-training quantization: a float EfficientViT and calibration images -> an integer network."""

@@ -1,0 +1,62 @@
+"""Which channels of a tensor may have scales and zero points of their own: what its readers can absorb.
+
+A depthwise layer multiplies its weights by the input's scale a channel, the pool does so in its records; a pointwise
+layer sums over channels and needs one scale, but any zero points, which go into its bias; attention needs zero point 0
+because ReLU is a clamp of the integers at 0; layer normalization subtracts a mean, so one zero point cancels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from golden.quantization.plan import Layer
+from golden.quantization.settings import Settings
+
+
+@dataclass(frozen=True)
+class TensorRule:
+    """group: consecutive channels with one range and one zero point. scales: number of different scales.
+
+    symmetric: zero point 0. rectified: only attention reads it, so that q and k are not used below 0 (of three groups,
+    q, k, v, the first two).
+    """
+
+    group: int
+    scales: int
+    symmetric: bool = False
+    rectified: bool = False
+
+
+def tensor_rules(layers: list[Layer], channels: dict[str, int], settings: Settings) -> dict[str, TensorRule]:
+    """A rule for the output of every layer but the last. channels: of each layer's tensor."""
+    return {layer.name: _rule(layer, layers, channels[layer.name], settings) for layer in layers[:-1]}
+
+
+def _rule(producer: Layer, layers: list[Layer], channels: int, settings: Settings) -> TensorRule:
+    readers = [layer for layer in layers if producer.name in layer.inputs]  # a residual sum takes any encoding
+    attention = [layer for layer in readers if layer.kind == "attention"]
+    if attention:
+        dim = attention[0].dim
+        return TensorRule(dim, channels // dim if settings.head_scales else 1, True, len(readers) == len(attention))
+    shared = max(_scale_group(reader, channels, settings) for reader in readers)
+    shifted = all(_shifts(reader, settings) for reader in readers) and producer.kind != "attention"
+    if shifted:
+        return TensorRule(1, channels // shared)
+    return TensorRule(shared, channels // shared, settings.symmetric)
+
+
+def _scale_group(reader: Layer, channels: int, settings: Settings) -> int:
+    """Consecutive channels that must have one scale."""
+    if reader.kind == "pool":
+        return 1 if settings.migration else channels
+    if reader.kind == "convolution" and reader.convolution.groups > 1:
+        depthwise = reader.convolution.weight.shape[1] == 1
+        own = settings.migration if depthwise else settings.head_scales
+        return reader.convolution.weight.shape[1] if own else channels
+    return channels
+
+
+def _shifts(reader: Layer, settings: Settings) -> bool:
+    """Whether the input has a zero point a channel under one scale."""
+    dense = reader.kind == "convolution" and reader.convolution.weight.shape[1] > 1
+    return dense and (settings.shifting == "all" or (settings.shifting == "projection" and reader.projection))

@@ -1,0 +1,15 @@
+"""How a unit reports an error to the controller."""
+
+from __future__ import annotations
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data
+
+from hdl.control.instruction import INDEX_BITS
+from hdl.isa import ErrorCode
+
+ERROR_CODE_BITS = 4
+assert max(ErrorCode) < 1 << ERROR_CODE_BITS
+
+# `valid` is high for one cycle; `code` is an `isa.ErrorCode`, `index` the number of the instruction in the program.
+ERROR = data.StructLayout({"valid": 1, "code": unsigned(ERROR_CODE_BITS), "index": unsigned(INDEX_BITS)})

@@ -1,0 +1,79 @@
+"""Instruction queue in front of a unit."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.aux.validation import check_integer
+from hdl.control.instruction import INDEX_BITS, INSTRUCTION_BITS, ISSUED, LAYOUT_OF
+from hdl.isa import SEMAPHORES, Opcode
+
+
+class UnitQueue(wiring.Component):
+    """FIFO of issued instructions whose head leaves when its semaphores are available.
+
+    Parameters
+    ----------
+    depth : int, 2..64
+        Instructions that wait in front of the unit.
+
+    Members
+    -------
+    i, o : streams of ISSUED
+        `o.valid` is high when there is a head, its `wait` semaphores are available and `halt` is low; the transfer on `o`
+        takes them. A semaphore must have one taker only: then `o.valid`, once high, stays until the transfer or `halt`.
+    wait : Out(32)
+        Mask of the head, zero when the queue is empty.
+    available : In(1)
+        Answer of `Semaphores` in the same cycle.
+    take : Out(1)
+        The transfer on `o` takes place.
+    halt : In(1)
+        No instruction leaves.
+    empty : Out(1)
+        No instruction waits.
+
+    Latency: `latency = 1` cycle from `i` to `o`, initiation interval 1.
+
+    Raises: TypeError or ValueError for a depth outside its range.
+
+    Source: ours, after VTA's command queues.
+    """
+
+    latency = 1
+
+    def __init__(self, depth: int):
+        self.depth = check_integer("depth", depth, 2, 64)
+        super().__init__(
+            {
+                "i": In(stream.Signature(ISSUED)),
+                "o": Out(stream.Signature(ISSUED)),
+                "wait": Out(SEMAPHORES),
+                "available": In(1),
+                "take": Out(1),
+                "halt": In(1),
+                "empty": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fifo = queue = fifo.SyncFIFO(width=INSTRUCTION_BITS + INDEX_BITS, depth=self.depth)
+        head = Signal(ISSUED)
+        m.d.comb += [
+            queue.w_data.eq(self.i.payload),
+            queue.w_en.eq(self.i.valid),
+            self.i.ready.eq(queue.w_rdy),
+            head.eq(queue.r_data),
+            self.o.payload.eq(head),
+            self.o.valid.eq(queue.r_rdy & self.available & ~self.halt),
+            queue.r_en.eq(self.take),
+            self.take.eq(self.o.valid & self.o.ready),
+            self.empty.eq(~queue.r_rdy),
+        ]
+        # Every instruction starts with the same header, END is nothing but one.
+        with m.If(queue.r_rdy):
+            m.d.comb += self.wait.eq(data.View(LAYOUT_OF[Opcode.END], head.word).wait)
+        return m

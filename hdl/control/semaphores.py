@@ -1,0 +1,97 @@
+"""Counting semaphores that order the instructions of different units."""
+
+from __future__ import annotations
+
+import functools
+import operator
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.aux.validation import check_integer
+from hdl.isa import SEMAPHORE_BITS, SEMAPHORES
+
+
+def _sum(m, name: str, x: list, y: list, borrow: bool = False) -> list:
+    """x + y (or x - y) of bit-sliced counters, modulo 2**len(x): element p holds bit p of every counter."""
+    result = [Signal(SEMAPHORES, name=f"{name}_{bit}") for bit in range(len(x))]
+    carry = Const(0, SEMAPHORES)
+    for bit, (plane, total) in enumerate(zip(x, result, strict=True)):
+        other = y[bit] if bit < len(y) else Const(0, SEMAPHORES)
+        onward = Signal(SEMAPHORES, name=f"{name}_carry_{bit}")
+        left = ~plane if borrow else plane
+        m.d.comb += [total.eq(plane ^ other ^ carry), onward.eq((left & (other | carry)) | (other & carry))]
+        carry = onward
+    return result
+
+
+class Semaphores(wiring.Component):
+    """32 counters of 8 bits, given and taken through masks (`isa.SEMAPHORES`, `isa.SEMAPHORE_BITS`).
+
+    Parameters
+    ----------
+    givers, takers : int, 1..7
+        Units that give and units that take.
+
+    Members
+    -------
+    wait : In(32).array(takers)
+        Semaphores that taker t wants.
+    available : Out(1).array(takers)
+        All of them are above zero (combinational; an empty mask is always available).
+    take : In(1).array(takers)
+        Decrement them at the end of this cycle; only while `available`.
+    give : In(32).array(givers)
+        Increment these at the end of this cycle. Several givers, and a taker, may meet at one semaphore.
+    clear : In(1)
+        All counters become zero; beats everything else.
+    overflow : Out(1)
+        A counter leaves 0..255 at the end of this cycle (it wraps). Below 0 is possible only when two units wait for
+        one semaphore, which no legal program does.
+
+    Latency: 1 cycle from `give` or `take` to `available`.
+
+    Raises: TypeError or ValueError for a parameter outside its range.
+
+    Source: ours, after the dependency queues of VTA. Counters are bit-sliced (plane p holds bit p of all 32), so that
+    a simulator computes all of them with a few word operations.
+    """
+
+    latency = 1
+
+    def __init__(self, givers: int, takers: int):
+        self.givers = check_integer("givers", givers, 1, 7)
+        self.takers = check_integer("takers", takers, 1, 7)
+        super().__init__(
+            {
+                "wait": In(SEMAPHORES).array(takers),
+                "available": Out(1).array(takers),
+                "take": In(1).array(takers),
+                "give": In(SEMAPHORES).array(givers),
+                "clear": In(1),
+                "overflow": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        planes = [Signal(SEMAPHORES, name=f"count_{bit}") for bit in range(SEMAPHORE_BITS)]
+        nonzero = Signal(SEMAPHORES)
+        m.d.comb += nonzero.eq(functools.reduce(operator.or_, planes))
+        for taker in range(self.takers):
+            m.d.comb += self.available[taker].eq(~(self.wait[taker] & ~nonzero).any())
+
+        # How many name each semaphore, 0..7 in three planes.
+        given = taken = [Const(0, SEMAPHORES)] * 3
+        for giver in range(self.givers):
+            given = _sum(m, f"given_{giver}", given, [self.give[giver]])
+        for taker in range(self.takers):
+            taken = _sum(m, f"taken_{taker}", taken, [Mux(self.take[taker], self.wait[taker], 0)])
+        # One plane more shows a result outside 0..255: 256..262, or -7..-1 modulo 512.
+        increased = _sum(m, "increased", [*planes, Const(0, SEMAPHORES)], given)
+        following = _sum(m, "following", increased, taken, borrow=True)
+        m.d.comb += self.overflow.eq(following[SEMAPHORE_BITS].any() & ~self.clear)
+        for plane, bits in zip(planes, following[:SEMAPHORE_BITS], strict=True):
+            m.d.sync += plane.eq(Mux(self.clear, 0, bits))
+        return m

@@ -1,0 +1,291 @@
+"""Whole networks on the verilated accelerator: a host's script, an AXI memory with real timing, and the results.
+
+    simulation = RtlSimulation(folder, data_bytes=16, memory=MemoryModel(read_latency=40))
+    simulation.load(0, image)
+    simulation.write_register(START, 1)
+    done = simulation.wait_interrupt(limit=10_000_000)
+    logits = simulation.dump(0x100000, 1000)
+    result = simulation.execute()
+    result[done].cycles, result[logits]
+
+The methods write a script; `execute` runs all of it in one process, so a hundred images cost one start. Register
+addresses are the caller's: nothing here knows the register map.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sim import toolchain
+
+UNITS = ("fetch", "load", "rmac", "mat", "store")
+EVENT_START, EVENT_DONE = 0, 1
+EVENTS = np.dtype([("cycle", "<u8"), ("index", "<u4"), ("mark", "<u2"), ("unit", "u1"), ("event", "u1")])
+RESPONSES = {"SLVERR": 2, "DECERR": 3}
+_FOLDER = Path(__file__).parent
+
+
+class SimulationError(RuntimeError):
+    """The simulation could not be carried through: an interrupt that never came, or a script the harness refused."""
+
+
+class ProtocolError(AssertionError):
+    """The design broke a rule of AXI; the message has the first violations with their cycles."""
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """Timing of the memory behind the AXI master.
+
+    read_latency: cycles from a read address' transfer to its first data on offer, >= 1. write_latency: from the last
+    write data's transfer to the response on offer, >= 1. bytes_per_cycle: bandwidth shared by reads and writes, a beat
+    costing its full width; None for one beat of each in every cycle. stall_probability: of each AXI channel in each
+    cycle, 0 to < 1, the register interface's too. seed: of the stalls. outstanding: bursts accepted at a time in each
+    direction. base: address of the first byte. Raises ValueError naming the parameter.
+    """
+
+    read_latency: int = 32
+    write_latency: int = 8
+    bytes_per_cycle: float | None = None
+    stall_probability: float = 0.0
+    seed: int = 1
+    outstanding: int = 32
+    base: int = 0
+
+    def __post_init__(self):
+        for name in ("read_latency", "write_latency", "outstanding"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.bytes_per_cycle is not None and not self.bytes_per_cycle > 0:
+            raise ValueError(f"bytes_per_cycle must be positive or None, not {self.bytes_per_cycle}")
+        if not 0 <= self.stall_probability < 1:
+            raise ValueError(f"stall_probability must lie in [0, 1), not {self.stall_probability}")
+        if self.base < 0 or self.seed < 0:
+            raise ValueError(f"base and seed must not be negative, not {self.base} and {self.seed}")
+
+    def _line(self) -> str:
+        tokens = 0 if self.bytes_per_cycle is None else max(1, round(self.bytes_per_cycle * 1024))
+        threshold = round(self.stall_probability * (1 << 32))
+        latencies = f"{self.read_latency} {self.write_latency}"
+        return f"timing {latencies} {tokens} {threshold} {self.seed} {self.outstanding}"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Result of `wait_interrupt`: its cycles and traffic, and what was still under way when the interrupt came."""
+
+    cycles: int
+    expired: bool
+    bytes_read: int
+    bytes_written: int
+    reads_outstanding: int
+    writes_outstanding: int
+
+
+@dataclass
+class SimulationResult:
+    """What `RtlSimulation.execute` returns.
+
+    result[handle]: an int for a register read, a `Wait`, or a uint8 array for a dump. events: structured array (dtype
+    EVENTS) of the units' start and done strobes, `mark` counting the calls of `RtlSimulation.mark` so far. cycles,
+    bytes_read, bytes_written: totals. seconds: wall time of the simulation, the build not included. violations: AXI
+    rules broken, with cycles. responses: handle -> AXI response of register accesses.
+    """
+
+    cycles: int
+    seconds: float
+    bytes_read: int
+    bytes_written: int
+    violations: list[str]
+    events: np.ndarray
+    marks: list[str]
+    responses: dict[int, int] = field(default_factory=dict)
+    finished_at: dict[int, int] = field(default_factory=dict)
+    _values: dict[int, object] = field(default_factory=dict)
+
+    def __getitem__(self, handle: int):
+        return self._values[handle]
+
+    def events_of(self, unit: str, event: int) -> np.ndarray:
+        """(cycle, index) rows of one unit's EVENT_START or EVENT_DONE."""
+        chosen = self.events[(self.events["unit"] == UNITS.index(unit)) & (self.events["event"] == event)]
+        return np.stack([chosen["cycle"], chosen["index"]], axis=1).astype(np.int64)
+
+
+class RtlSimulation:
+    """Script of a simulation of the Verilog files in `verilog_dir`.
+
+    data_bytes: width of the AXI master, 4 to 64, a power of two. memory: timing. memory_bytes: size of the memory;
+    an access beyond it is answered with DECERR. top: module name. waves: VCD file to write (slow: for short runs).
+    """
+
+    def __init__(
+        self, verilog_dir, data_bytes: int, memory: MemoryModel | None = None, *,
+        memory_bytes: int = 1 << 26, top: str = "triovit", waves=None,
+    ):  # fmt: skip
+        if data_bytes not in (4, 8, 16, 32, 64):
+            raise ValueError(f"data_bytes must be 4, 8, 16, 32 or 64, not {data_bytes}")
+        self.sources = sorted(Path(verilog_dir).glob("*.v"))
+        if not self.sources:
+            raise FileNotFoundError(f"no Verilog file (*.v) in {verilog_dir}")
+        self.data_bytes, self.top = data_bytes, top
+        self.model = memory or MemoryModel()
+        self._waves = Path(waves).resolve() if waves else None
+        self._lines: list[str] = []
+        self._blob = bytearray()
+        self._kinds: dict[int, tuple] = {}
+        self._dumped = 0
+        self._marks: list[str] = []
+        self._add(f"width {data_bytes}")
+        self._add(f"memory {self.model.base} {memory_bytes}")
+        self._add(self.model._line())
+        if self._waves:
+            self._add(f"waves {self._waves}")
+        self.reset()
+
+    def _add(self, line: str, *kind) -> int:
+        self._lines.append(line)
+        handle = len(self._lines) - 1
+        if kind:
+            self._kinds[handle] = kind
+        return handle
+
+    def load(self, address: int, data) -> None:
+        """Host writes `data` (bytes or an array) into the memory at `address`, in no time."""
+        data = data.tobytes() if isinstance(data, np.ndarray) else bytes(data)
+        self._add(f"load {address} input.bin {len(self._blob)} {len(data)}")
+        self._blob += data
+
+    def dump(self, address: int, length: int) -> int:
+        """Handle of the memory's `length` bytes at `address` at this point, a uint8 array."""
+        handle = self._add(f"dump {address} {length} dump.bin", "dump", self._dumped, length)
+        self._dumped += length
+        return handle
+
+    def write_register(self, address: int, value: int) -> int:
+        """Write 32 bits through AXI4-Lite; the handle has a response in `SimulationResult.responses`."""
+        return self._add(f"write {address} {value & 0xFFFFFFFF}", "write")
+
+    def read_register(self, address: int) -> int:
+        """Handle of the 32 bits read through AXI4-Lite."""
+        return self._add(f"read {address}", "read")
+
+    def wait_interrupt(self, limit: int, *, stop: bool = True) -> int:
+        """Run until `interrupt` is high, at most `limit` cycles; handle of a `Wait`.
+
+        stop: when the limit passes the rest of the script is not run, and `execute` raises SimulationError.
+        """
+        return self._add(f"wait {limit} {int(stop)}", "wait")
+
+    def run(self, cycles: int) -> None:
+        """Run a number of cycles."""
+        self._add(f"run {cycles}")
+
+    def reset(self, cycles: int = 8) -> None:
+        """Hold `aresetn` low. The memory keeps its contents and forgets what was under way."""
+        self._add(f"reset {cycles}")
+
+    def set_memory(self, model: MemoryModel) -> None:
+        """Another timing from here on (the base stays)."""
+        self._add(model._line())
+
+    def inject_error(self, direction: str, address: int, length: int, response: str = "SLVERR") -> None:
+        """Answer "read" or "write" beats that touch [address, address + length) with SLVERR or DECERR."""
+        if direction not in ("read", "write"):
+            raise ValueError(f'direction must be "read" or "write", not {direction!r}')
+        self._add(f"error {direction} {address} {length} {RESPONSES[response]}")
+
+    def clear_errors(self) -> None:
+        """End all injected errors."""
+        self._add("no-errors")
+
+    def mark(self, label: str = "") -> None:
+        """Begin a part of the script: later events carry the number of marks so far (the first mark is 1)."""
+        self._marks.append(label)
+        self._add("mark")
+
+    def record_events(self, on: bool) -> None:
+        """Record the units' events (default) or not."""
+        self._add(f"events {int(on)}")
+
+    def build(self) -> Path:
+        """The verilated program; built only if the Verilog or the harness changed. Raises ToolchainError."""
+        options = ["--trace"] if self._waves else []
+        return toolchain.verilate(
+            self.sources, _FOLDER / "harness.cpp", top=self.top, options=options, depends=[_FOLDER / "axi_memory.h"]
+        )
+
+    def execute(self, *, check: bool = True, progress: bool = False) -> SimulationResult:
+        """Run the script. Raises SimulationError (see `wait_interrupt`), and ProtocolError unless `check` is False.
+
+        progress: show cycles and rate on the terminal.
+        """
+        program = self.build()
+        with tempfile.TemporaryDirectory(prefix="simulation-") as name:
+            folder = Path(name)
+            (folder / "script.txt").write_text("\n".join(self._lines) + "\n")
+            (folder / "input.bin").write_bytes(self._blob)
+            self._run(program, folder, progress)
+            report = json.loads((folder / "report.json").read_text())
+            events = np.fromfile(folder / "events.bin", dtype=EVENTS)
+            dump = folder / "dump.bin"
+            dumped = np.fromfile(dump, dtype=np.uint8) if dump.exists() else np.zeros(0, np.uint8)
+        result = SimulationResult(
+            report["cycles"], report["seconds"], report["bytes_read"], report["bytes_written"],
+            report["violations"], events, list(self._marks),
+        )  # fmt: skip
+        self._collect(result, report, dumped)
+        if check and result.violations:
+            shown = "\n".join(result.violations[:10])
+            raise ProtocolError(f"{report['violation_count']} violations of AXI:\n{shown}")
+        if report["stopped"]:
+            raise SimulationError(f"{report['stopped']} (cycle {report['cycles']}, {len(events)} events recorded)")
+        return result
+
+    def _collect(self, result, report, dumped):
+        for entry in report["results"]:
+            handle = entry.pop("command")
+            kind = self._kinds[handle][0]
+            result.finished_at[handle] = entry.pop("cycle")
+            if kind == "wait":
+                result._values[handle] = Wait(**entry)
+            else:
+                result.responses[handle] = entry["response"]
+                if kind == "read":
+                    result._values[handle] = entry["value"]
+        for handle, kind in self._kinds.items():
+            if kind[0] == "dump" and kind[1] + kind[2] <= len(dumped):
+                result._values[handle] = dumped[kind[1] : kind[1] + kind[2]]
+
+    def _run(self, program, folder, progress):
+        command = [str(program), "script.txt", "report.json", "events.bin"]
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context((folder / "errors.txt").open("w+"))
+            process = stack.enter_context(
+                subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
+            )
+            show = stack.enter_context(self._progress()) if progress else None
+            task = show.add_task("simulating", total=len(self._lines)) if show else None
+            for line in process.stdout:
+                word, *numbers = line.split()
+                if word == "progress" and show:
+                    cycle, mark, done = map(int, numbers)
+                    label = self._marks[mark - 1] if mark else ""
+                    show.update(task, completed=done, description=f"{cycle:,} cycles {label}")
+            if process.wait():
+                log.seek(0)
+                raise SimulationError(f"simulation ended with code {process.returncode}: {log.read().strip()}")
+
+    @staticmethod
+    def _progress():
+        columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeElapsedColumn())
+        return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -1,0 +1,281 @@
+// AXI4 memory behind the accelerator's master port: latency, shared bandwidth, random stalls, injected errors, and
+// the protocol rules a master has to keep. One ID, in-order responses. A cycle is: drive() sets the memory's outputs,
+// the design settles, sample() looks at both sides' outputs, which is what the next clock edge will see.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <string>
+#include <vector>
+
+struct Random {  // splitmix64: small, seeded, the same on every machine
+    uint64_t state = 0;
+    uint64_t next() {
+        uint64_t z = (state += 0x9e3779b97f4a7c15ull);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+        return z ^ (z >> 31);
+    }
+};
+
+// Stalls of one channel. The threshold is the probability times 2^32.
+struct Staller {
+    Random random;
+    uint64_t threshold = 0;
+    void set(uint64_t seed, uint64_t channel, uint64_t value) {
+        random.state = seed * 0x2545f4914f6cdd1dull + channel;
+        threshold = value;
+    }
+    bool stalled() { return threshold && (random.next() >> 32) < threshold; }
+};
+
+struct Violations {
+    std::vector<std::string> messages;
+    uint64_t count = 0;
+    void add(uint64_t cycle, const std::string& text) {
+        if (count++ < 100) messages.push_back("cycle " + std::to_string(cycle) + ": " + text);
+    }
+};
+
+// A valid/ready channel seen from outside: valid must stay, payload frozen, until the transfer.
+template <typename Payload>
+class ChannelRule {
+    bool waiting_ = false;
+    Payload payload_{};
+
+  public:
+    void check(bool valid, bool ready, const Payload& payload, const char* name, uint64_t cycle, Violations& out) {
+        if (waiting_ && !valid) out.add(cycle, std::string(name) + ": valid withdrawn before ready");
+        if (waiting_ && valid && std::memcmp(&payload, &payload_, sizeof(Payload)) != 0)
+            out.add(cycle, std::string(name) + ": payload changed while valid waited for ready");
+        waiting_ = valid && !ready;
+        if (waiting_) payload_ = payload;
+    }
+    bool waiting() const { return waiting_; }
+    void reset() { waiting_ = false; }
+};
+
+enum Response : uint8_t { OKAY = 0, SLVERR = 2, DECERR = 3 };
+
+struct ErrorRegion {
+    bool write;
+    uint64_t address, length;
+    uint8_t response;
+};
+
+struct MemorySettings {
+    uint64_t read_latency = 1;        // cycles from the AR transfer to the first R beat on offer
+    uint64_t write_latency = 1;       // cycles from the last W transfer to B on offer
+    uint64_t tokens_per_cycle = 0;    // bytes a cycle * 1024, reads and writes together; 0: no limit
+    uint64_t stall_threshold = 0;     // probability * 2^32, each channel for itself
+    uint64_t seed = 1;
+    uint64_t outstanding = 32;        // bursts accepted and not finished, in each direction
+};
+
+template <typename Top, int BYTES>
+class AxiMemory {
+    struct Address {
+        uint64_t address;
+        uint32_t beats, size, burst;
+        uint32_t padding;
+    };
+    struct Beat {
+        uint8_t data[BYTES];
+        uint64_t strobe;
+        uint64_t last;
+    };
+    struct Burst {
+        uint64_t address, ready;
+        uint32_t beats, done;
+    };
+    struct WriteResponse {
+        uint64_t ready;
+        uint8_t response;
+    };
+
+    Top* top_;
+    MemorySettings settings_;
+    std::deque<Burst> reads_, writes_;
+    std::deque<Beat> beats_;  // write data, which may come before its address
+    std::deque<WriteResponse> responses_;
+    uint64_t tokens_ = 0;
+    uint8_t write_response_ = OKAY;
+    bool read_last_served_ = false;
+    Staller stall_[5];
+    ChannelRule<Address> ar_rule_, aw_rule_;
+    ChannelRule<Beat> w_rule_;
+
+    static constexpr uint64_t COST = uint64_t(BYTES) * 1024;
+
+    uint8_t response_at(bool write, uint64_t address) const {
+        if (address < base || address - base + BYTES > bytes.size()) return DECERR;
+        for (const auto& region : errors)
+            if (region.write == write && address < region.address + region.length && region.address < address + BYTES)
+                return region.response;
+        return OKAY;
+    }
+
+    Address address_of(bool write) const {
+        Address a{};
+        a.address = write ? top_->m_axi_awaddr : top_->m_axi_araddr;
+        a.beats = 1u + (write ? top_->m_axi_awlen : top_->m_axi_arlen);
+        a.size = write ? top_->m_axi_awsize : top_->m_axi_arsize;
+        a.burst = write ? top_->m_axi_awburst : top_->m_axi_arburst;
+        return a;
+    }
+
+    Beat write_beat() const {
+        Beat beat{};
+        std::memcpy(beat.data, &top_->m_axi_wdata, BYTES);
+        std::memcpy(&beat.strobe, &top_->m_axi_wstrb, BYTES / 8 ? BYTES / 8 : 1);
+        beat.last = top_->m_axi_wlast;
+        return beat;
+    }
+
+    void check_address(const Address& a, const char* name, uint64_t cycle) {
+        const std::string channel(name);
+        if (a.burst != 1) violations.add(cycle, channel + ": burst type is not INCR");
+        if ((1u << a.size) != BYTES) violations.add(cycle, channel + ": size is not the data width");
+        const uint64_t first = a.address & ~uint64_t(BYTES - 1);
+        const uint64_t final = first + uint64_t(a.beats) * BYTES - 1;
+        if (first >> 12 != final >> 12) {
+            char text[96];
+            std::snprintf(text, sizeof text, ": burst of %u beats at 0x%llx crosses 4 KiB", a.beats,
+                          (unsigned long long)a.address);
+            violations.add(cycle, channel + text);
+        }
+    }
+
+    void accept_beats(uint64_t cycle) {
+        while (!beats_.empty() && !writes_.empty()) {
+            Burst& burst = writes_.front();
+            const Beat& beat = beats_.front();
+            const uint64_t address = (burst.address & ~uint64_t(BYTES - 1)) + uint64_t(burst.done) * BYTES;
+            const uint64_t unaligned = burst.done ? 0 : burst.address & (BYTES - 1);
+            if (unaligned && (beat.strobe & ((uint64_t(1) << unaligned) - 1)))
+                violations.add(cycle, "W: strobe below the start address");
+            const uint8_t response = response_at(true, address);
+            if (response > write_response_) write_response_ = response;
+            if (response == OKAY)
+                for (int i = 0; i < BYTES; i++)
+                    if (beat.strobe >> i & 1) bytes[address - base + i] = beat.data[i];
+            burst.done++;
+            const bool final = burst.done == burst.beats;
+            if (final != bool(beat.last)) violations.add(cycle, final ? "W: wlast missing" : "W: wlast too early");
+            beats_.pop_front();
+            if (final) {
+                responses_.push_back({cycle + settings_.write_latency, write_response_});
+                write_response_ = OKAY;
+                writes_.pop_front();
+            }
+        }
+    }
+
+  public:
+    std::vector<uint8_t> bytes;
+    uint64_t base = 0;
+    std::vector<ErrorRegion> errors;
+    Violations violations;
+    uint64_t bytes_read = 0, bytes_written = 0;  // transferred on R, and written according to the strobes
+
+    explicit AxiMemory(Top* top) : top_(top) { reset(); }
+
+    void configure(const MemorySettings& settings) {
+        settings_ = settings;
+        for (int channel = 0; channel < 5; channel++) stall_[channel].set(settings.seed, channel, settings.stall_threshold);
+    }
+
+    bool idle() const { return reads_.empty() && writes_.empty() && beats_.empty() && responses_.empty(); }
+    size_t reads() const { return reads_.size(); }
+    size_t writes() const { return writes_.size() + responses_.size(); }
+
+    void reset() {
+        reads_.clear(), writes_.clear(), beats_.clear(), responses_.clear();
+        tokens_ = 0;
+        write_response_ = OKAY;
+        ar_rule_.reset(), aw_rule_.reset(), w_rule_.reset();
+        top_->m_axi_arready = top_->m_axi_awready = top_->m_axi_wready = 0;
+        top_->m_axi_rvalid = top_->m_axi_bvalid = 0;
+        top_->m_axi_rresp = top_->m_axi_bresp = top_->m_axi_rlast = 0;
+    }
+
+    void drive(uint64_t cycle) {
+        if (settings_.tokens_per_cycle) {
+            tokens_ += settings_.tokens_per_cycle;
+            const uint64_t most = std::max(2 * COST, settings_.tokens_per_cycle);
+            if (tokens_ > most) tokens_ = most;
+        } else {
+            tokens_ = 2 * COST;
+        }
+        top_->m_axi_arready = reads_.size() < settings_.outstanding && !stall_[0].stalled();
+        top_->m_axi_awready = writes() < settings_.outstanding && !stall_[1].stalled();
+        // Reads and writes that both want the last tokens take turns.
+        bool read = !top_->m_axi_rvalid && !reads_.empty() && cycle >= reads_.front().ready && !stall_[3].stalled();
+        bool write = top_->m_axi_wvalid && beats_.size() < 512 && !stall_[2].stalled();
+        if (read && write && tokens_ < 2 * COST) (read_last_served_ ? read : write) = false;
+        read = read && tokens_ >= COST;
+        write = write && tokens_ >= COST;
+        if (read != write) read_last_served_ = read;
+        top_->m_axi_wready = write;
+        if (read) {
+            const Burst& burst = reads_.front();
+            const uint64_t address = (burst.address & ~uint64_t(BYTES - 1)) + uint64_t(burst.done) * BYTES;
+            top_->m_axi_rresp = response_at(false, address);
+            if (top_->m_axi_rresp == DECERR)
+                std::memset(&top_->m_axi_rdata, 0xdb, BYTES);  // no memory there
+            else
+                std::memcpy(&top_->m_axi_rdata, &bytes[address - base], BYTES);
+            top_->m_axi_rlast = burst.done + 1 == burst.beats;
+            top_->m_axi_rvalid = 1;
+            tokens_ -= COST;
+        }
+        if (!top_->m_axi_bvalid && !responses_.empty() && cycle >= responses_.front().ready && !stall_[4].stalled()) {
+            top_->m_axi_bvalid = 1;
+            top_->m_axi_bresp = responses_.front().response;
+        }
+    }
+
+    // Returns flags to clear after the edge: the memory's own valid signals go low with it.
+    void sample(uint64_t cycle, bool& drop_r, bool& drop_b) {
+        if (top_->m_axi_arvalid || ar_rule_.waiting())
+            ar_rule_.check(top_->m_axi_arvalid, top_->m_axi_arready, address_of(false), "AR", cycle, violations);
+        if (top_->m_axi_awvalid || aw_rule_.waiting())
+            aw_rule_.check(top_->m_axi_awvalid, top_->m_axi_awready, address_of(true), "AW", cycle, violations);
+        if (top_->m_axi_wvalid || w_rule_.waiting())
+            w_rule_.check(top_->m_axi_wvalid, top_->m_axi_wready, write_beat(), "W", cycle, violations);
+        if (top_->m_axi_arvalid && top_->m_axi_arready) {
+            const Address a = address_of(false);
+            check_address(a, "AR", cycle);
+            reads_.push_back({a.address, cycle + settings_.read_latency, a.beats, 0});
+        }
+        if (top_->m_axi_awvalid && top_->m_axi_awready) {
+            const Address a = address_of(true);
+            check_address(a, "AW", cycle);
+            writes_.push_back({a.address, 0, a.beats, 0});
+        }
+        if (top_->m_axi_wvalid && top_->m_axi_wready) {
+            const Beat beat = write_beat();
+            beats_.push_back(beat);
+            bytes_written += __builtin_popcountll(beat.strobe);
+            tokens_ -= tokens_ < COST ? tokens_ : COST;
+        }
+        accept_beats(cycle);
+        drop_r = top_->m_axi_rvalid && top_->m_axi_rready;
+        if (drop_r) {
+            bytes_read += BYTES;
+            if (++reads_.front().done == reads_.front().beats) reads_.pop_front();
+        }
+        drop_b = top_->m_axi_bvalid && top_->m_axi_bready;
+        if (drop_b) responses_.pop_front();
+    }
+
+    // In reset a master must not offer anything.
+    void sample_reset(uint64_t cycle) {
+        if (top_->m_axi_arvalid) violations.add(cycle, "AR: valid during reset");
+        if (top_->m_axi_awvalid) violations.add(cycle, "AW: valid during reset");
+        if (top_->m_axi_wvalid) violations.add(cycle, "W: valid during reset");
+    }
+};

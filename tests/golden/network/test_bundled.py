@@ -1,0 +1,93 @@
+"""The bundled network: its file, its card, and its accuracy where the test images are at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from golden.network import bundled as bundled_module
+from golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
+from golden.network.checkpoint import CheckpointError
+from golden.network.datasets import CifarArchive
+from golden.network.evaluate import count_correct, float_predictor, main
+from golden.network.macs import count_macs, total_macs
+from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from golden.network.weights import random_images
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+DATA = Path(os.environ.get("TRIOVIT_DATA", REPOSITORY.parent / "shared" / "data"))
+ARCHIVE = DATA / "cifar10_jpeg.npz"
+FIRST = 200
+PINNED_CORRECT = 175  # of those
+PINNED_LOGITS = [-1.539, 0.388, 1.725, -0.562, -1.182, -1.035, -1.533, -2.063, -1.532, 1.879]
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return load_bundled()
+
+
+def archive():
+    if not ARCHIVE.is_file():
+        pytest.skip("cifar10_jpeg.npz is missing: set TRIOVIT_DATA to the folder that holds it")
+    return ARCHIVE
+
+
+def test_facts(bundled):
+    assert (bundled.resolution, bundled.accuracy) == (64, 85.45)
+    assert (bundled.mean, bundled.std) == (IMAGENET_MEAN, IMAGENET_STD)
+    assert len(bundled.classes) == bundled.model.n_classes == 10
+    assert bundled.classes[0] == "airplane"
+    assert "48 epochs" in bundled.recipe
+    assert not bundled.model.training
+
+
+def test_card_agrees_with_the_file(bundled):
+    card = (ASSETS / "README.md").read_text(encoding="utf-8")
+    parameters = sum(parameter.numel() for parameter in bundled.model.parameters())
+    assert f"{parameters:,}".replace(",", " ") in card
+    assert f"{total_macs(count_macs(bundled.model)) / 1e6:.2f} M" in card
+    assert f"{bundled.accuracy} %" in card
+    assert ", ".join(bundled.classes) in card
+
+
+def test_logits_are_pinned(bundled):
+    with torch.inference_mode():
+        logits = float_predictor(bundled.model)(random_images(1, 64, seed=0))[0]
+    np.testing.assert_allclose(logits.numpy(), PINNED_LOGITS, atol=2e-3)
+
+
+def test_damaged_file(monkeypatch, tmp_path):
+    damaged = tmp_path / BUNDLED_PATH.name
+    damaged.write_bytes(BUNDLED_PATH.read_bytes()[:100_000])
+    monkeypatch.setattr(bundled_module, "BUNDLED_PATH", damaged)
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load_bundled()
+
+
+def test_accuracy_on_the_first_test_images(bundled):
+    dataset = CifarArchive(archive(), "test")
+    assert dataset.classes == bundled.classes
+    assert len(dataset) == 10_000
+    calls = []
+    correct, seen = count_correct(
+        float_predictor(bundled.model), dataset, 64, limit=FIRST, progress=lambda *counts: calls.append(counts)
+    )
+    assert seen == FIRST
+    assert abs(correct - PINNED_CORRECT) <= 1
+    assert [count for _, count in calls] == [100, 200]
+    assert calls[-1] == (correct, seen)
+
+
+def test_command(capsys):
+    main([str(archive()), "--limit", "50"])
+    assert capsys.readouterr().out.startswith("top-1 ")
+
+
+def test_command_without_an_archive(capsys, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        main([str(tmp_path / "absent.npz")])
+    assert caught.value.code == 2
+    assert "no such archive" in capsys.readouterr().err

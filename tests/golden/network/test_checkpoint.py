@@ -1,0 +1,228 @@
+"""Checkpoints: both naming schemes, every container, and one clear line for everything that can be wrong."""
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from golden.network.checkpoint import (
+    CheckpointError,
+    identify,
+    load_checkpoint,
+    load_model,
+    official_names,
+    read_checkpoint,
+    save_checkpoint,
+)
+from golden.network.efficientvit import EfficientViT
+from golden.network.weights import initialize
+
+SAMPLE = "backbone.stages.2.op_list.1.local_module.main.depth_conv.conv.bias"
+
+
+@pytest.fixture(scope="module")
+def state():
+    return dict(initialize(EfficientViT("b0", 10, 32), seed=5).state_dict())
+
+
+@pytest.fixture
+def model():
+    return EfficientViT("b0", 10, 32)
+
+
+def timm_name(name):
+    """timm's name of an official parameter, written independently of the package's table."""
+    parts = name.split(".")
+    if parts[:3] == ["backbone", "input_stem", "op_list"]:
+        block = int(parts[3])
+        return ".".join(["stem", "in_conv" if block == 0 else f"res{block - 1}", *parts[4:]])
+    if parts[:2] == ["backbone", "stages"]:
+        return ".".join(["stages", parts[2], "blocks", *parts[4:]])
+    index = {("0",): "in_conv", ("2", "linear"): "classifier.0", ("2", "norm"): "classifier.1"}
+    if parts[2] == "0":
+        return ".".join(["head", index["0",], *parts[3:]])
+    if parts[2] == "3":
+        return f"head.classifier.4.{parts[-1]}"
+    return f"head.{index[parts[2], parts[3]]}.{parts[-1]}"
+
+
+def assert_loaded(model, state):
+    loaded = model.state_dict()
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+    assert not model.training
+
+
+@pytest.mark.parametrize("container", ["a.pt", "a.pth", "a.safetensors"])
+@pytest.mark.parametrize("scheme", ["official", "timm"])
+def test_both_schemes_in_every_container(model, state, tmp_path, scheme, container):
+    named = {timm_name(name): tensor for name, tensor in state.items()} if scheme == "timm" else state
+    assert len(named) == len(state)
+    path = tmp_path / container
+    save_file(named, path) if container.endswith("safetensors") else torch.save(named, path)
+    load_checkpoint(model, path)
+    assert_loaded(model, state)
+
+
+def test_timm_names_as_published():
+    published = [
+        "stem.in_conv.conv.weight",
+        "stem.res0.main.depth_conv.norm.bias",
+        "stages.0.blocks.1.main.point_conv.conv.weight",
+        "stages.2.blocks.1.context_module.main.aggreg.0.1.weight",
+        "stages.3.blocks.2.local_module.main.depth_conv.conv.bias",
+        "head.in_conv.norm.weight",
+        "head.classifier.0.weight",
+        "head.classifier.1.bias",
+        "head.classifier.4.bias",
+    ]
+    names = official_names(dict.fromkeys(published, torch.zeros(1)))
+    assert set(names) <= set(EfficientViT("b0", 10, 32).state_dict())
+    assert len(names) == len(published)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model"])
+def test_wrapped_and_prefixed(model, state, tmp_path, wrapper):
+    path = tmp_path / "a.pt"
+    torch.save({"epoch": 3, wrapper: {f"module.{name}": tensor for name, tensor in state.items()}}, path)
+    load_checkpoint(model, path)
+    assert_loaded(model, state)
+
+
+def test_counters_may_be_absent_and_half_precision_is_widened(model, state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    kept = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    assert len(kept) < len(state)
+    save_file({name: tensor.half() for name, tensor in kept.items()}, path)
+    load_checkpoint(model, path)
+    assert model.state_dict()[SAMPLE].dtype == torch.float32
+    assert torch.equal(model.state_dict()[SAMPLE], state[SAMPLE].half().float())
+
+
+def test_save_and_recognize(model, state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    model.load_state_dict(state)
+    save_checkpoint(model, path, {"note": "seeded"})
+    read, metadata = read_checkpoint(path)
+    assert metadata == {"note": "seeded"}
+    assert identify(read) == ("b0", 10)
+    again = load_model(path, resolution=64)
+    assert (again.preset.name, again.n_classes, again.resolution) == ("b0", 10, 64)
+    assert_loaded(again, state)
+    with pytest.raises(ValueError, match=r"path must end in \.safetensors"):
+        save_checkpoint(model, tmp_path / "a.pt")
+
+
+def refuse(model, path):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(model, path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    return caught.value
+
+
+def test_missing_unexpected_mis_shaped_non_finite(model, state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    broken = dict(state)
+    del broken[SAMPLE]
+    broken["extra.weight"] = torch.zeros(1)
+    shaped = "head.op_list.2.linear.weight"
+    broken[shaped] = torch.zeros(4, 4)
+    infinite, negative = "head.op_list.2.norm.bias", "head.op_list.0.norm.running_var"
+    broken[infinite] = torch.full_like(state[infinite], float("nan"))
+    broken[negative] = -state[negative]
+    save_file(broken, path)
+    error = refuse(model, path)
+    assert error.missing == (SAMPLE,)
+    assert error.unexpected == ("extra.weight",)
+    assert error.mis_shaped == (shaped,)
+    assert set(error.non_finite) == {infinite, negative}
+    for word in ("missing: ", "unexpected: ", "mis-shaped: ", "non-finite: ", SAMPLE, "extra.weight", shaped, infinite):
+        assert word in str(error)
+
+
+def test_long_lists_are_cut(model, state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({name: tensor for name, tensor in state.items() if ".norm.weight" not in name}, path)
+    error = refuse(model, path)
+    assert len(error.missing) > 4
+    assert str(error).endswith(f"and {len(error.missing) - 4} more")
+
+
+def test_integer_weights_are_refused(model, state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({**state, SAMPLE: torch.zeros(state[SAMPLE].shape, dtype=torch.int32)}, path)
+    assert refuse(model, path).non_finite == (SAMPLE,)
+
+
+def test_other_class_count_and_other_size(state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file(state, path)
+    assert "has 10 classes, the network 101" in str(refuse(EfficientViT("b0", 101, 32), path))
+    assert "holds EfficientViT-b0, the network is b1" in str(refuse(EfficientViT("b1", 10, 32), path))
+
+
+def test_not_an_efficientvit(model, state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
+    assert "not an EfficientViT classifier" in str(refuse(model, path))
+    with pytest.raises(CheckpointError, match="not an EfficientViT classifier"):
+        load_model(path)
+    save_file({**state, "backbone.input_stem.op_list.0.conv.weight": torch.zeros(7, 3, 3, 3)}, path)
+    assert "the stem has 7 channels" in str(refuse(model, path))
+
+
+@pytest.mark.parametrize("container", ["a.pt", "a.safetensors"])
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_truncated_files(model, state, tmp_path, container, kept):
+    path = tmp_path / container
+    save_file(state, path) if container.endswith("safetensors") else torch.save(state, path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    assert "not a whole" in str(refuse(model, path))
+
+
+@pytest.mark.parametrize("container", ["a.pt", "a.safetensors"])
+def test_files_of_noise(model, tmp_path, container):
+    path = tmp_path / container
+    path.write_bytes(b"this is a text file, not a checkpoint\n" * 20)
+    assert "not a whole" in str(refuse(model, path))
+
+
+class Executes:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def test_pickled_code_is_not_run(model, tmp_path, capsys):
+    path = tmp_path / "a.pt"
+    path.write_bytes(pickle.dumps(Executes(), protocol=2))
+    refuse(model, path)
+    torch.save({"state_dict": Executes()}, path)
+    refuse(model, path)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({}, "no dictionary of tensors"),
+        (torch.zeros(3), "no dictionary of tensors"),
+        ({"epoch": 3, "lr": 0.1}, "not tensors: epoch, lr"),
+    ],
+)
+def test_other_content(model, tmp_path, content, words):
+    path = tmp_path / "a.pt"
+    torch.save(content, path)
+    assert words in str(refuse(model, path))
+
+
+def test_no_file_and_unknown_suffix(model, tmp_path):
+    assert "no such checkpoint file" in str(refuse(model, tmp_path / "absent.pt"))
+    assert "no such checkpoint file" in str(refuse(model, tmp_path))
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"x")
+    assert "the suffix of a checkpoint must be one of .pt, .pth, .bin, .safetensors" in str(refuse(model, path))

@@ -1,0 +1,102 @@
+"""PostProcessing: the bench, and its model by hand."""
+
+import numpy as np
+import pytest
+from amaranth.hdl import Shape
+
+from hdl.aux.pipeline import StreamPipeline
+from hdl.aux.post_processing import POST_PARAMETERS, PostMode, PostProcessing
+from sim.bench import pack, run_bench
+
+model = PostProcessing.model
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_bench(lanes):
+    run_bench(
+        StreamPipeline(PostProcessing(lanes)),
+        "tests.hdl.aux.bench_post_processing",
+        name=f"post_processing_{lanes}",
+        parameters={"lanes": lanes},
+    )
+
+
+def test_parameters_in_memory():
+    """The byte order that compiler and memory image rely on."""
+    values = {"bias": -2, "m1": 0x1234, "n1": 5, "zero_point": -1, "m2": 0xABCD, "n2": 6}
+    values |= {"residual_shift": 7, "residual_multiplier": 0x5678, "reserved": 0}
+    word = pack(POST_PARAMETERS, values)
+    assert word.to_bytes(16, "little") == bytes.fromhex("feffffff 3412 05 ff cdab 06 07 7856 0000")
+    assert Shape.cast(POST_PARAMETERS).width == 128
+
+
+def test_modes():
+    assert {mode.name: mode.value for mode in PostMode} == {
+        "LINEAR": 0, "HARDSWISH": 1, "DIVIDE": 2, "LOG2": 3, "WIDE": 4,
+    }  # fmt: skip
+    assert Shape.cast(PostMode).width == 3
+
+
+def test_linear_by_hand():
+    parameters = {"bias": 1, "m1": 3, "n1": 2, "zero_point": [-5, 0, 5]}
+    assert model([9, 9, -3], parameters, PostMode.LINEAR).tolist() == [3, 8, 4]  # 30/4 = 7.5; -6/4 = -1.5 -> -1
+    parameters |= {"residual_multiplier": 2, "residual_shift": 1}
+    rows = model([[9, 9, -3]] * 2, parameters, PostMode.LINEAR, residual=[[1, -1, 40]] * 2, use_residual=[1, 0])
+    assert rows.tolist() == [[4, 7, 44], [3, 8, 4]]  # 34/4 = 8.5 -> 9; 26/4 = 6.5 -> 7; 154/4 = 38.5 -> 39
+
+
+def test_hardswish_by_hand():
+    # x = 2.0 and -1.0 with 4 fraction bits: 2 * 5 * 256 = 2560; -1 * 2 * 256 = -512; a shift by 5 leaves 80, -16
+    parameters = {"m1": 1, "n1": 0, "m2": 1, "n2": 5, "zero_point": 3}
+    assert model([32, -16], parameters, PostMode.HARDSWISH, fraction_bits=4).tolist() == [83, -13]
+
+
+def test_divide_by_hand():
+    parameters = {"m1": 1, "n1": 1, "zero_point": 1}
+    # 101 / 2 -> 51, 51 / 4 = 12.75 -> 13; code 0 leaves 51
+    assert model([[101], [101]], parameters, PostMode.DIVIDE, code=[2, 0]).tolist() == [[14], [52]]
+
+
+def test_log2_by_hand():
+    rows = model([[99, 99], [0, 99], [-5, 0]], {"bias": [0, 7]}, PostMode.LOG2, log2_offset=[2, 5, 5])
+    assert rows.tolist() == [[9, 0], [0, 0], [0, 0]]
+
+
+def test_wide_by_hand():
+    parameters = {"m1": 1, "n1": 0, "zero_point": -1}
+    # 0x1280 - 1 = 0x127f; -2 - 1 = 0xfffd; 0x81 - 1 = 0x80; saturated 0x7fff
+    acc = [0x1280, -2, 0x81, 1 << 20]
+    rows = model([acc, acc], parameters, PostMode.WIDE, high_byte=[0, 1])
+    assert rows.tolist() == [[0x7F, -3, -128, -1], [0x12, -1, 0, 0x7F]]
+
+
+def test_model_takes_the_low_six_bits_of_a_shift():
+    parameters = {"m1": 1, "n1": 64 + 1, "residual_multiplier": 1, "residual_shift": 128 + 2}
+    assert model([8], parameters, PostMode.LINEAR, residual=[1]).tolist() == [6]
+    parameters = {"m1": 1, "n1": 128, "m2": 1, "n2": 192 + 2}
+    assert model([1], parameters, PostMode.HARDSWISH).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("acc", "parameters", "mode", "control", "error", "message"),
+    [
+        (1 << 30, {"bias": 1 << 30}, PostMode.LINEAR, {}, OverflowError, r"acc \+ bias"),
+        (0, {"n1": 48}, PostMode.LINEAR, {}, OverflowError, "shift n"),
+        (0, {"n2": 48}, PostMode.HARDSWISH, {}, OverflowError, "shift n2"),
+        (0, {}, PostMode.HARDSWISH, {"fraction_bits": 14}, OverflowError, "fraction bits"),
+        (0, {}, PostMode.DIVIDE, {"code": 16}, OverflowError, "divisor code"),
+        (0, {}, PostMode.LOG2, {"log2_offset": 32}, OverflowError, "log2 offset"),
+        (0, {}, 5, {}, ValueError, "5 is not a valid PostMode"),
+    ],
+)
+def test_model_raises(acc, parameters, mode, control, error, message):
+    with pytest.raises(error, match=message):
+        model([acc], parameters, mode, **control)
+
+
+def test_parameters():
+    assert PostProcessing(64).latency == 10
+    for lanes in (0, 65):
+        with pytest.raises(ValueError, match=rf"lanes must be 1\.\.64, not {lanes}"):
+            PostProcessing(lanes)
+    assert np.ndim(model([1], {"m1": 1}, 0)) == 1

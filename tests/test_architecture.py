@@ -1,0 +1,129 @@
+"""Rules of the tree that no single module can hold: imports go one way, and the golden path is integer."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAY_IMPORT = {
+    "golden.integer": {"golden.integer"},
+    "hdl": {"hdl", "golden.integer"},
+    "compiler": {"compiler", "hdl", "golden.integer"},
+    "sim": {"sim", "compiler", "hdl", "golden.integer"},
+    "boards": {"boards", "hdl", "golden.integer"},
+    "golden": {"golden", "golden.integer"},  # the torch side: network and quantization
+    "flow": {"flow", "sim", "compiler", "hdl", "boards", "golden", "golden.integer"},
+}
+TORCH_USERS = {"golden", "flow"}
+FLOAT_FUNCTIONS = {"double", "true_divide", "divide", "sqrt", "exp", "log", "log2", "average", "linspace"}
+
+
+def part_of(module: str) -> str | None:
+    """Entry of MAY_IMPORT that a module name belongs to; None for other packages."""
+    if module == "golden.integer" or module.startswith("golden.integer."):
+        return "golden.integer"
+    top = module.split(".")[0]
+    return top if top in MAY_IMPORT else None
+
+
+def sources(part: str) -> list[Path]:
+    files = sorted((ROOT / part.replace(".", "/")).rglob("*.py"))
+    return [file for file in files if part_of(".".join(file.relative_to(ROOT).with_suffix("").parts)) == part]
+
+
+def imported(tree: ast.AST, package: list[str]) -> set[str]:
+    """Names of all modules a file imports, wherever in it; `from golden import integer` counts as golden.integer."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def forbidden(part: str, text: str, package: list[str]) -> list[str]:
+    """What a file of `part` imports against the rules."""
+    found = []
+    for name in sorted(imported(ast.parse(text), package)):
+        target = part_of(name)
+        if target == "golden" and name == "golden":
+            continue  # the package itself holds nothing
+        if (target and target not in MAY_IMPORT[part]) or (name.split(".")[0] == "tests"):
+            found.append(name)
+        if name.split(".")[0] in ("torch", "torchvision") and part not in TORCH_USERS:
+            found.append(name)
+    return found
+
+
+def float_uses(text: str) -> list[str]:
+    """Float literals, float types and true divisions of a file, as 'line: what'."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+            found.append(f"{line}: literal {node.value}")
+        elif isinstance(node, ast.Name) and node.id == "float":
+            found.append(f"{line}: float")
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            found.append(f"{line}: true division")
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            numeric = node.value.id in ("np", "numpy", "math")
+            if node.attr == "mean" or numeric and (node.attr in FLOAT_FUNCTIONS or node.attr.startswith("float")):
+                found.append(f"{line}: {node.value.id}.{node.attr}")
+    return found
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_imports_go_one_way(part):
+    errors = []
+    for file in sources(part):
+        package = list(file.relative_to(ROOT).parent.parts)
+        errors += [f"{file.relative_to(ROOT)} imports {name}" for name in forbidden(part, file.read_text(), package)]
+    assert not errors, "\n".join(errors)
+
+
+def test_integer_path_has_no_float():
+    errors = []
+    for file in sources("golden.integer"):
+        errors += [f"{file.relative_to(ROOT)}:{use}" for use in float_uses(file.read_text())]
+    assert sources("golden.integer")
+    assert not errors, "\n".join(errors)
+
+
+@pytest.mark.parametrize(
+    "part, text",
+    [
+        ("hdl", "import sim.bench"),
+        ("hdl", "def f():\n    from golden.quantization import ptq"),
+        ("hdl", "from golden import network"),
+        ("compiler", "import torch.nn as nn"),
+        ("golden.integer", "from ..quantization import ptq"),
+        ("sim", "from flow import cli"),
+        ("sim", "import tests.sim.copier"),
+    ],
+)
+def test_rule_catches(part, text):
+    assert forbidden(part, text, ["golden", "integer"])
+
+
+@pytest.mark.parametrize(
+    "part, text",
+    [("hdl", "from golden.integer import arithmetic"), ("flow", "import torch"), ("sim", "import numpy, sim.bench")],
+)
+def test_rule_allows(part, text):
+    assert not forbidden(part, text, ["hdl"])
+
+
+@pytest.mark.parametrize(
+    "text", ["x = 1 / 2", "x /= 2", "x = 0.5", "float(3)", "np.float32(x)", "x.mean()", "np.sqrt(x)"]
+)
+def test_float_check_catches(text):
+    assert float_uses(text)
+
+
+def test_float_check_allows_integers():
+    assert not float_uses("import numpy as np\nx = np.int64(7) // 2 >> 1\nx //= 3")
