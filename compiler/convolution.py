@@ -57,26 +57,65 @@ def families(groups: int, out_blocks: int, in_blocks: int) -> list[Family]:
 
 
 class Constants:
-    """Weights and records of one family in memory."""
+    """Weights and records of one family in memory. row_cycles: cycles of one output row of one group."""
 
-    def __init__(self, context: Context, weights: np.ndarray, records: np.ndarray, family: Family):
+    def __init__(self, context: Context, weights: np.ndarray, records: np.ndarray, family: Family, width: int, wide: bool):
         blocks = family.blocks()
-        self.family, self.block = family, context.config.block
+        self.family, self.block, self.in_blocks = family, context.config.block, weights.shape[3]
         self.group_words = int(np.prod(weights.shape[1:-1]))  # words of one output block
         chosen = weights[blocks].reshape(family.count, family.width, -1)
         self.engines = [context.constant(chosen[:, engine]) for engine in range(family.width)]
         self.records = context.constant(records[blocks])
         self.record_words = context.record_words * family.width
+        # The post-processing pipeline takes a row of results a cycle, which bounds very short sums.
+        steps, rows = self.group_words // self.block, family.width * (2 if wide else 1)
+        self.row_cycles = width * max(steps, rows)
 
-    def tiles(self, first: int, count: int) -> list[Tile]:
-        """Weights and records of groups first .. first + count - 1."""
-        words = count * self.group_words
+    def loads(self, first: int, count: int, weights: int = 0, records: int = 0) -> tuple[list[Transfer], list[Transfer]]:
+        """Transfers of the weights and records of groups first .. first + count - 1; weights, records: words before them."""
         loads = []
         for buffer, memory in zip((Buffer.B, Buffer.C), self.engines, strict=False):
-            loads += constant_transfer(buffer, memory + first * self.group_words * self.block, words, self.block)
-        records = count * self.record_words
-        record_loads = constant_transfer(Buffer.P, self.records + first * self.record_words * self.block, records, self.block)
-        return [Tile("W", words, loads), Tile("P", records, record_loads)]
+            loads += constant_transfer(buffer, memory + first * self.group_words * self.block, count * self.group_words,
+                                       self.block, weights)
+        return loads, constant_transfer(Buffer.P, self.records + first * self.record_words * self.block,
+                                        count * self.record_words, self.block, records)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Groups first .. first + count - 1 of a family, with the tiles that hold their constants and the places inside them."""
+
+    part: Constants
+    first: int
+    count: int
+    weights: Tile
+    records: Tile
+    weights_offset: int = 0
+    records_offset: int = 0
+
+
+def streamed(pieces: list[tuple[Constants, int, int]]) -> list[Piece]:
+    """Every piece has tiles of its own, which are loaded for it."""
+    result = []
+    for part, first, count in pieces:
+        weights, records = part.loads(first, count)
+        result.append(Piece(part, first, count, Tile("W", count * part.group_words, weights),
+                            Tile("P", count * part.record_words, records)))
+    return result
+
+
+def resident(pieces: list[tuple[Constants, int, int]]) -> list[Piece]:
+    """All pieces share one tile of weights and one of records, which stay for the whole layer."""
+    offsets, weights, records, weight_loads, record_loads = [], 0, 0, [], []
+    for part, first, count in pieces:
+        offsets.append((weights, records))
+        loads = part.loads(first, count, weights, records)
+        weight_loads += loads[0]
+        record_loads += loads[1]
+        weights += count * part.group_words
+        records += count * part.record_words
+    tiles = Tile("W", weights, weight_loads), Tile("P", records, record_loads)
+    return [Piece(*piece, *tiles, *offset) for piece, offset in zip(pieces, offsets, strict=True)]
 
 
 def output_transfers(layout: TensorLayout, family: Family, first: int, count: int, row: int, rows: int) -> list[Transfer]:
@@ -112,17 +151,15 @@ def lower_convolution(node: Convolution, layer: int, context: Context) -> list[S
     out_blocks, in_blocks = weights.shape[1], weights.shape[4]
     weights = weights.reshape(groups * out_blocks, *weights.shape[2:])
     records = pack_records(node.post, block)
-    steps_a_pixel = kernel * kernel * in_blocks
     require(in_blocks < 1024, node.name, f"needs {in_blocks} input blocks, the limit is 1023")
     require(kernel < 16, node.name, f"kernel {kernel} is beyond the limit of 15")
-    # A 1 x 1 convolution without stride sees no geometry: rows that follow each other in memory are one long row.
-    chosen = [Constants(context, weights, records, family) for family in families(groups, out_blocks, in_blocks)]
+    chosen = [Constants(context, weights, records, family, width, wide) for family in families(groups, out_blocks, in_blocks)]
     lead = chosen[0]
     feature_line = source.blocks * (source.shape[2] + 2 * node.padding)
     output_line = lead.family.width * width * (2 if wide else 1)
     tiling = choose_convolution(
         rows=height, groups=lead.family.count,
-        row_cycles=width * max(steps_a_pixel, lead.family.width * (2 if wide else 1)),
+        row_cycles=lead.row_cycles,
         feature_line=feature_line, kernel=kernel, stride=stride, output_line=output_line,
         weight_words=lead.group_words, record_words=lead.record_words, capacity=context.capacity,
         beat_words=config.beat_words, residual=node.residual is not None)
@@ -130,65 +167,67 @@ def lower_convolution(node: Convolution, layer: int, context: Context) -> list[S
         raise no_tiling(node.name, {"A": kernel * feature_line, "O": output_line, "W": lead.group_words,
                                     "P": lead.record_words}, context.capacity)
 
-    def make_step(part: Constants, tiles: list[Tile], features: FeatureRows, row: int, rows: int, first: int, count: int,
-                  fetch: bool) -> Step:
-        family = part.family
-        input_row, input_rows = row * stride, (rows - 1) * stride + kernel
-        residual = node.residual is not None
-        place: list[tuple[int, int, int]] = []
+    features = FeatureRows(source, 0, source.blocks, node.padding, tiling.rows < height and kernel > 1)
+    pieces = [(part, first, min(tiling.groups, part.family.count - first))
+              for part in chosen for first in range(0, part.family.count, tiling.groups)]
+    row_tiles = [(row, min(tiling.rows, height - row)) for row in range(0, height, tiling.rows)]
+    order = Order(node, layer, context, features)
+    if tiling.chunk_outer:
+        return [order.step(piece, row, rows, True) for piece in streamed(pieces) for row, rows in row_tiles]
+    kept = resident(pieces) if tiling.resident else None
+    return [order.step(piece, row, rows, number == 0)
+            for row, rows in row_tiles for number, piece in enumerate(kept or streamed(pieces))]
+
+
+@dataclass
+class Order:
+    """Makes the steps of one convolution."""
+
+    node: Convolution
+    layer: int
+    context: Context
+    features: FeatureRows
+    place: tuple[int, int, int] = (0, 0, 0)  # of the features in A, for the steps that share them
+
+    def step(self, piece: Piece, row: int, rows: int, fetch: bool) -> Step:
+        """Output rows row .. row + rows - 1 of a piece's channels; fetch: its input rows are not there yet."""
+        node, context, config = self.node, self.context, self.context.config
+        target = context.tensors[node.name]
+        family, first, count = piece.part.family, piece.first, piece.count
+        width, blocks = target.shape[2], piece.count * piece.part.family.width
+        input_row, input_rows = row * node.stride, (rows - 1) * node.stride + node.kernel
+        residual = None if node.residual is None else context.tensors[node.residual]
+        wide = node.post.activation == "wide"
+        if wide:
+            stores = [wide_transfer(target, family, first, count)]
+        else:
+            stores = output_transfers(target, family, first, count, row, rows)
+        loads = output_transfers(residual, family, first, count, row, rows) if residual else []
+        out: list[int] = []
 
         def prepare(schedule: Schedule) -> None:
             if fetch:
-                features.place = features.fetch(schedule, input_row, input_rows)
-            blocks = count * family.width
-            out = schedule.take("O", blocks * rows * width * (2 if wide else 1))
-            place.append(out)
-            if residual:
-                for transfer in output_transfers(context.tensors[node.residual], family, first, count, row, rows):
-                    schedule.load(transfer, out, Buffer.O)
+                self.place = self.features.fetch(schedule, input_row, input_rows)
+            out.append(schedule.take("O", blocks * rows * width * (2 if wide else 1)))
+            for transfer in loads:
+                schedule.load(transfer, out[0], Buffer.O)
 
         def run(schedule: Schedule) -> None:
-            address, in_row, in_plane = features.place
-            out = place[0]
+            address, in_row, in_plane = self.place
             schedule.compute(
-                Opcode.RMAC_CONV, joint=int(family.joint), stride=stride - 1, groups=count, rows=rows, cols=width,
-                kernel_rows=kernel, kernel_cols=kernel, blocks=in_blocks,
+                Opcode.RMAC_CONV, joint=int(family.joint), stride=node.stride - 1, groups=count, rows=rows, cols=width,
+                kernel_rows=node.kernel, kernel_cols=node.kernel, blocks=piece.part.in_blocks,
                 in_base=address + first * family.in_step * in_plane, in_group=family.in_step * in_plane, in_row=in_row,
-                in_block=in_plane, weights=tiles[0].address, parameters=tiles[1].address // context.record_words,
-                out_base=out, out_group=1 if wide else rows * width, out_row=count * family.width if wide else width,
-                destination=int(Destination.O), residual=int(residual), **post_fields(node.post))
+                in_block=in_plane, weights=piece.weights.address + piece.weights_offset,
+                parameters=(piece.records.address + piece.records_offset) // context.record_words, out_base=out[0],
+                out_group=1 if wide else rows * width, out_row=blocks if wide else width,
+                destination=int(Destination.O), residual=int(residual is not None), **post_fields(node.post))
             if family.joint:
                 schedule.compute(Opcode.MAT_JOIN)
-            if wide:
-                schedule.store(wide_transfer(target, family, first, count), out)
-            else:
-                for transfer in output_transfers(target, family, first, count, row, rows):
-                    schedule.store(transfer, out)
+            for transfer in stores:
+                schedule.store(transfer, out[0])
 
-        cycles = count * rows * width * max(steps_a_pixel, family.width)
-        beats = sum(t.beats(block, config.data_bytes) for t in output_transfers(target, family, first, count, row, rows)
-                    ) * (2 if residual else 1) if not wide else 2
+        beats = sum(t.beats(config.block, config.data_bytes) for t in stores + loads)
         if fetch:
-            beats += features.beats(config, input_row, input_rows)
-        return Step(layer, tiles, prepare, run, cycles, beats, rows)
-
-    # Pieces of weights: (constants, first group, groups, tiles while resident).
-    pieces = [(part, first, min(tiling.groups, part.family.count - first))
-              for part in chosen for first in range(0, part.family.count, tiling.groups)]
-    resident = {id(piece): piece[0].tiles(*piece[1:]) for piece in pieces} if tiling.resident else {}
-    rolling = tiling.rows < height and kernel > 1
-    result = []
-    row_tiles = [(row, min(tiling.rows, height - row)) for row in range(0, height, tiling.rows)]
-    if tiling.chunk_outer:
-        for part, first, count in pieces:
-            tiles = part.tiles(first, count)
-            features = FeatureRows(source, 0, source.blocks, node.padding, rolling)
-            result += [make_step(part, tiles, features, row, rows, first, count, True) for row, rows in row_tiles]
-        return result
-    features = FeatureRows(source, 0, source.blocks, node.padding, rolling)
-    for row, rows in row_tiles:
-        for number, piece in enumerate(pieces):
-            part, first, count = piece
-            tiles = resident[id(piece)] if tiling.resident else part.tiles(first, count)
-            result.append(make_step(part, tiles, features, row, rows, first, count, number == 0))
-    return result
+            beats += self.features.beats(config, input_row, min(input_rows, rows * node.stride))
+        return Step(self.layer, [piece.weights, piece.records], prepare, run, count * rows * piece.part.row_cycles, beats, rows)

@@ -8,13 +8,13 @@ live as long as a step needs them and are loaded ahead of their first use, when 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from compiler.errors import CompileError
 from compiler.layout import TensorLayout
-from compiler.transfer import Region, Transfer, take_planes
+from compiler.transfer import Region, Transfer, map_transfer, take_planes
 from hdl.config import AcceleratorConfig
 from hdl.isa import Buffer, Opcode
 
@@ -244,7 +244,7 @@ class FeatureRows:
         self.end = row + rows
         if count:
             for transfer in self._transfers(start, count):
-                schedule.load(replace(transfer), at, Buffer.A)
+                schedule.load(transfer, at, Buffer.A)
         return self.address + (row - self.first) * line, line, self.width
 
 

@@ -101,10 +101,10 @@ class Synchronizer:
             for space, words, write in accesses:
                 self._need(needed, unit, space, words, write)
         taker = event.taker
-        # Latest knowledge first: one wait often settles others.
-        for giver in sorted(UNITS, key=lambda u: -needed[u]):
-            number = needed[giver]
-            if number <= start[giver]:
+        waits = {giver: number for giver, number in needed.items() if number > start[giver]}
+        for giver, number in waits.items():
+            # What another wait already implies needs none of its own.
+            if any(self.clocks[other][n - 1][giver] >= number for other, n in waits.items() if other != giver):
                 continue
             self._wait(giver, taker, number, event.parts[0][1])
             start = np.maximum(start, self.clocks[giver][number - 1])

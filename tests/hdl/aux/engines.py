@@ -6,7 +6,7 @@ import random
 
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from sim.bench import CycleCounter, StreamSink, StreamSource, pack, stall_patterns, start, unpack
+from sim.bench import CycleCounter, StreamSink, StreamSource, pack, random_value, stall_patterns, start, unpack
 
 
 def schedule(latency: int, emits, pauses, source_stall, sink_stall) -> tuple[list[int], list[int]]:
@@ -46,12 +46,14 @@ def group_flags(seed: int, beats: int) -> list[tuple[bool, bool]]:
     return flags
 
 
-async def interrupt(dut, engine, items):
-    """Fill the engine with beats up to a blocked result and reset it for one cycle: nothing of them may be left."""
-    middle = len(items) // 2
+async def interrupt(dut, engine, seed: str):
+    """Fill the engine with random beats, then reset it for one cycle: nothing of them may be left."""
+    coin = random.Random(seed)
+    last = coin.choice((0, 0.1, 0.9))
     dut.i_valid.value = 1
-    for item in items[middle : middle + engine.latency + 3]:
-        dut.i_payload.value = pack(engine.i.payload.shape(), item)
+    for _ in range(coin.randint(1, engine.latency + 3)):
+        beat = random_value(engine.i.payload.shape(), coin) | {"last": coin.random() < last}
+        dut.i_payload.value = pack(engine.i.payload.shape(), beat)
         await RisingEdge(dut.clk)
     dut.rst.value = 1
     await RisingEdge(dut.clk)
@@ -65,7 +67,7 @@ async def check_engine(dut, engine, items, expected, pauses, source: str, sink: 
     expected: one entry an item, None where no result appears.
     """
     await start(dut)
-    await interrupt(dut, engine, items)
+    await interrupt(dut, engine, f"{source} {sink}")
     i = StreamSource(dut, "i", dut.clk, stall_patterns(1)[source])
     o = StreamSink(dut, "o", dut.clk, stall_patterns(2)[sink])
     i.send(pack(engine.i.payload.shape(), item) for item in items)
