@@ -27,19 +27,28 @@ def _words(base: int, *loops: tuple[int, int]) -> np.ndarray:
     return base + _box(loops)
 
 
-def transfer_accesses(config: AcceleratorConfig, opcode: Opcode, f: dict[str, int]) -> Iterator[tuple[str, np.ndarray, bool]]:
+def transfer_accesses(
+    config: AcceleratorConfig, opcode: Opcode, f: dict[str, int]
+) -> Iterator[tuple[str, np.ndarray, bool]]:
     """(space, words, is a write) of a LOAD or STORE; memory in words of core 0's image."""
-    on_chip = _words(f["local"], (f["planes"], f.get("local_plane", 0)), (f["rows"], f.get("local_row", 0)), (f["words"], 1))
+    on_chip = _words(
+        f["local"], (f["planes"], f.get("local_plane", 0)), (f["rows"], f.get("local_row", 0)), (f["words"], 1)
+    )
     block = config.block
-    memory = _words(f["memory"] // block, (f["planes"], f.get("memory_plane", 0) // block),
-                    (f["rows"], f.get("memory_row", 0) // block), (f["words"], 1))
+    memory = _words(
+        f["memory"] // block,
+        (f["planes"], f.get("memory_plane", 0) // block),
+        (f["rows"], f.get("memory_row", 0) // block),
+        (f["words"], 1),
+    )
     load = opcode == Opcode.LOAD
     yield Buffer(f["buffer"]).name if load else "O", on_chip, load
     yield MEMORY, memory, not load
 
 
-def compute_accesses(config: AcceleratorConfig, opcode: Opcode, f: dict[str, int],
-                     unit: Unit) -> Iterator[tuple[str, np.ndarray, bool]]:
+def compute_accesses(
+    config: AcceleratorConfig, opcode: Opcode, f: dict[str, int], unit: Unit
+) -> Iterator[tuple[str, np.ndarray, bool]]:
     """The same for a computation; of a joint convolution the part that `unit` does."""
     block = config.block
     get = lambda *names: tuple(f.get(name, 0) for name in names)  # noqa: E731
@@ -57,8 +66,12 @@ def compute_accesses(config: AcceleratorConfig, opcode: Opcode, f: dict[str, int
     match opcode:
         case Opcode.RMAC_CONV | Opcode.MAT_CONV | Opcode.RMAC_DEPTHWISE:
             depthwise = opcode == Opcode.RMAC_DEPTHWISE
-            window = ((groups, in_group), ((rows - 1) * stride + kr, in_row), (1 if depthwise else blocks, in_block),
-                      ((cols - 1) * stride + kc, 1))
+            window = (
+                (groups, in_group),
+                ((rows - 1) * stride + kr, in_row),
+                (1 if depthwise else blocks, in_block),
+                ((cols - 1) * stride + kc, 1),
+            )
             if not odd:
                 yield source, _words(in_base, *window), False
             count = groups * kr * kc * (1 if depthwise else blocks * block)
@@ -68,7 +81,9 @@ def compute_accesses(config: AcceleratorConfig, opcode: Opcode, f: dict[str, int
             results = [(groups, step * out_group), (rows, out_row), (cols, 1)]
             if mode == 4:
                 results.append((2, out_row))
-            record_words = _words((records + odd) * PARAMETER_BYTES, (groups, step * PARAMETER_BYTES), (PARAMETER_BYTES, 1))
+            record_words = _words(
+                (records + odd) * PARAMETER_BYTES, (groups, step * PARAMETER_BYTES), (PARAMETER_BYTES, 1)
+            )
             if destination & Destination.DIVISOR:
                 yield DIVISOR, np.arange(rows * cols), True
             if mode == 2:

@@ -25,8 +25,8 @@ PAGE = 4096  # regions of memory begin on pages
 def compile_network(network: IntegerNetwork, config: AcceleratorConfig, *, trace: bool = False) -> CompiledProgram:
     """Compile a network for a configuration.
 
-    trace: attention intermediates go to memory too, so that every tensor can be read back. Raises CompileError naming the
-    layer, what it needs and the limit; NetworkError or ConfigurationError for a broken network or configuration.
+    trace: attention intermediates go to memory too, so that every tensor can be read back. Raises CompileError naming
+    the layer, what it needs and the limit; NetworkError or ConfigurationError for a broken network or configuration.
     """
     network.validate()
     config.validate()
@@ -55,10 +55,21 @@ def compile_network(network: IntegerNetwork, config: AcceleratorConfig, *, trace
             draft.fields["memory"] += offsets[draft.region]
     Synchronizer(config, (maps_offset + core_stride) // config.block).run(schedule.drafts)
     return CompiledProgram(
-        name=network.name, config=config, instructions=_encode(schedule.drafts, layers, config), layers=tuple(layers),
-        constants=constants, constants_offset=constants_offset, maps_offset=maps_offset, core_stride=core_stride,
-        tensors=tensors, borders=_borders(network), output=network.output, classes=tuple(network.classes), trace=trace,
-        metadata={"config_hash": f"{config.hash:016x}", "network": network.metadata, "macs": layer_macs(network)})
+        name=network.name,
+        config=config,
+        instructions=_encode(schedule.drafts, layers, config),
+        layers=tuple(layers),
+        constants=constants,
+        constants_offset=constants_offset,
+        maps_offset=maps_offset,
+        core_stride=core_stride,
+        tensors=tensors,
+        borders=_borders(network),
+        output=network.output,
+        classes=tuple(network.classes),
+        trace=trace,
+        metadata={"config_hash": f"{config.hash:016x}", "network": network.metadata, "macs": layer_macs(network)},
+    )
 
 
 def _borders(network: IntegerNetwork) -> dict[str, np.ndarray]:
@@ -74,7 +85,9 @@ def _lower(node: Node, layer: int, context: Context, by_channels: dict[str, bool
             steps = lower_convolution(node, layer, context)
             # A single tile of rows in many chunks of output blocks.
             height = context.tensors[node.name].shape[1]
-            by_channels[node.name] = height > 1 and sum(step.layer == layer for step in steps) > 1 and steps[0].rows == height
+            by_channels[node.name] = (
+                height > 1 and sum(step.layer == layer for step in steps) > 1 and steps[0].rows == height
+            )
             return steps
         case Attention():
             return lower_attention(node, layer, context)
@@ -87,7 +100,11 @@ def _lower(node: Node, layer: int, context: Context, by_channels: dict[str, bool
 
 def _encode(drafts: list[Draft], layers: list[str], config: AcceleratorConfig) -> tuple[Instruction, ...]:
     start = Instruction(Opcode.PROGRAM, {"magic": PROGRAM_MAGIC, "hash": config.hash, "instructions": len(drafts) + 2})
-    program = [start, *(Instruction(d.opcode, {k: v for k, v in d.fields.items() if v}) for d in drafts), Instruction(Opcode.END, {})]
+    program = [
+        start,
+        *(Instruction(d.opcode, {k: v for k, v in d.fields.items() if v}) for d in drafts),
+        Instruction(Opcode.END, {}),
+    ]
     for instruction in program:
         try:
             instruction.encode()

@@ -10,6 +10,7 @@ from compiler.errors import CompileError
 from compiler.layout import TensorLayout, align
 from golden.integer.network import PostParameters
 from hdl.config import PARAMETER_BYTES, AcceleratorConfig
+from hdl.isa import INSTRUCTION_BYTES
 
 MODES = {"linear": 0, "hardswish": 1, "wide": 4}
 DIVIDE, LOG2 = 2, 3
@@ -42,12 +43,23 @@ class Context:
     def capacity(self) -> dict[str, int]:
         """Words of each buffer."""
         c = self.config
-        return {"A": c.feature_words, "O": c.output_words, "W": c.weight_words, "P": c.parameter_words, "K": c.attention_words}
+        return {
+            "A": c.feature_words,
+            "O": c.output_words,
+            "W": c.weight_words,
+            "P": c.parameter_words,
+            "K": c.attention_words,
+        }
 
     @property
     def record_words(self) -> int:
         """Words of a channel block's records in buffer P."""
         return PARAMETER_BYTES
+
+    @property
+    def step_words(self) -> int:
+        """Memory traffic of a step's instructions (load, computation, join, store), in words."""
+        return 4 * INSTRUCTION_BYTES // self.config.block
 
     def block_bytes(self) -> int:
         """Bytes of a channel block's records in memory."""
@@ -61,5 +73,9 @@ def post_fields(post: PostParameters) -> dict[str, int]:
 
 def no_tiling(layer: str, need: dict[str, int], capacity: dict[str, int]) -> CompileError:
     """The error for a layer whose smallest tile does not fit; need: words of the smallest tile by buffer."""
-    over = [f"{need[b]} words of buffer {'B' if b == 'W' else b} (limit {capacity[b]})" for b in need if need[b] > capacity[b]]
+    over = [
+        f"{need[b]} words of buffer {'B' if b == 'W' else b} (limit {capacity[b]})"
+        for b in need
+        if need[b] > capacity[b]
+    ]
     return CompileError(f"{layer}: its smallest tile needs {' and '.join(over)}")

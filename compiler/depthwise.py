@@ -5,7 +5,7 @@ from __future__ import annotations
 from compiler.context import Context, no_tiling, post_fields
 from compiler.errors import require
 from compiler.pack import pack_depthwise, pack_records
-from compiler.schedule import FeatureRows, Schedule, Step, Tile
+from compiler.schedule import FeatureRows, Schedule, Step, Tile, complete
 from compiler.tiling import choose_depthwise
 from compiler.transfer import constant_transfer, map_transfer
 from golden.integer.network import Convolution
@@ -21,11 +21,24 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
     require(kernel < 16, node.name, f"kernel {kernel} is beyond the limit of 15")
     line = source.shape[2] + 2 * node.padding
     tiling = choose_depthwise(
-        rows=height, blocks=source.blocks, row_cycles=-(-width // block) * max(taps, block), feature_line=line, kernel=kernel,
-        stride=stride, output_line=width, record_words=context.record_words, capacity=context.capacity,
-        beat_words=config.beat_words, by_channels=by_channels)
+        rows=height,
+        blocks=source.blocks,
+        row_cycles=-(-width // block) * max(taps, block),
+        feature_line=line,
+        kernel=kernel,
+        stride=stride,
+        output_line=width,
+        record_words=context.record_words,
+        capacity=context.capacity,
+        beat_words=config.beat_words,
+        cores=config.cores,
+        step_words=context.step_words,
+        by_channels=by_channels,
+    )
     if tiling is None:
-        raise no_tiling(node.name, {"A": kernel * line, "O": width, "W": taps, "P": context.record_words}, context.capacity)
+        raise no_tiling(
+            node.name, {"A": kernel * line, "O": width, "W": taps, "P": context.record_words}, context.capacity
+        )
     weights = context.constant(pack_depthwise(node.weight, block))
     records = context.constant(pack_records(node.post, block))
     residual = None if node.residual is None else context.tensors[node.residual]
@@ -34,8 +47,13 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
         planes = min(tiling.blocks, source.blocks - plane)
         tiles = [
             Tile("W", planes * taps, constant_transfer(Buffer.B, weights + plane * taps * block, planes * taps, block)),
-            Tile("P", planes * context.record_words, constant_transfer(
-                Buffer.P, records + plane * context.block_bytes(), planes * context.record_words, block)),
+            Tile(
+                "P",
+                planes * context.record_words,
+                constant_transfer(
+                    Buffer.P, records + plane * context.block_bytes(), planes * context.record_words, block
+                ),
+            ),
         ]
         features = FeatureRows(source, plane, planes, node.padding, tiling.rolling)
         for row in range(0, height, tiling.rows):
@@ -48,8 +66,16 @@ def _step(node, layer, context, tiles, features, residual, target, plane, planes
     config, kernel, stride = context.config, node.kernel, node.stride
     width = target.shape[2]
     input_row, input_rows = row * stride, (rows - 1) * stride + kernel
-    transfers = {"plane": plane, "planes": planes, "row": row, "rows": rows, "column": 0, "columns": width,
-                 "local_row": width, "local_plane": rows * width}
+    transfers = {
+        "plane": plane,
+        "planes": planes,
+        "row": row,
+        "rows": rows,
+        "column": 0,
+        "columns": width,
+        "local_row": width,
+        "local_plane": rows * width,
+    }
     place: list[tuple] = []
 
     def prepare(schedule: Schedule) -> None:
@@ -63,13 +89,29 @@ def _step(node, layer, context, tiles, features, residual, target, plane, planes
     def run(schedule: Schedule) -> None:
         (address, in_row, in_plane), out = place
         schedule.compute(
-            Opcode.RMAC_DEPTHWISE, stride=stride - 1, groups=planes, rows=rows, cols=width, kernel_rows=kernel,
-            kernel_cols=kernel, blocks=1, in_base=address, in_group=in_plane, in_row=in_row, weights=tiles[0].address,
-            parameters=tiles[1].address // context.record_words, out_base=out, out_group=rows * width, out_row=width,
-            destination=int(Destination.O), residual=int(residual is not None), **post_fields(node.post))
+            Opcode.RMAC_DEPTHWISE,
+            stride=stride - 1,
+            groups=planes,
+            rows=rows,
+            cols=width,
+            kernel_rows=kernel,
+            kernel_cols=kernel,
+            blocks=1,
+            in_base=address,
+            in_group=in_plane,
+            in_row=in_row,
+            weights=tiles[0].address,
+            parameters=tiles[1].address // context.record_words,
+            out_base=out,
+            out_group=rows * width,
+            out_row=width,
+            destination=int(Destination.O),
+            residual=int(residual is not None),
+            **post_fields(node.post),
+        )
         for transfer in map_transfer(target, **transfers):
             schedule.store(transfer, out)
 
     cycles = planes * rows * -(-width // config.block) * max(kernel * kernel, config.block)
     beats = planes * rows * width // config.beat_words + features.beats(config, input_row, rows * stride)
-    return Step(layer, tiles, prepare, run, cycles, beats)
+    return Step(layer, complete(*tiles), prepare, run, cycles, beats)

@@ -108,7 +108,9 @@ class TensorLayout:
             return (flat[1].astype(np.int16) * 256 + flat[0].view(np.uint8)).reshape(self.shape)
         if self.kind == "kv":
             heads, dim, _ = self.shape
-            tiles = words.reshape(heads, self.blocks, self.blocks, self.block, self.block)  # head, g, r, v lane, k channel
+            tiles = words.reshape(
+                heads, self.blocks, self.blocks, self.block, self.block
+            )  # head, g, r, v lane, k channel
             return tiles.transpose(0, 1, 3, 2, 4).reshape(heads, dim, dim).copy()
         if self.kind == "sum":
             return words.reshape(self.shape).copy()

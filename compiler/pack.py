@@ -10,10 +10,19 @@ from golden.integer.network import Convolution, PostParameters
 from hdl.config import PARAMETER_BYTES
 
 # Memory image of one channel's record (architecture page, "Weights and records").
-RECORD = np.dtype([
-    ("bias", "<i4"), ("m1", "<u2"), ("n1", "u1"), ("zero_point", "i1"), ("m2", "<u2"), ("n2", "u1"), ("residual_shift", "u1"),
-    ("residual_multiplier", "<u2"), ("reserved", "<u2"),
-])
+RECORD = np.dtype(
+    [
+        ("bias", "<i4"),
+        ("m1", "<u2"),
+        ("n1", "u1"),
+        ("zero_point", "i1"),
+        ("m2", "<u2"),
+        ("n2", "u1"),
+        ("residual_shift", "u1"),
+        ("residual_multiplier", "<u2"),
+        ("reserved", "<u2"),
+    ]
+)
 assert RECORD.itemsize == PARAMETER_BYTES
 
 

@@ -1,4 +1,4 @@
-"""A compiled program: instructions, constants and memory map, as an object and as a file (safetensors, never pickle)."""
+"""A compiled program: instructions, constants and memory map, as an object and as a file (never pickle)."""
 
 from __future__ import annotations
 
@@ -82,23 +82,35 @@ class CompiledProgram:
         layout.write(memory, self._base(core), image)
 
     def read_tensor(self, memory: np.ndarray, name: str, core: int = 0) -> np.ndarray:
-        """A tensor that a run has left in memory; int8, int16 for 16-bit logits. Raises KeyError for an unknown name."""
+        """A tensor that a run has left in memory; int8, or int16 logits. Raises KeyError for an unknown name."""
         return self.tensors[name].read(memory, self._base(core))
 
     # ---- files ----
     def save(self, path: str | Path) -> None:
         """Write the program; the file appears whole or not at all."""
-        arrays = {"program": np.frombuffer(self.program_bytes(), dtype=np.uint8).reshape(-1, INSTRUCTION_BYTES),
-                  "constants": self.constants}
+        arrays = {
+            "program": np.frombuffer(self.program_bytes(), dtype=np.uint8).reshape(-1, INSTRUCTION_BYTES),
+            "constants": self.constants,
+        }
         arrays |= {f"border.{name}": values for name, values in self.borders.items()}
         structure = {
-            "name": self.name, "config": json.loads(self.config.to_json()), "hash": f"{self.config.hash:016x}",
-            "layers": self.layers, "constants_offset": self.constants_offset, "maps_offset": self.maps_offset,
-            "core_stride": self.core_stride, "output": self.output, "classes": self.classes, "trace": self.trace,
-            "tensors": [dataclasses.asdict(layout) for layout in self.tensors.values()], "metadata": self.metadata,
+            "name": self.name,
+            "config": json.loads(self.config.to_json()),
+            "hash": f"{self.config.hash:016x}",
+            "layers": self.layers,
+            "constants_offset": self.constants_offset,
+            "maps_offset": self.maps_offset,
+            "core_stride": self.core_stride,
+            "output": self.output,
+            "classes": self.classes,
+            "trace": self.trace,
+            "tensors": [dataclasses.asdict(layout) for layout in self.tensors.values()],
+            "metadata": self.metadata,
         }
-        data = save({k: np.ascontiguousarray(v) for k, v in arrays.items()},
-                    metadata={"format": FORMAT, "version": VERSION, "program": json.dumps(structure)})
+        data = save(
+            {k: np.ascontiguousarray(v) for k, v in arrays.items()},
+            metadata={"format": FORMAT, "version": VERSION, "program": json.dumps(structure)},
+        )
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
         partial.write_bytes(data)
@@ -111,19 +123,33 @@ class CompiledProgram:
             with safe_open(str(path), framework="numpy") as file:
                 header = file.metadata() or {}
                 if header.get("format") != FORMAT or header.get("version") != VERSION:
-                    raise CompileError(f"{path} is not a compiled program of version {VERSION}; make one with 'triovit compile'")
+                    raise CompileError(
+                        f"{path} is not a compiled program of version {VERSION}; make one with 'triovit compile'"
+                    )
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             s = json.loads(header["program"])
             config = AcceleratorConfig.from_json(json.dumps(s["config"]))
             if f"{config.hash:016x}" != s["hash"]:
-                raise CompileError(f"{path} was compiled for hash {s['hash']}, its configuration now has {config.hash:016x}")
+                raise CompileError(
+                    f"{path} was compiled for hash {s['hash']}, its configuration now has {config.hash:016x}"
+                )
             tensors = {t["name"]: TensorLayout(**{**t, "shape": tuple(t["shape"])}) for t in s["tensors"]}
             return CompiledProgram(
-                name=s["name"], config=config, instructions=tuple(Instruction.decode(row.tobytes()) for row in arrays["program"]),
-                layers=tuple(s["layers"]), constants=arrays["constants"], constants_offset=s["constants_offset"],
-                maps_offset=s["maps_offset"], core_stride=s["core_stride"], tensors=tensors,
+                name=s["name"],
+                config=config,
+                instructions=tuple(Instruction.decode(row.tobytes()) for row in arrays["program"]),
+                layers=tuple(s["layers"]),
+                constants=arrays["constants"],
+                constants_offset=s["constants_offset"],
+                maps_offset=s["maps_offset"],
+                core_stride=s["core_stride"],
+                tensors=tensors,
                 borders={k.removeprefix("border."): v for k, v in arrays.items() if k.startswith("border.")},
-                output=s["output"], classes=tuple(s["classes"]), trace=s["trace"], metadata=s["metadata"])
+                output=s["output"],
+                classes=tuple(s["classes"]),
+                trace=s["trace"],
+                metadata=s["metadata"],
+            )
         except CompileError:
             raise
         except FileNotFoundError:

@@ -1,14 +1,15 @@
 """Steps become an instruction sequence: on-chip places, loads, computations, stores, in one program order.
 
 Every buffer is used as a ring: a step takes the next words of A for its features and of O for its results, so that the
-queues of the units overlap its loads with the computation before it and its stores with the one after. Weights and records
-live as long as a step needs them and are loaded ahead of their first use, when the memory bus has time left.
+queues of the units overlap its loads with the computation before it and its stores with the one after. Weights and
+records live as long as a step needs them and are loaded ahead of their first use, when the memory bus has time left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,34 +20,45 @@ from hdl.config import AcceleratorConfig
 from hdl.isa import Buffer, Opcode
 
 PREFETCH_STEPS = 96  # how far ahead of its first use a constant may be loaded
+PREFETCH_BEATS = 4096  # most bus time that is saved up for loading ahead
 PREFETCH_DISTANCE = 3  # a place is taken over early only from tiles that nobody has used for so many steps
 
 
 @dataclass(eq=False)
 class Tile:
-    """Constants that stay on chip from the first to the last step that names them. ring: "W" (buffers B and C) or "P"."""
+    """Constants that stay on chip from the first to the last step that names them. ring: "W" (buffers B and C) or "P".
+
+    loads: in the order of their use; the first `loaded` have been issued.
+    """
 
     ring: str
     words: int
     loads: list[Transfer]
     address: int | None = None
     last_step: int = -1
+    loaded: int = 0
 
 
 @dataclass(eq=False)
 class Step:
     """One piece of a layer. prepare: loads its features; run: computes and stores.
 
-    cycles, beats: estimates of its computation and of its own feature traffic. rows: output rows it completes.
+    constants: tiles it reads, each with the number of its loads that have to be there.
+    cycles, beats: estimates of its computation and of its feature traffic (a core). rows: output rows it completes.
     """
 
     layer: int
-    constants: list[Tile]
+    constants: list[tuple[Tile, int]]
     prepare: Callable[[Schedule], None]
     run: Callable[[Schedule], None]
     cycles: int
     beats: int
     rows: int = 1
+
+
+def complete(*tiles: Tile) -> list[tuple[Tile, int]]:
+    """Constants of a step that needs all of its tiles."""
+    return [(tile, len(tile.loads)) for tile in tiles]
 
 
 @dataclass(eq=False)
@@ -108,7 +120,11 @@ class Schedule:
     def __init__(self, config: AcceleratorConfig, layers: list[str]):
         self.config, self.layers = config, layers
         self.drafts: list[Draft] = []
-        self.rings = {"A": Ring(config.feature_words), "O": Ring(config.output_words), "K": Ring(config.attention_words)}
+        self.rings = {
+            "A": Ring(config.feature_words),
+            "O": Ring(config.output_words),
+            "K": Ring(config.attention_words),
+        }
         self.tiles = {"W": TileRing(config.weight_words), "P": TileRing(config.parameter_words)}
         self.layer = 0
         self.stores = 0
@@ -121,7 +137,11 @@ class Schedule:
     def load(self, transfer: Transfer, base: int, buffer: Buffer | None = None) -> None:
         """LOAD, in parts when some of it has been stored long ago and some only just now."""
         for part in self._by_age(transfer):
-            fields = {"tag": self.layer, "buffer": int(transfer.buffer if buffer is None else buffer), **part.fields(base)}
+            fields = {
+                "tag": self.layer,
+                "buffer": int(transfer.buffer if buffer is None else buffer),
+                **part.fields(base),
+            }
             self.drafts.append(Draft(Opcode.LOAD, fields, part.region))
 
     def store(self, transfer: Transfer, base: int) -> None:
@@ -149,59 +169,79 @@ class Schedule:
         cuts = [0, *(np.flatnonzero(np.diff(ages)) + 1).tolist(), transfer.planes]
         if len(cuts) > 5 or transfer.planes == 1:
             return [transfer]
-        return [take_planes(transfer, first, last - first) for first, last in zip(cuts, cuts[1:], strict=False)]
+        return [take_planes(transfer, first, last - first) for first, last in pairwise(cuts)]
 
     def take(self, ring: str, words: int) -> int:
         """Address of the next words of A, O or K."""
         if words > self.rings[ring].words:
-            raise CompileError(f"{self.layers[self.layer]}: needs {words} words of buffer {ring}, which has {self.rings[ring].words}")
+            raise CompileError(
+                f"{self.layers[self.layer]}: needs {words} words of buffer {ring}, which has {self.rings[ring].words}"
+            )
         return self.rings[ring].take(words)
 
     # ---- steps ----
     def emit(self, steps: list[Step]) -> None:
         """Append the instructions of all steps."""
+        demands: list[Demand] = []
         for index, step in enumerate(steps):
-            for tile in step.constants:
+            for tile, loads in step.constants:
                 tile.last_step = index
+                demands.append(Demand(index, step.layer, tile, loads))
         budget = 0
-        waiting = [(index, tile) for index, step in enumerate(steps) for tile in step.constants]
-        waiting = list({id(tile): (index, tile) for index, tile in reversed(waiting)}.values())[::-1]
         for index, step in enumerate(steps):
-            while waiting and waiting[0][0] <= index:
-                self._place(waiting.pop(0)[1], steps[index], index)
-            budget = self._prefetch(waiting, steps, index, min(budget, 0) + max(0, step.cycles - step.beats))
+            while demands and demands[0].step <= index:
+                self._fulfil(demands.pop(0))
+            budget = min(budget + step.cycles - step.beats * self.config.cores, PREFETCH_BEATS)
+            budget = self._prefetch(demands, index, budget)
             self.layer = step.layer
             step.prepare(self)
             step.run(self)
 
-    def _place(self, tile: Tile, step: Step, index: int) -> None:
-        if not self.tiles[tile.ring].place(tile, index):
-            ring = self.tiles[tile.ring]
-            raise CompileError(f"{self.layers[step.layer]}: needs {tile.words} words of buffer {'B' if tile.ring == 'W' else 'P'} "
-                               f"next to what is in use; it has {ring.words}")
-        self._load_tile(tile, step)
+    def _fulfil(self, demand: Demand) -> None:
+        """What a step needs and has not been loaded yet is loaded now."""
+        tile, ring = demand.tile, self.tiles[demand.tile.ring]
+        if tile.address is None and not ring.place(tile, demand.step):
+            raise CompileError(
+                f"{self.layers[demand.layer]}: needs {tile.words} words of buffer "
+                f"{'B' if tile.ring == 'W' else 'P'}, of which {ring.words} exist and others are in use"
+            )
+        while tile.loaded < demand.loads:
+            self._load_next(demand)
 
-    def _load_tile(self, tile: Tile, step: Step) -> None:
-        self.layer = step.layer
-        for transfer in tile.loads:
-            self.load(transfer, tile.address)
+    def _load_next(self, demand: Demand) -> int:
+        """Issue a tile's next load; returns its beats."""
+        tile = demand.tile
+        transfer = tile.loads[tile.loaded]
+        tile.loaded += 1
+        self.layer = demand.layer
+        self.load(transfer, tile.address)
+        return transfer.beats(self.config.block, self.config.data_bytes)
 
-    def _prefetch(self, waiting: list[tuple[int, Tile]], steps: list[Step], index: int, budget: int) -> int:
-        """Load constants of coming steps while the bus has time left; keeps their order in every ring."""
+    def _prefetch(self, demands: list[Demand], index: int, budget: int) -> int:
+        """Load constants of coming steps while the bus has time left, a ring's in their order; returns what is left."""
         stuck: set[str] = set()
-        position = 0
-        while position < len(waiting) and budget > 0 and len(stuck) < 2:
-            first, tile = waiting[position]
-            if first > index + PREFETCH_STEPS:
+        for demand in demands:
+            if budget <= 0 or len(stuck) == len(self.tiles) or demand.step > index + PREFETCH_STEPS:
                 break
-            if tile.ring in stuck or not self.tiles[tile.ring].place(tile, index - PREFETCH_DISTANCE):
-                stuck.add(tile.ring)
-                position += 1
+            tile = demand.tile
+            if tile.ring in stuck:
                 continue
-            self._load_tile(tile, steps[first])
-            budget -= sum(t.beats(self.config.block, self.config.data_bytes) for t in tile.loads)
-            waiting.pop(position)
+            if tile.address is None and not self.tiles[tile.ring].place(tile, index - PREFETCH_DISTANCE):
+                stuck.add(tile.ring)
+                continue
+            while budget > 0 and tile.loaded < demand.loads:
+                budget -= self._load_next(demand)
         return budget
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A step needs the first `loads` loads of a tile."""
+
+    step: int
+    layer: int
+    tile: Tile
+    loads: int
 
 
 class FeatureRows:
@@ -220,8 +260,17 @@ class FeatureRows:
     def _transfers(self, row: int, rows: int) -> list[Transfer]:
         line = self.planes * self.width
         local_row, local_plane = (line, self.width) if self.rolling else (self.width, rows * self.width)
-        return map_transfer(self.layout, plane=self.plane, planes=self.planes, row=row - self.padding, rows=rows,
-                            column=-self.padding, columns=self.width, local_row=local_row, local_plane=local_plane)
+        return map_transfer(
+            self.layout,
+            plane=self.plane,
+            planes=self.planes,
+            row=row - self.padding,
+            rows=rows,
+            column=-self.padding,
+            columns=self.width,
+            local_row=local_row,
+            local_plane=local_plane,
+        )
 
     def beats(self, config: AcceleratorConfig, row: int, rows: int) -> int:
         return sum(t.beats(config.block, config.data_bytes) for t in self._transfers(row, rows))
@@ -236,7 +285,12 @@ class FeatureRows:
         line = self.planes * self.width
         end_address = self.address + (self.end - self.first) * line
         new = row + rows - self.end
-        if self.valid and self.first <= row <= self.end and new >= 0 and schedule.rings["A"].extend(end_address, new * line):
+        if (
+            self.valid
+            and self.first <= row <= self.end
+            and new >= 0
+            and schedule.rings["A"].extend(end_address, new * line)
+        ):
             start, count, at = self.end, new, end_address
         else:
             self.first, self.address, self.valid = row, schedule.take("A", rows * line), True
@@ -246,5 +300,3 @@ class FeatureRows:
             for transfer in self._transfers(start, count):
                 schedule.load(transfer, at, Buffer.A)
         return self.address + (row - self.first) * line, line, self.width
-
-

@@ -1,12 +1,12 @@
 """Semaphores from the data: every wait that the words an instruction touches make necessary, and no other.
 
 There is one semaphore for each ordered pair of units. An instruction waits when it reads what another unit writes, or
-overwrites what another unit reads or writes, unless an earlier wait has already settled that. The instruction waited for
-is later in its unit's order than every one that was waited for before, so the n-th signal of a pair's semaphore always
-meets its n-th wait. All waits point backwards in program order: the program is legal by construction.
+overwrites what another unit reads or writes, unless an earlier wait has already settled that. The instruction waited
+for is later in its unit's order than every one that was waited for before, so the n-th signal of a pair's semaphore
+always meets its n-th wait. All waits point backwards in program order: the program is legal by construction.
 
-Within a unit only one thing needs a semaphore: reading a result that an earlier instruction of the same unit wrote, because a
-unit starts its next instruction before the last one's results are written.
+Within a unit only one thing needs a semaphore: reading a result that an earlier instruction of the same unit wrote,
+because a unit starts its next instruction before the last one's results are written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 
 # LOAD_RMAC: given by LOAD, taken by RMAC.
 Semaphore = enum.IntEnum(
-    "Semaphore", [(f"{giver.name}_{taker.name}", 4 * i + j) for i, giver in enumerate(UNITS) for j, taker in enumerate(UNITS)])
+    "Semaphore",
+    [(f"{giver.name}_{taker.name}", 4 * i + j) for i, giver in enumerate(UNITS) for j, taker in enumerate(UNITS)],
+)
 
 
 def semaphore(giver: Unit, taker: Unit) -> int:
@@ -60,15 +62,25 @@ class Synchronizer:
 
     def __init__(self, config: AcceleratorConfig, memory_words: int):
         self.config = config
-        sizes = {"A": config.feature_words, "O": config.output_words, "B": config.weight_words, "C": config.weight_words,
-                 "P": config.parameter_words, "K": config.attention_words, DIVISOR: config.divisors, MEMORY: memory_words}
+        sizes = {
+            "A": config.feature_words,
+            "O": config.output_words,
+            "B": config.weight_words,
+            "C": config.weight_words,
+            "P": config.parameter_words,
+            "K": config.attention_words,
+            DIVISOR: config.divisors,
+            MEMORY: memory_words,
+        }
         # Number (from 1) of the last instruction of a unit that read or wrote a word; 0: none.
         self.reads = {(s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in UNITS}
         self.writes = {(s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in UNITS}
         # In memory every word is written at most once, by STORE.
         self.writes[MEMORY, Unit.STORE] = np.zeros(sizes[MEMORY], dtype=np.int32)
         self.issued: dict[Unit, list[Draft]] = {unit: [] for unit in UNITS}
-        self.clocks: dict[Unit, list[np.ndarray]] = {unit: [] for unit in UNITS}  # known to be done when an instruction starts
+        self.clocks: dict[Unit, list[np.ndarray]] = {
+            unit: [] for unit in UNITS
+        }  # known to be done when an instruction starts
         self.known = {unit: np.zeros(len(UNITS) + 1, dtype=np.int64) for unit in UNITS}
 
     def run(self, drafts: list[Draft]) -> None:

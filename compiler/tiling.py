@@ -29,17 +29,45 @@ def parts(total: int, most: int | None = None) -> list[int]:
 
 
 def exposed(compute: float, transfer: float, overlapped: bool) -> float:
-    """Cycles of work and traffic that run side by side, or one after the other when a buffer has no room for two tiles."""
+    """Cycles of work and traffic: side by side, or one after the other when a buffer has no room for two tiles."""
     return max(compute, transfer) if overlapped else compute + transfer
 
 
-def choose_convolution(*, rows: int, groups: int, row_cycles: int, feature_line: int, kernel: int, stride: int, output_line: int,
-                       weight_words: int, record_words: int, capacity: dict[str, int], beat_words: int, residual: bool) -> Tiling | None:
+@dataclass(frozen=True)
+class Totals:
+    """What all groups of a convolution need: cycles and words of O of one output row, words of B, words of P."""
+
+    families: int
+    row_cycles: int
+    output_line: int
+    weight_words: int
+    record_words: int
+
+
+def choose_convolution(
+    *,
+    rows: int,
+    groups: int,
+    feature_line: int,
+    kernel: int,
+    stride: int,
+    output_line: int,
+    weight_words: int,
+    record_words: int,
+    totals: Totals,
+    capacity: dict[str, int],
+    beat_words: int,
+    cores: int,
+    step_words: int,
+    residual: bool,
+) -> Tiling | None:
     """Best tiling of one convolution, or None when not even one row and one group fit.
 
-    rows: output rows. groups: output-block groups. row_cycles: cycles of one output row of one group. feature_line: words of
-    A of one input row. output_line: words of O of one output row of one group. weight_words, record_words: of one group, in
-    B and P. capacity: words of "A", "O", "W", "P". beat_words: words a cycle of memory traffic.
+    rows: output rows. groups: output-block groups of the largest family. output_line: words of O of one output row of
+    one group. feature_line: words of A of one input row. weight_words, record_words: of one group, in B and P.
+    totals: of all groups of all families. capacity: words of "A", "O", "W", "P".
+    beat_words: words a cycle of memory traffic. cores: each has features of its own, constants are shared.
+    step_words: traffic of a step's instructions.
     """
     best = None
     for tile in parts(rows):
@@ -54,17 +82,18 @@ def choose_convolution(*, rows: int, groups: int, row_cycles: int, feature_line:
             if output > capacity["O"] or weights > capacity["W"] or records > capacity["P"]:
                 break
             chunks = -(-groups // chunk)
-            resident = tiles > 1 and groups * weight_words <= capacity["W"] and groups * record_words <= capacity["P"]
+            resident = tiles > 1 and totals.weight_words <= capacity["W"] and totals.record_words <= capacity["P"]
             comfortable = output * 3 <= capacity["O"] and (tiles == 1 or features + fresh <= capacity["A"])
             comfortable &= 2 * weights <= capacity["W"] or resident
-            compute = row_cycles * rows * groups + tiles * chunks * STEP_OVERHEAD
-            stored = rows * groups * output_line * (2 if residual else 1)
+            pieces = chunks * totals.families
+            steps = tiles * pieces
+            compute = totals.row_cycles * rows + steps * STEP_OVERHEAD
+            stored = rows * totals.output_line * (2 if residual else 1)
             for chunk_outer in (False, True) if tiles > 1 and chunks > 1 and not resident else (False,):
-                constants = groups * (2 * weight_words + record_words) * (1 if resident or chunk_outer else tiles)
-                loaded = (features + (tiles - 1) * fresh) * (chunks if chunk_outer else 1)
-                # Two thirds of a word more a run, on average, for runs that do not start on a beat.
-                traffic = (stored + constants + loaded) / beat_words
-                bubble = (features + min(2 * weights, capacity["W"]) / 4 + output) / beat_words + LATENCY
+                constants = (2 * totals.weight_words + totals.record_words) * (1 if resident or chunk_outer else tiles)
+                loaded = (features + (tiles - 1) * fresh) * (pieces if chunk_outer else 1)
+                traffic = ((stored + loaded) * cores + constants + steps * step_words) / beat_words
+                bubble = ((features + output) * cores + 2 * weights + records) / beat_words + LATENCY
                 cost = exposed(compute, traffic, comfortable) + bubble
                 if best is None or cost < best.cost:
                     best = Tiling(tile, chunk, resident, chunk_outer, cost)
@@ -81,10 +110,25 @@ class DepthwiseTiling:
     cost: float
 
 
-def choose_depthwise(*, rows: int, blocks: int, row_cycles: int, feature_line: int, kernel: int, stride: int, output_line: int,
-                     record_words: int, capacity: dict[str, int], beat_words: int, by_channels: bool) -> DepthwiseTiling | None:
-    """Best tiling of a depthwise convolution; row_cycles, feature_line, output_line, record_words are a channel block's.
+def choose_depthwise(
+    *,
+    rows: int,
+    blocks: int,
+    row_cycles: int,
+    feature_line: int,
+    kernel: int,
+    stride: int,
+    output_line: int,
+    record_words: int,
+    capacity: dict[str, int],
+    beat_words: int,
+    cores: int,
+    step_words: int,
+    by_channels: bool,
+) -> DepthwiseTiling | None:
+    """Best tiling of a depthwise convolution, or None when not even one row of one channel block fits.
 
+    row_cycles, feature_line, output_line, record_words: of one channel block.
     by_channels: the producer delivers channel block after channel block, so that a step should not take all of them.
     """
     best = None
@@ -104,13 +148,14 @@ def choose_depthwise(*, rows: int, blocks: int, row_cycles: int, feature_line: i
             if tiles > 1:  # rows shared with the step before are loaded again where the ring wraps
                 total_rows += (total_rows * line // capacity["A"]) * max(kernel - stride, 0)
             compute = row_cycles * rows * blocks + tiles * chunks * STEP_OVERHEAD
-            traffic = (total_rows * feature_line + rows * output_line) * blocks / beat_words
+            words = (total_rows * feature_line + rows * output_line) * blocks
+            traffic = (words * cores + tiles * chunks * step_words) / beat_words
             last = tile * chunk * row_cycles
-            bubble = (features + output) / beat_words + LATENCY
-            # The next layer needs all channels of its first rows: it waits for the last chunk of channels, while tiles of
-            # rows with all channels let it start early. The same holds towards the producer, the other way round.
+            bubble = (features + output) * cores / beat_words + LATENCY
+            # The next layer needs all channels of its first rows: it waits for the last chunk of channels, while tiles
+            # of rows with all channels let it start early. Towards the producer it is the other way round.
             if by_channels:
-                bubble += features / beat_words * (4 if chunks == 1 else 1)
+                bubble += features * cores / beat_words * (4 if chunks == 1 else 1)
             else:
                 bubble += last if chunks > 1 else 0
             cost = exposed(compute, traffic, comfortable) + bubble

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from compiler.layout import TensorLayout
 from hdl.isa import TRANSFER, Buffer
 
+CONSTANT_BYTES = 8192  # of one LOAD of constants
 LIMITS = {name: (1 << width) - 1 for name, width, _ in TRANSFER}
 
 
@@ -57,37 +58,71 @@ class Transfer:
         return total * self.planes
 
 
-def map_transfer(layout: TensorLayout, *, plane: int, planes: int, row: int, rows: int, column: int, columns: int,
-                 local_row: int, local_plane: int, local: int = 0, plane_step: int = 1) -> list[Transfer]:
+def map_transfer(
+    layout: TensorLayout,
+    *,
+    plane: int,
+    planes: int,
+    row: int,
+    rows: int,
+    column: int,
+    columns: int,
+    local_row: int,
+    local_plane: int,
+    local: int = 0,
+    plane_step: int = 1,
+) -> list[Transfer]:
     """Rows and columns (counted from the interior's first, negative in the border) of some planes of a map.
 
-    Runs that follow each other without a gap on both sides become one. The result is a list because counters are finite.
+    Runs that follow each other without a gap on both sides become one.
+    The result is a list because counters are finite.
     """
     words, runs, memory_row = columns, rows, layout.row_words * layout.block
     if (columns == layout.row_words and local_row == columns) or rows == 1:
         words, runs, memory_row, local_row = columns * rows, 1, 0, 0
     memory_plane = plane_step * layout.plane_bytes
     transfer = Transfer(
-        Region.MAPS, layout.address(plane, row, column), words, runs, planes, memory_row, memory_plane if planes > 1 else 0,
-        local, local_row, local_plane if planes > 1 else 0, tensor=layout, plane=plane, plane_step=plane_step,
-        row=row, row_count=rows)
+        Region.MAPS,
+        layout.address(plane, row, column),
+        words,
+        runs,
+        planes,
+        memory_row,
+        memory_plane if planes > 1 else 0,
+        local,
+        local_row,
+        local_plane if planes > 1 else 0,
+        tensor=layout,
+        plane=plane,
+        plane_step=plane_step,
+        row=row,
+        row_count=rows,
+    )
     return split_planes(transfer, LIMITS["planes"])
 
 
 def split_planes(transfer: Transfer, most: int) -> list[Transfer]:
     """The same transfer in parts of at most `most` planes."""
-    return [take_planes(transfer, first, min(most, transfer.planes - first)) for first in range(0, transfer.planes, most)]
+    return [
+        take_planes(transfer, first, min(most, transfer.planes - first)) for first in range(0, transfer.planes, most)
+    ]
 
 
 def take_planes(transfer: Transfer, first: int, count: int) -> Transfer:
     """Planes first .. first + count - 1 of a transfer."""
     return replace(
-        transfer, planes=count, memory=transfer.memory + first * transfer.memory_plane,
-        local=transfer.local + first * transfer.local_plane, plane=transfer.plane + first * transfer.plane_step)
+        transfer,
+        planes=count,
+        memory=transfer.memory + first * transfer.memory_plane,
+        local=transfer.local + first * transfer.local_plane,
+        plane=transfer.plane + first * transfer.plane_step,
+    )
 
 
 def constant_transfer(buffer: Buffer, memory: int, words: int, block: int, local: int = 0) -> list[Transfer]:
-    """A contiguous stretch of constants for one buffer, from word `local` of its tile on."""
-    most = LIMITS["words"]
-    return [Transfer(Region.CONSTANTS, memory + first * block, min(most, words - first), local=local + first, buffer=buffer)
-            for first in range(0, words, most)]
+    """Consecutive constants for one buffer, from word `local` of its tile on, in parts that delay nobody for long."""
+    most = max(1, CONSTANT_BYTES // block)
+    return [
+        Transfer(Region.CONSTANTS, memory + first * block, min(most, words - first), local=local + first, buffer=buffer)
+        for first in range(0, words, most)
+    ]

@@ -23,6 +23,8 @@ from amaranth.hdl._mem import MemoryInstance
 from amaranth.hdl._xfrm import TransformedElaboratable
 from amaranth.lib import wiring
 
+from hdl.fingerprint import fingerprint
+
 _PLACEHOLDER = "module.under.emission"
 _LEAVES = (Instance, IOBufferInstance, MemoryInstance, RequirePosedge)  # emitted in place, with their parent
 
@@ -89,14 +91,22 @@ class Hierarchy:
         self.modules: dict[str, ModuleRecord] = {}
         self.origins: list = []
         self._by_text: dict[str, str] = {}
+        self._by_structure: dict[tuple, str] = {}
         design = fragment.prepare(ports=ports, hierarchy=(name,), missing_domain=lambda domain: None)
         self._used = {part: info.used_signals for part, info in design.fragments.items()}
         self._io = {part: bool(info.used_io_ports) for part, info in design.fragments.items()}
         self._driven: dict[Fragment, SignalSet] = {}
         self._shared = SignalSet()  # signals with bits driven from several fragments
         self._collect_drivers(design.fragment)
+        self._taken = {name, *self._external(design.fragment)}
         top, names = self._cut(design.fragment)
         self._emit(top, [(port, *entry) for port, entry in ports.items()], names, name, fragment.origins)
+
+    def _external(self, fragment):
+        """Names of the modules that the design instantiates and does not define."""
+        if isinstance(fragment, Instance):
+            return {fragment.type}
+        return set().union(*(self._external(part) for part, _name, _src_loc in fragment.subfragments))
 
     def _collect_drivers(self, fragment):
         """Signals driven anywhere inside each fragment."""
@@ -189,6 +199,15 @@ class Hierarchy:
         names = SignalDict(names.items())
         for port, signal, _flow in ports:
             names[signal] = port
+        description = fingerprint(fragment, ports, names)
+        if module is None and description in self._by_structure:
+            return self._by_structure[description]
+        module = self._emit_text(fragment, ports, names, module, origins, instance)
+        if description is not None:
+            self._by_structure[description] = module
+        return module
+
+    def _emit_text(self, fragment, ports, names, module, origins, instance):
         table = {port: (signal, flow) for port, signal, flow in ports}
         with _named(names):
             text, _ = rtlil.convert_fragment(fragment, table, _PLACEHOLDER, emit_src=False, propagate_domains=False)
@@ -196,7 +215,8 @@ class Hierarchy:
             return self._by_text[text]
         kinds = [type(origin) for origin in origins or () if not isinstance(origin, Module | TransformedElaboratable)]
         base = snake_case(kinds[0].__name__) if kinds else re.sub(r"[_$]?\d+$", "", instance)
-        module = module or _unique(f"{self.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', base)}", {self.name, *self.modules})
+        module = module or _unique(f"{self.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', base)}", self._taken)
+        self._taken.add(module)
         self._by_text[text] = module
         record = ModuleRecord(module, self._legal_names(text, module), [], component=kinds[0].__name__ if kinds else "")
         record.ports = [(port, flow.name.lower(), len(signal)) for port, signal, flow in ports]

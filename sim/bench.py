@@ -3,8 +3,7 @@
     run_bench(RMac(...), "tests.hdl.rmac.bench_cell", name="rmac_cell", parameters={"lanes": 8})
 
 The cocotb module drives top-level ports only (inner signals are not kept: that doubles the speed) and gets
-`parameters` back from `bench_parameters()`. Waves: set TRIOVIT_WAVES=1, then the run's folder, printed in the
-failure message, has a dump.vcd.
+`parameters` back from `bench_parameters()`. Waves: set TRIOVIT_WAVES=1; the name of the dump is printed.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from cocotb_tools.runner import get_runner
 from hdl.emit import emit_verilog
 from sim import toolchain
 from sim.payload import pack, random_value, unpack, width_of
-from sim.streams import CycleCounter, Stall, StreamSink, StreamSource, stall_patterns, start
+from sim.streams import INPUTS, CycleCounter, Stall, StreamSink, StreamSource, stall_patterns, start
 
 __all__ = [
     "CycleCounter", "Stall", "StreamSink", "StreamSource", "bench_parameters", "build_bench", "pack",
@@ -40,11 +39,12 @@ def bench_parameters() -> dict:
     return json.loads(os.environ.get(_PARAMETERS, "{}"))
 
 
-def build_bench(component, name: str, *, extra_sources=(), waves: bool = False) -> Path:
-    """Folder of the cocotb executable of `component`, with top module `name`; built only if it is not there yet.
+def build_bench(component, name: str, *, extra_sources=(), waves: bool = False) -> tuple[Path, list[str]]:
+    """Folder of the cocotb executable of `component` with top module `name`, and the names of its input ports.
 
-    The folder is build/bench/<name>/<key>; the key is over the Verilog, so a changed component gets a new folder.
-    Safe with several processes. Raises `sim.toolchain.ToolchainError` with the end of the log.
+    The folder is build/bench/<name>/<key>; the key is over the Verilog, so a changed component gets a new folder, and
+    an unchanged one is not built again. Safe with several processes. Raises `sim.toolchain.ToolchainError` with the
+    end of the log.
     """
     emitted = emit_verilog(component, name)
     sources = [Path(source) for source in (*emitted.extra_files, *extra_sources)]
@@ -62,7 +62,8 @@ def build_bench(component, name: str, *, extra_sources=(), waves: bool = False) 
     options = ["--vpi", "--timescale", "1ns/1ps", *(["--trace"] if waves else [])]
     options += ["-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     main = config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    return toolchain.verilate(sources, main, top=name, folder=parent, options=options).parent
+    program = toolchain.verilate(sources, main, top=name, folder=parent, options=options)
+    return program.parent, [port for port, direction, _width in emitted.ports if direction == "input"]
 
 
 def run_bench(component, test_module: str, *, name: str, parameters=None, testcase=None, extra_sources=()) -> list[str]:
@@ -74,7 +75,7 @@ def run_bench(component, test_module: str, *, name: str, parameters=None, testca
     cocotb's log when a test failed, or when none ran.
     """
     waves = os.environ.get("TRIOVIT_WAVES", "0") not in ("", "0")
-    folder = build_bench(component, name, extra_sources=extra_sources, waves=waves)
+    folder, inputs = build_bench(component, name, extra_sources=extra_sources, waves=waves)
     text = json.dumps(parameters or {}, sort_keys=True)
     run_key = hashlib.sha256(f"{test_module} {testcase} {text} {os.getpid()}".encode()).hexdigest()[:8]
     run = folder / f"run-{run_key}"
@@ -83,7 +84,13 @@ def run_bench(component, test_module: str, *, name: str, parameters=None, testca
     log, results = run / "cocotb.log", run / "results.xml"
     if str(toolchain.ROOT) not in sys.path:
         sys.path.insert(0, str(toolchain.ROOT))
-    environment = {_PARAMETERS: text, "COCOTB_RANDOM_SEED": "1", "COCOTB_ANSI_OUTPUT": "0", "WAVES": str(int(waves))}
+    environment = {
+        _PARAMETERS: text,
+        INPUTS: " ".join(inputs),
+        "COCOTB_RANDOM_SEED": "1",
+        "COCOTB_ANSI_OUTPUT": "0",
+        "WAVES": str(int(waves)),
+    }
     runner = get_runner("verilator")
     # A failed run raises SystemExit under pytest only, so its results file decides.
     with (
@@ -107,7 +114,9 @@ def run_bench(component, test_module: str, *, name: str, parameters=None, testca
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else "(no log)"
         what = f"failed: {', '.join(failed)}\n{next(iter(failed.values()))}" if failed else "no test ran"
         raise AssertionError(f"bench {name} ({test_module}): {what}\nrun folder: {run}\n{tail}")
-    if not waves:
+    if waves:
+        print(f"waves: {run / 'dump.vcd'}")
+    else:
         shutil.rmtree(run, ignore_errors=True)
     return passed
 

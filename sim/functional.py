@@ -1,6 +1,7 @@
 """Functional simulator: executes a program instruction by instruction, in program order, on a memory image.
 
-It knows nothing of cycles. It computes with NumPy and `golden.integer.arithmetic`, checks what the machine checks (hash, fields,
+It knows nothing of cycles. It computes with NumPy and `golden.integer.arithmetic`, checks what the machine checks
+(hash, fields,
 addresses, semaphores) and, on request, that the program's semaphores order everything that the concurrent units could
 otherwise do in another order (`sim.races`).
 """
@@ -14,8 +15,18 @@ import numpy as np
 
 from hdl.config import AcceleratorConfig
 from hdl.isa import (
-    INSTRUCTION_BYTES, NONZERO, PROGRAM_MAGIC, SEMAPHORE_BITS, SEMAPHORES, Buffer, ErrorCode, Instruction, InstructionError, Opcode,
-    Unit, layout,
+    INSTRUCTION_BYTES,
+    NONZERO,
+    PROGRAM_MAGIC,
+    SEMAPHORE_BITS,
+    SEMAPHORES,
+    Buffer,
+    ErrorCode,
+    Instruction,
+    InstructionError,
+    Opcode,
+    Unit,
+    layout,
 )
 from sim.functional_compute import execute_compute
 from sim.races import RaceDetector
@@ -62,7 +73,15 @@ class FunctionalSimulator:
     Raises ProgramError for a program that the machine refuses.
     """
 
-    def __init__(self, config: AcceleratorConfig, memory: np.ndarray, core_stride: int, *, check_overlap: bool = False, seed: int = 1):
+    def __init__(
+        self,
+        config: AcceleratorConfig,
+        memory: np.ndarray,
+        core_stride: int,
+        *,
+        check_overlap: bool = False,
+        seed: int = 1,
+    ):
         self.config = config.validate()
         self.memory, self.core_stride = memory, core_stride
         self.words = memory[: memory.size // config.block * config.block].view(np.int8).reshape(-1, config.block)
@@ -74,8 +93,15 @@ class FunctionalSimulator:
 
         shared = {"B": noise(config.weight_words), "C": noise(config.weight_words), "P": noise(config.parameter_words)}
         self.cores = [
-            Core({"A": noise(config.feature_words), "O": noise(config.output_words), "K": noise(config.attention_words), **shared},
-                 rng.integers(0, 16, config.divisors, dtype=np.uint8))
+            Core(
+                {
+                    "A": noise(config.feature_words),
+                    "O": noise(config.output_words),
+                    "K": noise(config.attention_words),
+                    **shared,
+                },
+                rng.integers(0, 16, config.divisors, dtype=np.uint8),
+            )
             for _ in range(config.cores)
         ]
         self.semaphores = [0] * SEMAPHORES
@@ -97,6 +123,7 @@ class FunctionalSimulator:
     # ---- the program ----
     def program(self, offset: int) -> list[Instruction]:
         """Decode the program at a byte offset; checks magic, hash and END."""
+
         def decode(number: int) -> Instruction:
             start = offset + number * INSTRUCTION_BYTES
             self.index = number
@@ -124,7 +151,7 @@ class FunctionalSimulator:
         program = self.program(program_offset)
         if self.check_overlap:
             self.races = RaceDetector(self.config, self.words.shape[0], program)
-        result = RunResult({unit: 0 for unit in Unit})
+        result = RunResult(dict.fromkeys(Unit, 0))
         open_join: list[tuple[int, Instruction]] = []  # MAT_JOINs or joint convolutions that wait for their other half
         for self.index, instruction in enumerate(program):
             if progress:
@@ -132,7 +159,9 @@ class FunctionalSimulator:
             result.instructions[instruction.unit] += 1
             self._check_fields(instruction)
             self._wait(instruction)
-            half = instruction.opcode == Opcode.MAT_JOIN or (instruction.opcode == Opcode.RMAC_CONV and instruction.joint)
+            half = instruction.opcode == Opcode.MAT_JOIN or (
+                instruction.opcode == Opcode.RMAC_CONV and instruction.joint
+            )
             if half and (not open_join or open_join[0][1].opcode == instruction.opcode):
                 open_join.append((self.index, instruction))
                 continue
@@ -173,12 +202,18 @@ class FunctionalSimulator:
             if name in names and not getattr(instruction, name):
                 self.fail(ErrorCode.ILLEGAL_FIELD, f"{name} is zero")
         if "mode" in names:
-            wrong = [name for name, bad in (
-                ("mode", instruction.mode > 4), ("destination", instruction.destination == 0),
-                ("fraction_bits", instruction.fraction_bits > 13),
-                ("source", instruction.source and instruction.opcode not in (Opcode.RMAC_CONV, Opcode.MAT_CONV)),
-                ("joint", instruction.joint and instruction.opcode != Opcode.RMAC_CONV),
-                ("stationary", instruction.stationary and instruction.opcode != Opcode.MAT_CONV)) if bad]
+            wrong = [
+                name
+                for name, bad in (
+                    ("mode", instruction.mode > 4),
+                    ("destination", instruction.destination == 0),
+                    ("fraction_bits", instruction.fraction_bits > 13),
+                    ("source", instruction.source and instruction.opcode not in (Opcode.RMAC_CONV, Opcode.MAT_CONV)),
+                    ("joint", instruction.joint and instruction.opcode != Opcode.RMAC_CONV),
+                    ("stationary", instruction.stationary and instruction.opcode != Opcode.MAT_CONV),
+                )
+                if bad
+            ]
             if wrong:
                 self.fail(ErrorCode.ILLEGAL_FIELD, f"{instruction.opcode.name}: {', '.join(wrong)}")
         if instruction.opcode == Opcode.LOAD and instruction.buffer > max(Buffer):

@@ -14,10 +14,19 @@ from hdl.isa import Destination, Instruction, Opcode, Unit
 if TYPE_CHECKING:
     from sim.functional import Core, FunctionalSimulator
 
-RECORD = np.dtype([
-    ("bias", "<i4"), ("m1", "<u2"), ("n1", "u1"), ("zero_point", "i1"), ("m2", "<u2"), ("n2", "u1"), ("residual_shift", "u1"),
-    ("residual_multiplier", "<u2"), ("reserved", "<u2"),
-])
+RECORD = np.dtype(
+    [
+        ("bias", "<i4"),
+        ("m1", "<u2"),
+        ("n1", "u1"),
+        ("zero_point", "i1"),
+        ("m2", "<u2"),
+        ("n2", "u1"),
+        ("residual_shift", "u1"),
+        ("residual_multiplier", "<u2"),
+        ("reserved", "<u2"),
+    ]
+)
 
 
 def nest(base: int, *loops: tuple[int, int]) -> np.ndarray:
@@ -53,7 +62,9 @@ def execute_compute(machine: FunctionalSimulator, i: Instruction) -> None:
         _post_process(machine, core, i, unit, *rows, watched)
 
 
-def _read(machine, core: Core, unit: Unit, space: str, words: np.ndarray, watched: bool, relu: bool = False) -> np.ndarray:
+def _read(
+    machine, core: Core, unit: Unit, space: str, words: np.ndarray, watched: bool, relu: bool = False
+) -> np.ndarray:
     """Words (..., block) of a buffer as int32."""
     if watched:
         machine.touch(unit, space, words.reshape(-1), False)
@@ -65,8 +76,15 @@ def _convolution(machine, core, i, unit, groups, step, odd, watched):
     block, stride = machine.config.block, i.stride + 1
     source = "O" if i.source else "A"
     shared = i.in_group == 0
-    window = nest(i.in_base, (1 if shared else groups, i.in_group), (i.rows, stride * i.in_row), (i.cols, stride),
-                  (i.kernel_rows, i.in_row), (i.kernel_cols, 1), (i.blocks, i.in_block))
+    window = nest(
+        i.in_base,
+        (1 if shared else groups, i.in_group),
+        (i.rows, stride * i.in_row),
+        (i.cols, stride),
+        (i.kernel_rows, i.in_row),
+        (i.kernel_cols, 1),
+        (i.blocks, i.in_block),
+    )
     # Of a joint step only the R-MAC unit reads the features.
     x = _read(machine, core, unit, source, window, watched and not odd, i.relu)
     x = x.reshape(window.shape[0], i.rows * i.cols, -1)
@@ -75,7 +93,9 @@ def _convolution(machine, core, i, unit, groups, step, odd, watched):
     weights = _read(machine, core, unit, space, nest(i.weights, (groups * steps * block, 1)), watched)
     weights = weights.reshape(groups, steps, block, block).transpose(0, 1, 3, 2).reshape(groups, steps * block, block)
     if shared:
-        acc = (x[0] @ weights.transpose(1, 0, 2).reshape(steps * block, -1)).reshape(-1, groups, block).transpose(1, 0, 2)
+        acc = (
+            (x[0] @ weights.transpose(1, 0, 2).reshape(steps * block, -1)).reshape(-1, groups, block).transpose(1, 0, 2)
+        )
     else:
         acc = x @ weights
     number = step * np.arange(groups) + odd
@@ -87,8 +107,14 @@ def _convolution(machine, core, i, unit, groups, step, odd, watched):
 
 def _depthwise(machine, core, i, watched):
     block, stride, taps = machine.config.block, i.stride + 1, i.kernel_rows * i.kernel_cols
-    window = nest(i.in_base, (i.groups, i.in_group), (i.rows, stride * i.in_row), (i.cols, stride),
-                  (i.kernel_rows, i.in_row), (i.kernel_cols, 1))
+    window = nest(
+        i.in_base,
+        (i.groups, i.in_group),
+        (i.rows, stride * i.in_row),
+        (i.cols, stride),
+        (i.kernel_rows, i.in_row),
+        (i.kernel_cols, 1),
+    )
     x = _read(machine, core, Unit.RMAC, "A", window, watched, i.relu)
     weights = _read(machine, core, Unit.RMAC, "B", nest(i.weights, (i.groups, taps), (taps, 1)), watched)
     weights = weights.reshape(i.groups, 1, 1, i.kernel_rows, i.kernel_cols, block)
@@ -102,7 +128,9 @@ def _depthwise(machine, core, i, watched):
 def _outer(machine, core, i, watched):
     block = machine.config.block
     tokens = nest(0, (i.rows, i.in_row), (i.cols, 1)).reshape(-1)
-    k = _read(machine, core, Unit.RMAC, "A", nest(i.in_base, (i.kernel_rows, i.in_block))[:, None] + tokens, watched, i.relu)
+    k = _read(
+        machine, core, Unit.RMAC, "A", nest(i.in_base, (i.kernel_rows, i.in_block))[:, None] + tokens, watched, i.relu
+    )
     v = _read(machine, core, Unit.RMAC, "A", nest(i.in_value, (i.groups, i.in_group))[:, None] + tokens, watched)
     acc = np.einsum("gtl,rtm->grlm", v, k, dtype=np.int32, casting="safe")
     out = nest(i.out_base, (i.groups, i.out_group), (i.kernel_rows, i.out_row), (block, 1)).reshape(-1)
@@ -151,7 +179,14 @@ def _post_process(machine, core, i, unit, acc, out, records, pixel, kept, watche
     match mode:
         case PostMode.LINEAR if i.residual:
             value = arithmetic.requantize_residual(
-                total, m1, n1, zp, core.buffers["O"][out].astype(np.int64), p["residual_multiplier"], p["residual_shift"] & 63)
+                total,
+                m1,
+                n1,
+                zp,
+                core.buffers["O"][out].astype(np.int64),
+                p["residual_multiplier"],
+                p["residual_shift"] & 63,
+            )
         case PostMode.LINEAR:
             value = arithmetic.requantize(total, m1, n1, zp)
         case PostMode.HARDSWISH:

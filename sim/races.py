@@ -4,11 +4,11 @@ The units of the machine run side by side. What is certain is only this:
 - a unit starts its instructions in order, and finishes them in order;
 - an instruction starts after every signal that its waits stand for, and its signal comes after its last effect;
 - a joint convolution and its MAT_JOIN start together.
-Everything else may happen at any time. With a vector clock a unit (how many instructions of every other unit are certainly
-finished when one starts) each access is compared with the last accesses of all units to the same words.
+Everything else may happen at any time. With a vector clock a unit (how many instructions of every other unit are
+certainly finished when one starts) each access is compared with the last accesses of all units to the same words.
 
-Inside one unit, reads and writes keep their order, with one exception: a unit starts an instruction before the results of the
-one before are written, so reading a result of the same unit needs a semaphore as well.
+Inside one unit, reads and writes keep their order, with one exception: a unit starts an instruction before the results
+of the one before are written, so reading a result of the same unit needs a semaphore as well.
 """
 
 from __future__ import annotations
@@ -26,24 +26,36 @@ UNITS = (Unit.FETCH, Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 class RaceError(AssertionError):
     """Two instructions that touch the same word in an order nothing enforces."""
 
-    def __init__(self, kind: str, space: str, word: int, first: tuple[int, Instruction], second: tuple[int, Instruction]):
+    def __init__(
+        self, kind: str, space: str, word: int, first: tuple[int, Instruction], second: tuple[int, Instruction]
+    ):
         def name(part):
             return f"instruction {part[0]} ({part[1].opcode.name}, tag {part[1].tag})"
 
-        super().__init__(f"{kind} of word {word} of {space}: {name(first)} and {name(second)} are not ordered by semaphores")
+        super().__init__(
+            f"{kind} of word {word} of {space}: {name(first)} and {name(second)} are not ordered by semaphores"
+        )
         self.kind, self.space, self.word, self.first, self.second = kind, space, word, first[0], second[0]
 
 
 class RaceDetector:
     """Observes a run in program order (`begin`, `touch`..., `end` for each instruction or joint pair).
 
-    Raises RaceError at the first access that is not ordered after an earlier conflicting one, and at the first read of an
-    on-chip word that was never written (K excepted: a matrix of row sums has unused lanes).
+    Raises RaceError at the first access that is not ordered after an earlier conflicting one, and at the first read of
+    an on-chip word that was never written (K excepted: a matrix of row sums has unused lanes).
     """
 
     def __init__(self, config: AcceleratorConfig, memory_words: int, program: list[Instruction]):
-        sizes = {"A": config.feature_words, "O": config.output_words, "B": config.weight_words, "C": config.weight_words,
-                 "P": config.parameter_words, "K": config.attention_words, "divisor": config.divisors, "memory": memory_words}
+        sizes = {
+            "A": config.feature_words,
+            "O": config.output_words,
+            "B": config.weight_words,
+            "C": config.weight_words,
+            "P": config.parameter_words,
+            "K": config.attention_words,
+            "divisor": config.divisors,
+            "memory": memory_words,
+        }
         self.last_read = {space: {} for space in sizes}
         self.last_write = {space: {} for space in sizes}
         self.sizes = sizes
@@ -71,7 +83,7 @@ class RaceDetector:
         self.now = now
 
     def _learned(self, number: int, unit: Unit) -> np.ndarray:
-        """What is certain after a unit's next wait on a semaphore: its n-th wait means at least n signals, from whichever unit."""
+        """What is certain after a unit's next wait on a semaphore: its n-th wait means at least n signals."""
         self.waits[number, unit] += 1
         count = self.waits[number, unit]
         known = np.zeros(len(UNITS), dtype=np.int64)
@@ -101,7 +113,9 @@ class RaceDetector:
         numbers = table[words]
         worst = int(numbers.argmax()) if numbers.size else 0
         if numbers.size and numbers[worst] > self.now[other]:
-            raise RaceError(kind, space, int(words[worst]), self.history[other][int(numbers[worst]) - 1], self._part(unit))
+            raise RaceError(
+                kind, space, int(words[worst]), self.history[other][int(numbers[worst]) - 1], self._part(unit)
+            )
 
     def _check_written(self, unit: Unit, space: str, words: np.ndarray) -> None:
         written = np.zeros(words.shape, dtype=bool)
@@ -109,7 +123,9 @@ class RaceDetector:
             written |= table[words] > 0
         if not written.all():
             part = self._part(unit)
-            raise RaceError("reading what nobody has written", space, int(words[np.flatnonzero(~written)[0]]), part, part)
+            raise RaceError(
+                "reading what nobody has written", space, int(words[np.flatnonzero(~written)[0]]), part, part
+            )
 
     def _part(self, unit: Unit) -> tuple[int, Instruction]:
         return next((part for part in self.parts if part[1].unit == unit), self.parts[0])

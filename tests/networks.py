@@ -49,15 +49,28 @@ class NetworkBuilder:
             pairs = [dyadic(target * int(j), 1000 * spread) for j in jitter]
         if residual:
             shifts = np.array([max(n - 8, 0) for _, n in pairs])
-            values |= {"residual_multiplier": [(1 << n) * 3 // 4 >> s for (_, n), s in zip(pairs, shifts, strict=True)],
-                       "residual_shift": shifts}
+            values |= {
+                "residual_multiplier": [(1 << n) * 3 // 4 >> s for (_, n), s in zip(pairs, shifts, strict=True)],
+                "residual_shift": shifts,
+            }
             pairs = [(m // 2, n) for m, n in pairs]
         values |= {"m1": [m for m, _ in pairs], "n1": [n for _, n in pairs], "zero_point": zero_point}
         return PostParameters.create(channels, activation=activation, **values)
 
-    def conv(self, name: str, channels: int, kernel: int = 1, *, source: str | None = None, stride: int = 1, groups: int = 1,
-             activation: str = "linear", residual: str | None = None, padding: int | None = None) -> str:
-        """Convolution of `source` (default: the last tensor); padding values are the same for all readers of a tensor."""
+    def conv(
+        self,
+        name: str,
+        channels: int,
+        kernel: int = 1,
+        *,
+        source: str | None = None,
+        stride: int = 1,
+        groups: int = 1,
+        activation: str = "linear",
+        residual: str | None = None,
+        padding: int | None = None,
+    ) -> str:
+        """Convolution of `source` (default: the last tensor); all readers of a tensor pad it with the same values."""
         rng = self.rng
         source = source or self.x
         inputs, height, width = self.shapes[source]
@@ -68,11 +81,28 @@ class NetworkBuilder:
         size = [(n + 2 * padding - kernel) // stride + 1 for n in (height, width)]
         spread = WEIGHT_SPREAD * SPREAD * np.sqrt(inputs // groups * kernel * kernel)
         node = Convolution(
-            name, source, weight, self._records(channels, spread, activation, residual is not None), stride=stride, padding=padding,
-            pad_value=self.pads[source] if padding else np.zeros(0, dtype=np.int64), groups=groups, residual=residual)
+            name,
+            source,
+            weight,
+            self._records(channels, spread, activation, residual is not None),
+            stride=stride,
+            padding=padding,
+            pad_value=self.pads[source] if padding else np.zeros(0, dtype=np.int64),
+            groups=groups,
+            residual=residual,
+        )
         return self._add(node, (channels, *size))
 
-    def mbconv(self, name: str, channels: int, *, stride: int = 1, kernel: int = 3, expansion: int = EXPANSION, shortcut: bool = True):
+    def mbconv(
+        self,
+        name: str,
+        channels: int,
+        *,
+        stride: int = 1,
+        kernel: int = 3,
+        expansion: int = EXPANSION,
+        shortcut: bool = True,
+    ):
         """Expand, depthwise, project; with a residual when shapes allow."""
         source = self.x
         middle = self.shapes[source][0] * expansion
@@ -99,13 +129,31 @@ class NetworkBuilder:
         rng = self.rng
 
         def records(numerator: int, denominator: int) -> tuple[PostParameters, ...]:
-            pairs = [[dyadic(numerator * int(j), denominator * 1000) for j in rng.integers(700, 1400, heads)] for _ in range(2)]
-            return tuple(PostParameters.create(heads, bias=rng.integers(-50, 51, heads), m1=[m for m, _ in p], n1=[n for _, n in p],
-                                               zero_point=rng.integers(-5, 6, heads)) for p in pairs)
+            pairs = [
+                [dyadic(numerator * int(j), denominator * 1000) for j in rng.integers(700, 1400, heads)]
+                for _ in range(2)
+            ]
+            return tuple(
+                PostParameters.create(
+                    heads,
+                    bias=rng.integers(-50, 51, heads),
+                    m1=[m for m, _ in p],
+                    n1=[n for _, n in p],
+                    zero_point=rng.integers(-5, 6, heads),
+                )
+                for p in pairs
+            )
 
         node = Attention(
-            f"{name}.attention", (qkv, branch), heads, dim, product=records(40, int(900 * np.sqrt(tokens)) + 1),
-            key_sum=records(50, 18 * tokens), divide=records(1, 1), log2_offset=(-7, -6))
+            f"{name}.attention",
+            (qkv, branch),
+            heads,
+            dim,
+            product=records(40, int(900 * np.sqrt(tokens)) + 1),
+            key_sum=records(50, 18 * tokens),
+            divide=records(1, 1),
+            log2_offset=(-7, -6),
+        )
         self._add(node, (2 * channels, height, width))
         self.conv(f"{name}.project", channels, residual=source)
 
@@ -115,11 +163,16 @@ class NetworkBuilder:
         self.conv("head.conv", widths[0], activation="hardswish")
         _, height, width = self.shapes[self.x]
         m, n = dyadic(1, height * width)
-        self._add(Pool("head.pool", self.x, PostParameters.create(widths[0], m1=m, n1=n, zero_point=0)), (widths[0], 1, 1))
+        self._add(
+            Pool("head.pool", self.x, PostParameters.create(widths[0], m1=m, n1=n, zero_point=0)), (widths[0], 1, 1)
+        )
         self.conv("head.hidden", widths[1])
         weight = rng.integers(20, 128, widths[1]).astype(np.int8)
         # The normalised value has 9 fraction bits, the weight stands for about 1/73.
-        self._add(LayerNorm("head.norm", self.x, weight, 1000, self._records(widths[1], 73 << 9, "hardswish", False)), (widths[1], 1, 1))
+        self._add(
+            LayerNorm("head.norm", self.x, weight, 1000, self._records(widths[1], 73 << 9, "hardswish", False)),
+            (widths[1], 1, 1),
+        )
         self.conv("head.logits", classes, activation="wide")
 
 
@@ -144,8 +197,10 @@ def efficientvit_like(preset: str, resolution: int, seed: int, classes: int = 10
     return b.build()
 
 
-def small_network(seed: int, *, size: int = 28, width: int = 8, dim: int = 8, kernel: int = 3, classes: int = 10) -> IntegerNetwork:
-    """Every kind of layer once or twice on small maps; odd sizes and odd numbers of channel blocks come from the arguments."""
+def small_network(
+    seed: int, *, size: int = 28, width: int = 8, dim: int = 8, kernel: int = 3, classes: int = 10
+) -> IntegerNetwork:
+    """Every kind of layer once or twice on small maps; the arguments make sizes and numbers of blocks odd."""
     b = NetworkBuilder(f"small-{seed}", (3, size, size), seed)
     b.conv("stem", width, 3, stride=2, activation="hardswish")
     b.dsconv("ds")
@@ -161,3 +216,21 @@ def small_network(seed: int, *, size: int = 28, width: int = 8, dim: int = 8, ke
 def random_image(network: IntegerNetwork, seed: int) -> np.ndarray:
     """An image of the network's input shape."""
     return np.random.default_rng(seed).integers(-128, 128, network.input_shape, dtype=np.int8)
+
+
+def unusual_network(seed: int, size: int = 13) -> IntegerNetwork:
+    """Shapes that EfficientViT does not have: two paddings of one tensor, dense and strided kernels, groups that are
+    narrower or wider than a pair of blocks, a channel multiplier, a residual behind a depthwise layer, odd maps."""
+    b = NetworkBuilder(f"unusual-{seed}", (3, size, size), seed)
+    first = b.conv("dense5", 20, 5, activation="hardswish")
+    b.conv("depthwise3", 20, 3, source=first, groups=20)
+    b.conv("depthwise5", 20, 5, source=first, groups=20, residual="depthwise3")
+    b.conv("dense3", 12, 3, stride=2, residual=None)
+    b.conv("narrow_groups", 24, 3, groups=6)
+    b.conv("multiplier", 48, 3, groups=24, activation="hardswish")
+    b.conv("wide_groups", 64, 1, groups=2)
+    b.conv("odd_groups", 48, 1, groups=2)
+    b.conv("strided", 33, 1, stride=2)
+    b.conv("unpadded", 9, 3, padding=0)
+    b.head((17, 21), 5)
+    return b.build()

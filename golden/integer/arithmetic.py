@@ -168,8 +168,9 @@ LAYER_NORM_FRACTION_BITS = 9  # the normalised value z has 9 fraction bits in 16
 
 
 def layer_norm_reciprocal(variance: int) -> tuple[int, int]:
-    """(R, t) with z = rshift((N*x - S1) * R, t): R = floor(2**(L+16) / r), t = L + 7; r = isqrt(variance), L = leading one of r.
+    """(R, t) with z = rshift((N*x - S1) * R, t): R = floor(2**(L+16) / r), t = L + 7.
 
+    r = isqrt(variance), L = index of its leading one.
     variance: N*S2 - S1**2 + epsilon, a non-negative integer below 2**44. R lies in 2**15..2**16 and is 0 when r is 0.
     """
     check_range(variance, 0, (1 << 44) - 1, "layer-norm variance")

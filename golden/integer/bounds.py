@@ -12,12 +12,14 @@ from golden.integer.network import Attention, Convolution, IntegerNetwork, Layer
 
 @dataclass(frozen=True)
 class Bound:
-    """Largest magnitude an accumulator can reach for any int8 input, with the bias, and the bits that needs."""
+    """Largest magnitudes for any int8 input: the accumulator with its bias (`bits` that needs), its product with the
+    multiplier and the residual term, and the residual term alone."""
 
     node: str
     operation: str
     bound: int
     product_bound: int
+    residual_bound: int = 0
 
     @property
     def bits(self) -> int:
@@ -31,13 +33,14 @@ def accumulator_bounds(network: IntegerNetwork) -> list[Bound]:
     def add(name: str, operation: str, magnitude, post: PostParameters | None, residual: bool = False):
         total = np.broadcast_to(np.asarray(magnitude, dtype=np.int64), (post.channels if post else 1,))
         if post:
-            # |psum| and |psum + bias| both have to fit: the bias is added to a finished psum.
-            total = np.maximum(total, total + np.abs(post.bias))
+            total = total + np.abs(post.bias)  # holds for the psum alone too, to which the bias is added at the end
         product = [int(t) * int(m) for t, m in zip(total, post.m1 if post else np.ones(1, dtype=np.int64), strict=True)]
+        added = [0]
         if residual:
-            product = [p + ((128 * int(r)) << int(s)) for p, r, s in
-                       zip(product, post.residual_multiplier, post.residual_shift, strict=True)]
-        bounds.append(Bound(name, operation, int(total.max()), max(product)))
+            added = [(128 * int(r)) << int(s)
+                     for r, s in zip(post.residual_multiplier, post.residual_shift, strict=True)]
+            product = [p + a for p, a in zip(product, added, strict=True)]
+        bounds.append(Bound(name, operation, int(total.max()), max(product), max(added)))
 
     for node in network.nodes:
         match node:
@@ -66,5 +69,8 @@ def check_bounds(network: IntegerNetwork) -> None:
             raise NetworkError(f"{bound.node} ({bound.operation}): the accumulator can reach {bound.bound}, "
                                f"more than {ACCUMULATOR_BITS} bits hold")
         if bound.product_bound.bit_length() + 1 > PRODUCT_BITS:
-            raise NetworkError(f"{bound.node} ({bound.operation}): accumulator times multiplier can reach {bound.product_bound}, "
-                               f"more than {PRODUCT_BITS} bits hold")
+            raise NetworkError(f"{bound.node} ({bound.operation}): accumulator times multiplier can reach "
+                               f"{bound.product_bound}, more than {PRODUCT_BITS} bits hold")
+        if bound.residual_bound > 1 << (PRODUCT_BITS - 2):
+            raise NetworkError(f"{bound.node} ({bound.operation}): the residual term can reach {bound.residual_bound}, "
+                               f"more than 2**{PRODUCT_BITS - 2}")

@@ -7,7 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from golden.integer import arithmetic
-from golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork, LayerNorm, NetworkError, Node, Pool, PostParameters
+from golden.integer.network import (
+    INPUT,
+    Attention,
+    Convolution,
+    IntegerNetwork,
+    LayerNorm,
+    NetworkError,
+    Node,
+    Pool,
+    PostParameters,
+)
 
 
 def pixels_to_input(pixels: np.ndarray) -> np.ndarray:
@@ -71,7 +81,8 @@ def convolve(node: Convolution, x: np.ndarray) -> np.ndarray:
         acc = np.zeros((out, height, width), dtype=np.int32)
         for row in range(k):
             for col in range(k):
-                acc += windows[..., row, col].astype(np.int32) * node.weight[:, 0, row, col].astype(np.int32)[:, None, None]
+                tap = node.weight[:, 0, row, col].astype(np.int32)[:, None, None]
+                acc += windows[..., row, col].astype(np.int32) * tap
         return acc.astype(np.int64)
     columns = windows.reshape(groups, channels // groups, height, width, k * k).transpose(0, 2, 3, 1, 4)
     columns = np.ascontiguousarray(columns, dtype=np.int32).reshape(groups, height * width, -1)
@@ -110,7 +121,8 @@ def _attention(node: Attention, tensors: dict[str, np.ndarray]) -> dict[str, np.
         kv = arithmetic.requantize(v @ k.transpose(0, 2, 1) + bias, m1, n1, zp)  # (heads, v, k)
         bias, m1, n1, zp = head(node.key_sum[branch])
         sums = arithmetic.requantize(k.sum(axis=2, keepdims=True) + bias, m1, n1, zp)  # (heads, k, 1)
-        code = arithmetic.divisor_code((sums * q).sum(axis=1, keepdims=True), node.log2_offset[branch])  # (heads, 1, tokens)
+        divisor = (sums * q).sum(axis=1, keepdims=True)  # (heads, 1, tokens)
+        code = arithmetic.divisor_code(divisor, node.log2_offset[branch])
         bias, m1, n1, zp = head(node.divide[branch])
         out = arithmetic.shift_divide(kv @ q + bias, m1, n1, code, zp)  # (heads, v, tokens)
         result[f"{node.name}.kv{branch}"] = kv.astype(np.int8)

@@ -64,11 +64,14 @@ class PostParameters:
 
     def validate(self, node: str, channels: int):
         if self.activation not in self.ACTIVATIONS:
-            raise NetworkError(f"{node}: activation must be one of {', '.join(self.ACTIVATIONS)}, not {self.activation!r}")
+            legal = ", ".join(self.ACTIVATIONS)
+            raise NetworkError(f"{node}: activation must be one of {legal}, not {self.activation!r}")
         if not 0 <= self.fraction_bits <= 13:
             raise NetworkError(f"{node}: fraction_bits must be 0..13, not {self.fraction_bits}")
         for name in self.ARRAYS:
             value, (low, high) = getattr(self, name), self.RANGES[name]
+            if value.dtype.kind != "i":
+                raise NetworkError(f"{node}: {name} must be integers, not {value.dtype}")
             if value.shape != (channels,):
                 raise NetworkError(f"{node}: {name} must have shape ({channels},), not {value.shape}")
             if value.min() < low or value.max() > high:
@@ -112,10 +115,12 @@ class Attention:
 
     inputs: one tensor (heads * 3 * dim, H, W) a branch; per head q, k, v are consecutive blocks of `dim` channels.
     The output is (branches * heads * dim, H, W), branch after branch. Per branch and head h:
-      kv[v, k]  = requantize(sum over tokens of relu(k) v) with record h of `product`     -> tensor NAME.kv{branch} (heads, dim, dim)
-      sums[k]   = requantize(sum over tokens of relu(k)) with record h of `key_sum`       -> NAME.sum{branch} (heads, dim)
-      code[t]   = divisor_code(relu(q)[t] . sums, log2_offset)                            -> NAME.code{branch} (heads, tokens)
+      kv[v, k]  = requantize(sum over tokens of relu(k) v), record h of `product`
+      sums[k]   = requantize(sum over tokens of relu(k)), record h of `key_sum`
+      code[t]   = divisor_code(relu(q)[t] . sums, log2_offset)
       out[v, t] = shift_divide(relu(q)[t] . kv[v], record h of `divide`, code[t])
+    The first three are tensors too: NAME.kv{branch} (heads, dim, dim), NAME.sum{branch} (heads, dim) and
+    NAME.code{branch} (heads, tokens).
     """
 
     name: str
@@ -193,14 +198,25 @@ class IntegerNetwork:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor in execution order, intermediates before their node's output; validates as it goes."""
+        if len(self.input_shape) != 3 or any(n < 1 for n in self.input_shape):
+            raise NetworkError(f"network {self.name}: input_shape must be three positive sizes, not {self.input_shape}")
         shapes: dict[str, tuple[int, ...]] = {INPUT: tuple(self.input_shape)}
+        maps = {INPUT}  # the tensors that a node may read: int8 feature maps
         for node in self.nodes:
-            if node.name in shapes:
-                raise NetworkError(f"tensor name {node.name} is used twice")
+            if not node.inputs:
+                raise NetworkError(f"{node.name}: needs at least one input")
             for name in node.inputs:
                 if name not in shapes:
                     raise NetworkError(f"{node.name}: input {name} is not computed before it")
-            shapes.update(_output_shapes(node, shapes))
+                if name not in maps:
+                    raise NetworkError(f"{node.name}: input {name} is no int8 feature map "
+                                       "(wide logits, or inside an attention)")
+            for name, shape in _output_shapes(node, shapes).items():
+                if name in shapes:
+                    raise NetworkError(f"tensor name {name} is used twice")
+                shapes[name] = shape
+            if isinstance(node, Attention) or node.post.activation != "wide":
+                maps.add(node.name)
         return shapes
 
     def validate(self) -> IntegerNetwork:
@@ -225,10 +241,18 @@ def _output_shapes(node: Node, shapes: dict) -> dict[str, tuple[int, ...]]:
     match node:
         case Convolution():
             if node.weight.ndim != 4 or node.weight.shape[2] != node.weight.shape[3]:
-                raise NetworkError(f"{node.name}: weight must have shape (Cout, Cin/groups, k, k), not {node.weight.shape}")
+                raise NetworkError(f"{node.name}: weight must have shape (Cout, Cin/groups, k, k), "
+                                   f"not {node.weight.shape}")
+            if node.weight.dtype.kind != "i" or node.pad_value.dtype.kind != "i":
+                raise NetworkError(f"{node.name}: weight and pad_value must be integers, "
+                                   f"not {node.weight.dtype}, {node.pad_value.dtype}")
+            if node.padding < 0 or node.groups < 1:
+                raise NetworkError(f"{node.name}: padding must be at least 0 and groups at least 1, "
+                                   f"not {node.padding}, {node.groups}")
             out, per_group, kernel, _ = node.weight.shape
             if per_group * node.groups != channels or out % node.groups:
-                raise NetworkError(f"{node.name}: weight {node.weight.shape} with {node.groups} groups does not fit {channels} channels")
+                raise NetworkError(f"{node.name}: weight {node.weight.shape} with {node.groups} groups "
+                                   f"does not fit {channels} channels")
             if np.abs(node.weight.astype(np.int64)).max() > 127:
                 raise NetworkError(f"{node.name}: weights must lie in [-127, 127]")
             if node.stride not in (1, 2):
@@ -244,19 +268,24 @@ def _output_shapes(node: Node, shapes: dict) -> dict[str, tuple[int, ...]]:
             node.post.validate(node.name, out)
             if node.residual is not None:
                 if shapes[node.residual] != shape:
-                    raise NetworkError(f"{node.name}: residual {node.residual} has shape {shapes[node.residual]}, not {shape}")
+                    raise NetworkError(f"{node.name}: residual {node.residual} has shape "
+                                       f"{shapes[node.residual]}, not {shape}")
                 if node.post.activation != "linear":
                     raise NetworkError(f"{node.name}: a residual needs a linear activation, not {node.post.activation}")
             return {node.name: shape}
         case Attention():
             for name in node.inputs:
                 if shapes[name] != (3 * node.heads * node.dim, height, width):
-                    raise NetworkError(f"{node.name}: input {name} must have {3 * node.heads * node.dim} channels, not {shapes[name]}")
+                    raise NetworkError(f"{node.name}: input {name} must have {3 * node.heads * node.dim} channels, "
+                                       f"not {shapes[name]}")
             for group in (node.product, node.key_sum, node.divide):
                 if len(group) != len(node.inputs):
-                    raise NetworkError(f"{node.name}: {len(node.inputs)} branches need as many records, not {len(group)}")
+                    raise NetworkError(f"{node.name}: {len(node.inputs)} branches need as many records, "
+                                       f"not {len(group)}")
                 for post in group:
                     post.validate(node.name, node.heads)
+                    if post.activation != "linear":
+                        raise NetworkError(f"{node.name}: attention records must be linear, not {post.activation}")
             if len(node.log2_offset) != len(node.inputs) or any(not -32 <= o <= 31 for o in node.log2_offset):
                 raise NetworkError(f"{node.name}: log2_offset must be one of -32..31 a branch, not {node.log2_offset}")
             return {
@@ -268,7 +297,10 @@ def _output_shapes(node: Node, shapes: dict) -> dict[str, tuple[int, ...]]:
             return {node.name: (channels, 1, 1)}
         case LayerNorm():
             if (height, width) != (1, 1) or node.weight.shape != (channels,):
-                raise NetworkError(f"{node.name}: layer norm needs a ({channels}, 1, 1) input and ({channels},) weights")
+                raise NetworkError(f"{node.name}: layer norm needs a ({channels}, 1, 1) input "
+                                   f"and ({channels},) weights")
+            if node.weight.dtype.kind != "i" or np.abs(node.weight.astype(np.int64)).max() > 127:
+                raise NetworkError(f"{node.name}: weights must be integers in [-127, 127]")
             if channels > 4095 or not 0 <= node.epsilon < 1 << 32:
                 raise NetworkError(f"{node.name}: layer norm takes at most 4095 channels and a 32-bit epsilon")
             node.post.validate(node.name, channels)

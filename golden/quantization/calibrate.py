@@ -62,7 +62,8 @@ def calibrate(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorR
     _observe(model, layers, observers, images, settings.batch, mean, std, "ranges", progress)
     ranges = {name: observer.range() for name, observer in observers.items()}
     if settings.method == "percentile":
-        clipped = {name: PercentileObserver(name, ranges[name], settings.percentile, rules[name].group) for name in rules}
+        clipped = {name: PercentileObserver(name, ranges[name], settings.percentile, rule.group)
+                   for name, rule in rules.items()}
         _observe(model, layers, clipped, images, settings.batch, mean, std, "percentiles", progress)
         ranges.update((name, observer.range()) for name, observer in clipped.items())
     return ranges

@@ -13,6 +13,7 @@ from golden.integer.execute import execute, pixels_to_input
 from golden.integer.network import IntegerNetwork
 from golden.network.datasets import Dataset
 
+
 class Subset:
     """`count` evenly spaced images of a data set.
 

@@ -1,4 +1,4 @@
-"""Folded layers and encodings -> nodes of the integer network. Every ratio of scales is exact until it is made dyadic."""
+"""Folded layers and encodings -> nodes of the integer network. Ratios of scales are exact until made dyadic."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def convolution(layer: Layer, source: Encoding, target: Encoding, ranges: dict[s
     """A convolution or fully connected layer. target: of its output; residual: of the tensor it adds.
 
     The input's scales are multiplied into the weights (for a depthwise layer this is channel-wise migration, for
-    the first layer the normalization of pixels), which are then rounded to [-127, 127] with a scale a filter; that scale
-    is the accumulator's step. The bias holds the float bias and both zero points; its rounding is off by at most
+    the first layer the normalization of pixels), which are then rounded to [-127, 127] with a scale a filter; that
+    scale is the accumulator's step. The bias holds the float bias and both zero points; its rounding is off by at most
     half an accumulator step.
     """
     conv, name = layer.convolution, layer.name
@@ -62,7 +62,7 @@ def layer_norm(layer: Layer, source: Encoding, target: Encoding, ranges: dict[st
     channels, scale = len(layer.gamma), Fraction(float(source.scale[0]))
     epsilon = _round(Fraction(layer.eps) * channels**2 / scale**2)
     if epsilon >= 1 << 32:
-        raise QuantizationError(f"{layer.name}: epsilon {layer.eps} is too large beside inputs of step {float(scale):g}")
+        raise QuantizationError(f"{layer.name}: eps {layer.eps} is too large beside inputs of step {float(scale):g}")
     unit = 2.0**-arithmetic.LAYER_NORM_FRACTION_BITS
     weight, step = quantize_weights(layer.gamma[None] * unit, np.abs(layer.beta).max(keepdims=True), [SMALLEST_STEP])
     bias = [Fraction(float(b)) / step[0] for b in layer.beta]
@@ -74,8 +74,8 @@ def layer_norm(layer: Layer, source: Encoding, target: Encoding, ranges: dict[st
 def attention(layer: Layer, sources: list[Encoding], target: Encoding, ranges: dict[str, Range]) -> Attention:
     """ReLU linear attention. K^T V and row sums have a scale a head; one log2 offset a branch.
 
-    The offset puts the largest calibrated divisor, with a quarter of headroom, on code 15; smaller divisors than 16 codes
-    reach clip to code 0. The output's dividend is acc * s_kv * 2**offset / (s_sum * s_out): the scale of q cancels.
+    The offset puts the largest calibrated divisor, with a quarter of headroom, on code 15; divisors too small for the
+    16 codes clip to code 0. The output's dividend is acc * s_kv * 2**offset / (s_sum * s_out): the scale of q cancels.
     """
     product, key_sum, divide, offsets = [], [], [], []
     for branch, source in enumerate(sources):
@@ -145,7 +145,7 @@ def _fraction_bits(ranges: dict[str, Range], layer: Layer) -> int:
     largest = max(float(ranges[layer.name + OPERAND].high.max()), 3.0)
     bits = arithmetic.FIXED_POINT_BITS - 1 - math.frexp(largest)[1]
     if bits < 0:
-        raise QuantizationError(f"{layer.name}: hardswish operands reach {largest:g}, more than 16-bit fixed point holds")
+        raise QuantizationError(f"{layer.name}: hardswish operands reach {largest:g}, beyond 16-bit fixed point")
     return min(bits, MAX_FRACTION_BITS)
 
 

@@ -15,7 +15,15 @@ from torch import nn
 from golden.integer.network import INPUT
 from golden.network.efficientvit import EfficientViT
 from golden.network.layers import (
-    AttentionBlock, ConvNormAct, DSConv, LinearAttention, LinearNormAct, LiteMLA, MBConv, OpList, Residual,
+    AttentionBlock,
+    ConvNormAct,
+    DSConv,
+    LinearAttention,
+    LinearNormAct,
+    LiteMLA,
+    MBConv,
+    OpList,
+    Residual,
 )
 from golden.quantization.fold import FoldedConvolution, fold
 from golden.quantization.settings import QuantizationError

@@ -21,8 +21,8 @@ class AXI4LiteSlave(wiring.Component):
     -------
     axil : In(AXI4LiteSignature)
     write : Out(1), write_address : Out(address_bits), write_data : Out(32), write_strobes : Out(4), write_error : In(1)
-        A write takes place in the cycle with `write` high. Addresses are multiples of 4 (the low bits of the bus address
-        are ignored). `write_error`, in the same cycle, makes the response SLVERR.
+        A write takes place in the cycle with `write` high. Addresses are multiples of 4 (the low bits of the bus
+        address are ignored). `write_error`, in the same cycle, makes the response SLVERR.
     read : Out(1), read_address : Out(address_bits), read_data : In(32), read_error : In(1)
         The same for reads; `read_data` is sampled in the cycle with `read` high.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Mux, Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,12 +54,13 @@ class Controller(wiring.Component):
         Units take no instruction and start no burst: from the cycle after an error or a soft reset command until the
         units are reset.
     reset_units : Out(1)
-        Reset of everything but the registers: RESET_CYCLES cycles, once `dma_idle` after a soft reset command. If the memory
-        never answers a burst, the bus itself must be reset: an AXI burst cannot be taken back.
+        Reset of everything but the registers: RESET_CYCLES cycles, once `dma_idle` after a soft reset command. If the
+        memory never answers a burst, the bus itself must be reset: an AXI burst cannot be taken back.
     running : Out(1)
         State RUN (what the counters count).
     busy, done, error, interrupt : Out(1), error_code : Out(4), error_index : Out(32)
-        For the registers. `interrupt` is set with `done` or `error` and cleared by `acknowledge_interrupt` or soft reset.
+        For the registers. `interrupt` is set with `done` or `error` and cleared by `acknowledge_interrupt` or soft
+        reset.
     irq : Out(1)
         `interrupt & interrupt_enable`: a level.
 
@@ -89,7 +90,10 @@ class Controller(wiring.Component):
                 "finish": In(1).array(finishers),
                 "finish_index": In(INDEX_BITS).array(finishers),
                 "dma_idle": In(1),
-                **{name: Out(1) for name in ("halt", "reset_units", "running", "busy", "done", "error", "interrupt", "irq")},
+                **{
+                    name: Out(1)
+                    for name in ("halt", "reset_units", "running", "busy", "done", "error", "interrupt", "irq")
+                },
                 "error_code": Out(ERROR_CODE_BITS),
                 "error_index": Out(INDEX_BITS),
             }

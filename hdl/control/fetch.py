@@ -48,16 +48,16 @@ class FetchUnit(wiring.Component):
         Number of the instruction that FETCH is at.
     error : Out(ERROR)
         MEMORY_ADDRESS (the program is not inside the memory, or not at a multiple of 64), TRUNCATED (no END within
-        `program_bytes` and the program's own count; the index is that of the missing instruction), BAD_MAGIC, WRONG_HASH,
-        ILLEGAL_OPCODE (PROGRAM anywhere but first is one, too), READ_SLVERR, READ_DECERR (only for instructions that are
-        reached). FETCH halts itself after an error, until it is reset.
+        `program_bytes` and the program's own count; the index is that of the missing instruction), BAD_MAGIC,
+        WRONG_HASH, ILLEGAL_OPCODE (PROGRAM anywhere but first is one, too), READ_SLVERR, READ_DECERR (only for
+        instructions that are reached). FETCH halts itself after an error, until it is reset.
     halt : In(1)
         No further burst and no further instruction; beats under way are discarded, offers to the queues withdrawn.
     idle : Out(1)
         No burst is under way, and (unless halted) no program runs.
 
-    Latency: 3 cycles from `start` to `ar`, 2 cycles from an instruction's last beat to the offer to its queue. Initiation
-    interval: an instruction every max(1, 64 / data_bytes) cycles.
+    Latency: 2 cycles from `start` to `ar`, 2 cycles from an instruction's last beat to the offer to its queue.
+    Initiation interval: an instruction every max(1, 64 / data_bytes) cycles.
 
     Source: ours; VTA fetches the same way.
     """
@@ -134,9 +134,7 @@ class FetchUnit(wiring.Component):
             with m.Elif(~prefetcher.o.valid):
                 pass
             with m.Elif(response[1]):
-                m.d.comb += code.eq(
-                    Mux(response == Response.DECERR, ErrorCode.READ_DECERR, ErrorCode.READ_SLVERR)
-                )
+                m.d.comb += code.eq(Mux(response == Response.DECERR, ErrorCode.READ_DECERR, ErrorCode.READ_SLVERR))
             with m.Elif(first & ((opcode != Opcode.PROGRAM) | (program.magic != PROGRAM_MAGIC))):
                 m.d.comb += code.eq(ErrorCode.BAD_MAGIC)
             with m.Elif(first & (program.hash != self.config.hash)):

@@ -18,9 +18,9 @@ from hdl.isa import SEMAPHORES, ErrorCode, Opcode
 class LoadUnit(wiring.Component):
     """Executes LOAD instructions: a client of the read master on one side, the buffers' write port on the other.
 
-    Bursts of the next runs and instructions are asked for while data of earlier ones arrives; a list of the bursts under
-    way says where each beat goes. Memory words and on-chip words keep their lanes: lane l of a beat goes to on-chip address
-    `local + l`, whatever the alignment of either, so that no data is shifted here.
+    Bursts of the next runs and instructions are asked for while data of earlier ones arrives; a list of the bursts
+    under way says where each beat goes. Memory words and on-chip words keep their lanes: lane l of a beat goes to
+    on-chip address `local + l`, whatever the alignment of either, so that no data is shifted here.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ class LoadUnit(wiring.Component):
     idle : Out(1)
         No burst is under way, and (unless halted) there is nothing to do.
 
-    Latency: 4 cycles from `i` to `ar`, 1 cycle from `r` to `write_valid`; initiation interval: one burst a cycle, one beat a
-    cycle, without a gap between runs, planes, cores or instructions.
+    Latency: 3 cycles from `i` to `ar` (4 to ARVALID), 1 from `r` to `write_valid`. Initiation interval: one burst and one
+    beat a cycle, without a gap between runs, planes, cores or instructions.
 
     Source: ours; decoupled access and execution as in VTA.
     """
 
-    latency = 4
+    latency = 3
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config.validate()
@@ -158,9 +158,7 @@ class LoadUnit(wiring.Component):
         with m.If(bad & ~stop):
             m.d.comb += [
                 self.error.valid.eq(1),
-                self.error.code.eq(
-                    Mux(beat.response == Response.DECERR, ErrorCode.READ_DECERR, ErrorCode.READ_SLVERR)
-                ),
+                self.error.code.eq(Mux(beat.response == Response.DECERR, ErrorCode.READ_DECERR, ErrorCode.READ_SLVERR)),
                 self.error.index.eq(burst.index),
             ]
         with m.Else():

@@ -42,8 +42,8 @@ class Prefetcher(wiring.Component):
     idle : Out(1)
         No burst is under way.
 
-    Latency: 2 cycles from `start` to `ar`, 2 cycles from an instruction's last beat to `o`. Initiation interval: one beat a
-    cycle into the FIFO; an instruction every max(1, 64 / data_bytes) cycles out of it.
+    Latency: 2 cycles from `start` to `ar`, 2 cycles from an instruction's last beat to `o`. Initiation interval: one
+    beat a cycle into the FIFO; an instruction every max(1, 64 / data_bytes) cycles out of it.
 
     Source: ours.
     """

@@ -22,8 +22,9 @@ class UnitQueue(wiring.Component):
     Members
     -------
     i, o : streams of ISSUED
-        `o.valid` is high when there is a head, its `wait` semaphores are available and `halt` is low; the transfer on `o`
-        takes them. A semaphore must have one taker only: then `o.valid`, once high, stays until the transfer or `halt`.
+        `o.valid` is high when there is a head, its `wait` semaphores are available and `halt` is low; the transfer on
+        `o` takes them. A semaphore must have one taker only: then `o.valid`, once high, stays until the transfer or
+        `halt`.
     wait : Out(32)
         Mask of the head, zero when the queue is empty.
     available : In(1)

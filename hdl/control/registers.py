@@ -10,7 +10,9 @@ from hdl.bus.axi4 import AXI4LiteSignature
 from hdl.bus.axi_lite import AXI4LiteSlave
 from hdl.config import AcceleratorConfig
 from hdl.control.errors import ERROR_CODE_BITS
-from hdl.control.register_map import ADDRESS_BITS, COUNTERS, register_map
+from hdl.control.register_map import ADDRESS_BITS, COUNTERS, REGISTERS, register_map
+
+__all__ = ["REGISTERS", "RegisterFile"]
 
 
 class RegisterFile(wiring.Component):
@@ -70,8 +72,10 @@ class RegisterFile(wiring.Component):
 
     def _targets(self) -> dict:
         """Outputs behind writable fields, by (register, field)."""
-        words = {name.upper(): getattr(self, name) for name in
-                 ("program_offset", "program_bytes", "memory_size", "core_stride", "watchdog")}
+        words = {
+            name.upper(): getattr(self, name)
+            for name in ("program_offset", "program_bytes", "memory_size", "core_stride", "watchdog")
+        }
         words |= {"MEMORY_BASE_LO": self.memory_base[12:32], "MEMORY_BASE_HI": self.memory_base[32:]}
         return {
             **{(name, "value"): signal for name, signal in words.items()},

@@ -36,7 +36,12 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
     """One run: on-chip address of its first word, memory word numbers (offset / block) of its first and last word."""
     word_bits = MEMORY_BITS - ceil_log2(config.block)
     return data.StructLayout(
-        {"local": unsigned(LOCAL_BITS), "first": unsigned(word_bits), "final": unsigned(word_bits), **transfer_members(config)}
+        {
+            "local": unsigned(LOCAL_BITS),
+            "first": unsigned(word_bits),
+            "final": unsigned(word_bits),
+            **transfer_members(config),
+        }
     )
 
 
@@ -183,7 +188,9 @@ class RunWalker(wiring.Component):
             with m.If(last_row & last_plane):
                 m.d.sync += [plane.eq(0), core.eq(core + 1)]
                 m.d.sync += [signal.eq(fields.local) for signal in (local, local_plane)]
-                m.d.sync += [signal.eq(memory_core + self.core_stride) for signal in (memory, memory_plane, memory_core)]
+                m.d.sync += [
+                    signal.eq(memory_core + self.core_stride) for signal in (memory, memory_plane, memory_core)
+                ]
             with m.If(last):
                 m.d.sync += walking.eq(0)
         with m.Elif(self.o.ready):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import ceil_log2
 
 from hdl.bus.axi4 import ADDRESS_BITS, AXI4Signature, Response, address_attributes
 from hdl.config import AcceleratorConfig
@@ -24,8 +23,8 @@ _ANSWER = data.StructLayout({"last": 1, "index": unsigned(INDEX_BITS), "signal":
 class StoreUnit(wiring.Component):
     """Executes STORE instructions: reads buffer O of every core and owns the AXI write channels.
 
-    Addresses of the next bursts go out while data of earlier ones does. As in a LOAD, words keep their lanes: lane l of a
-    beat is the word at on-chip address `local + l`, with strobes off for lanes outside the run.
+    Addresses of the next bursts go out while data of earlier ones does. As in a LOAD, words keep their lanes: lane l
+    of a beat is the word at on-chip address `local + l`, with strobes off for lanes outside the run.
 
     Parameters
     ----------
@@ -49,8 +48,8 @@ class StoreUnit(wiring.Component):
     start, start_index, done, done_index : Out(1), Out(32), Out(1), Out(32)
         An instruction is accepted; the response to its last burst comes.
     error : Out(ERROR)
-        LOCAL_ADDRESS, MEMORY_ADDRESS, ILLEGAL_FIELD (see `RunWalker`), WRITE_SLVERR, WRITE_DECERR. The unit halts itself
-        after an error, until it is reset.
+        LOCAL_ADDRESS, MEMORY_ADDRESS, ILLEGAL_FIELD (see `RunWalker`), WRITE_SLVERR, WRITE_DECERR. The unit halts
+        itself after an error, until it is reset.
     halt : In(1)
         No further instruction and burst; bursts under way end with strobes off and without reading O. Beats that have
         been read already keep their strobes. A read that is not granted is withdrawn.
@@ -59,8 +58,8 @@ class StoreUnit(wiring.Component):
     idle : Out(1)
         No burst is under way, and (unless halted) there is nothing to do.
 
-    Latency: 4 cycles from `i` to AWVALID and to the first `read_valid`, 2 from the grant to WVALID. Initiation interval: one
-    beat and one burst a cycle, without a gap between runs, planes, cores or instructions.
+    Latency: 4 cycles from `i` to AWVALID and to the first `read_valid`, 2 from the grant to WVALID. Initiation
+    interval: one beat and one burst a cycle, without a gap between runs, planes, cores or instructions.
 
     Source: ours; decoupled access and execution as in VTA.
     """
@@ -116,9 +115,11 @@ class StoreUnit(wiring.Component):
         return Cat(payload.last, payload.index, payload.signal)
 
     def _beats(self, m, data_list, layout, stop):
-        """W channel: reads O beat by beat and puts what comes back into a small FIFO. Returns its level's emptiness."""
+        """W channel: reads O beat by beat and puts what comes back into a small FIFO."""
         config, axi = self.config, self.m_axi
-        beat_layout = data.StructLayout({"data": unsigned(8 * config.data_bytes), "strobes": config.data_bytes, "last": 1})
+        beat_layout = data.StructLayout(
+            {"data": unsigned(8 * config.data_bytes), "strobes": config.data_bytes, "last": 1}
+        )
         m.submodules.beats = beats = fifo.SyncFIFO(width=beat_layout.size, depth=BEAT_BUFFER)
         burst = Signal(layout)
         count, final = Signal(8), Signal()

@@ -21,8 +21,8 @@ def _check_power(name: str, value: int, low: int, high: int) -> int:
 class BankedMemory(wiring.Component):
     """Memory with linear word addresses; the word at address n is in bank n mod `banks`, row n div `banks`.
 
-    Words `address` to `address + width - 1` are in different banks whatever the address is, so an unaligned window is one
-    access. So is a window of every second word, with twice the banks.
+    Words `address` to `address + width - 1` are in different banks whatever the address is, so an unaligned window is
+    one access. So is a window of every second word, with twice the banks.
 
     Parameters
     ----------
@@ -66,7 +66,9 @@ class BankedMemory(wiring.Component):
 
     latency = 1
 
-    def __init__(self, words: int, banks: int, word_bits: int, write_width: int, read_width: int, strides=(1,), style="auto"):
+    def __init__(
+        self, words: int, banks: int, word_bits: int, write_width: int, read_width: int, strides=(1,), style="auto"
+    ):
         self.banks = _check_power("banks", banks, 1, 128)
         self.words = _check_power("words", words, 2 * banks, 1 << 24)
         self.word_bits = check_integer("word_bits", word_bits, 1, 1024)
@@ -140,7 +142,7 @@ class BankedMemory(wiring.Component):
         made = {}
 
         def rotated(stage: int, lane: int):
-            """Word `lane` after the rotation by the bits of `held` from `stage` upwards; only what is needed is built."""
+            """Word `lane` rotated by the bits of `held` from `stage` upwards; only what is needed is built."""
             lane %= self.banks
             if stage == len(held):
                 return self._rams[lane].read_data

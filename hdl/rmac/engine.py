@@ -7,7 +7,6 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
 from hdl.aux.validation import check_integer
 from hdl.rmac.cell import OPERAND, PSUM, AccumulationMode
 from hdl.rmac.lane import RMACLane
@@ -91,11 +90,10 @@ class RMACEngine(wiring.Component):
     def model(mode: RMACMode, features, weights):
         """All rows of one accumulation group. features, weights: (beats, lanes, macs) int8.
 
-        Returns int64 (1, lanes) for POINTWISE, (lanes, macs) for DEPTHWISE and OUTER; OverflowError when a result
-        leaves int32.
+        Returns int64 (1, lanes) for POINTWISE, (lanes, macs) for DEPTHWISE and OUTER; OverflowError when an operand
+        that the mode uses leaves int8, or a result int32.
         """
-        features = arithmetic.check_range(features, -128, 127, "features")
-        weights = arithmetic.check_range(weights, -128, 127, "weights")
+        features, weights = np.asarray(features), np.asarray(weights)
         if mode is RMACMode.POINTWISE:
             return RMACLane.model(AccumulationMode.DOWN, features[:, :1], weights)[np.newaxis]
         if mode is RMACMode.DEPTHWISE:

@@ -13,7 +13,9 @@ from amaranth.hdl import ClockDomain, EnableInserter, Instance, Module, ResetIns
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl import hierarchy
 from hdl.emit import emit_verilog
+from hdl.fingerprint import fingerprint
 from hdl.hierarchy import snake_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +143,14 @@ def test_equal_components_share_a_module():
     assert emitted.text.count("\nmodule ") == len(re.findall(r"^endmodule", emitted.text, re.M))
 
 
+def test_fingerprints_change_nothing_but_time(monkeypatch):
+    text, found = emit_verilog(Mixed(), "mixed").text, []
+    monkeypatch.setattr(hierarchy, "fingerprint", lambda *given: found.append(fingerprint(*given)))
+    assert emit_verilog(Mixed(), "mixed").text == text
+    described = [description for description in found if description is not None]
+    assert len(described) == 12 and len(set(described)) == 6  # pairs and their lanes are equal; the top holds a memory
+
+
 def test_slices_and_constants_do_not_change_a_lane():
     class Row(wiring.Component):
         i: In(64)
@@ -213,14 +223,16 @@ def test_header_and_map(tmp_path):
 
 def test_hand_written_modules_come_along(tmp_path):
     source = tmp_path / "counter.v"
-    source.write_text("module counter(input clk, output [3:0] o);\nendmodule\n")
+    source.write_text("module top_counter(input clk, output [3:0] o);\nendmodule\n")
 
     class Counter(wiring.Component):
         o: Out(4)
         VERILOG_FILES = (source,)
 
         def elaborate(self, platform):
-            return Instance("counter", i_clk=Signal(), o_o=self.o)
+            m = Module()
+            m.submodules.counter = Instance("top_counter", i_clk=Signal(), o_o=self.o)
+            return m
 
     class Top(wiring.Component):
         o: Out(8)
@@ -233,7 +245,8 @@ def test_hand_written_modules_come_along(tmp_path):
 
     emitted = emit_verilog(Top(), "top", extra_files=[source])
     assert emitted.extra_files == (source,)
-    assert emitted.map()["external"] == {"counter": 2}
+    assert emitted.instances == {"top": 1, "top_counter_1": 2, "top_counter": 2}  # ours makes way for the file's
+    assert emitted.map()["external"] == {"top_counter": 2}
     files = emitted.write(tmp_path / "out")
     assert [file.name for file in files] == ["top.v", "counter.v"]
     assert files[1].read_text() == source.read_text()

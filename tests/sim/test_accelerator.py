@@ -172,3 +172,12 @@ def test_illegal_settings_name_the_parameter(tmp_path):
         RtlSimulation(tmp_path, 12)
     with pytest.raises(FileNotFoundError, match="no Verilog file"):
         RtlSimulation(tmp_path, 16)
+
+
+def test_waves(folder, tmp_path):
+    waves = tmp_path / "run.vcd"
+    simulation = RtlSimulation(folder(), 16, memory_bytes=1 << 18, waves=waves)
+    dump = copy(simulation, pattern(4))[1]
+    assert np.array_equal(simulation.execute()[dump], pattern(4))
+    text = waves.read_text()
+    assert "m_axi_araddr" in text and "$enddefinitions" in text and len(text) > 10_000

@@ -76,14 +76,14 @@ async def check_engine(dut, engine, items, expected, pauses, source: str, sink: 
     await RisingEdge(dut.clk)
     emits = [value is not None for value in expected]
     wanted = [value for value in expected if value is not None]
-    words = await o.collect(len(wanted))
-    await i.drain()
+    accepted, given = schedule(engine.latency, emits, pauses, stall_patterns(1)[source], stall_patterns(2)[sink])
+    words = await o.collect(len(wanted), timeout=given[-1] + 100)  # ends soon when the engine hangs
+    await i.drain(timeout=100)
     for _ in range(2 * engine.latency + 100):  # nothing may follow
         await RisingEdge(dut.clk)
     o.check()
     got = [unpack(engine.o.payload.shape(), word)["acc"] for word in words]
     for k, (value, right) in enumerate(zip(got, wanted, strict=True)):
         assert value == list(right), f"result {k}: {value}, expected {list(right)}"
-    accepted, given = schedule(engine.latency, emits, pauses, stall_patterns(1)[source], stall_patterns(2)[sink])
     assert i.cycles == [start_cycle + cycle for cycle in accepted]
     assert o.cycles == [start_cycle + cycle for cycle in given]

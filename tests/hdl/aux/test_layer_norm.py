@@ -20,6 +20,13 @@ def test_cycles(lanes, solve_cycles):
     assert (engine.latency, engine.solve_cycles) == (6, solve_cycles)
 
 
+def test_ports():
+    engine = LayerNorm(3)
+    fields = {name: field.width for name, field in engine.i.payload.shape()}
+    assert fields == {"x": 3 * 8, "weight": 3 * 8, "channels": 13, "epsilon": 32, "last": 1}
+    assert {name: field.width for name, field in engine.o.payload.shape()} == {"acc": 3 * 32}
+
+
 def test_model_is_the_contract():
     rng = np.random.default_rng(0)
     x, weight = rng.integers(-128, 128, 100), rng.integers(-128, 128, 100)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import signed
 
 from golden.integer import arithmetic
 from hdl.aux.pipeline import StreamPipeline
@@ -70,6 +71,13 @@ def test_bits(kind, bits):
 def test_power_of_two_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):
         PowerOfTwoRequantizer(8, **parameters)
+
+
+def test_defaults_are_the_contract():
+    for kernel in (PowerOfTwoRequantizer(), DyadicRequantizer()):
+        assert kernel.o.shape() == signed(8)
+        assert kernel.i.shape()["acc"].shape == signed(32)
+        assert kernel.i.shape()["shift"].width == 6
 
 
 def test_latencies():

@@ -19,14 +19,23 @@ def test_latency(tokens, latency):
     assert RowSum(tokens, 1).latency == latency
 
 
+def test_ports():
+    engine = RowSum(6, 3)
+    fields = {name: field.width for name, field in engine.i.payload.shape()}
+    assert fields == {"window": 6 * 3 * 8, "count": 3, "first": 1, "last": 1}
+    assert {name: field.width for name, field in engine.o.payload.shape()} == {"acc": 3 * 32}
+
+
 def test_model_ignores_tokens_from_count_on():
     window = np.arange(-6, 6).reshape(2, 3, 2)
     assert RowSum.model(window, [3, 0]).tolist() == [-6 - 4 - 2, -5 - 3 - 1]
     assert RowSum.model(window, [1, 2]).tolist() == [-6 + 0 + 2, -5 + 1 + 3]
     with pytest.raises(OverflowError, match="count"):
         RowSum.model(window, [4, 0])
-    with pytest.raises(OverflowError, match="window"):
-        RowSum.model(window + 125, [3, 3])
+    assert RowSum.model([[[-128, 127]]], [1]).tolist() == [-128, 127]
+    for value in (-129, 128):
+        with pytest.raises(OverflowError, match="window"):
+            RowSum.model([[[value]]], [1])
 
 
 @pytest.mark.parametrize(

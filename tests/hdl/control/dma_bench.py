@@ -31,8 +31,9 @@ async def set_up(dut, timing: Timing, size=1 << 16, core_stride=0):
     """Reset the bench; returns the memory, filled with random bytes."""
     await start(dut)
     c = config()
-    memory = AxiMemory(dut, "m_axi", dut.clk, data_bytes=c.data_bytes, size=size, base=BASE, longest=c.burst_beats,
-                       timing=timing)
+    memory = AxiMemory(
+        dut, "m_axi", dut.clk, data_bytes=c.data_bytes, size=size, base=BASE, longest=c.burst_beats, timing=timing
+    )
     memory.bytes[:] = random.Random(timing.seed).randbytes(size)
     dut.memory_base.value, dut.memory_size.value, dut.core_stride.value = BASE, size, core_stride
     dut.load_write_ready.value = dut.store_read_ready.value = 1
@@ -57,7 +58,9 @@ def encoded(instruction: Instruction, index: int) -> int:
 
 def words_of(buffer: int) -> int:
     c = config()
-    return {Buffer.A: c.feature_words, Buffer.O: c.output_words, Buffer.P: c.parameter_words}.get(buffer, c.weight_words)
+    return {Buffer.A: c.feature_words, Buffer.O: c.output_words, Buffer.P: c.parameter_words}.get(
+        buffer, c.weight_words
+    )
 
 
 def cores_of(buffer: int) -> int:
@@ -135,7 +138,7 @@ class Monitor:
 
 
 class Buffers:
-    """The buffers behind LOAD's write port: `contents[buffer][core]`, -1 where nothing was written. Word values as ints."""
+    """The buffers behind LOAD's write port: `contents[buffer][core]`, words as integers, -1 where none was written."""
 
     def __init__(self, dut, stall):
         self.dut, self.stall = dut, stall
@@ -163,7 +166,9 @@ class Buffers:
                     for lane in range(c.beat_words):
                         if mask >> lane & 1:
                             memory = self.contents[Buffer(buffer)][core]
-                            memory[(address + lane) % len(memory)] = data >> (8 * c.block * lane) & ((1 << 8 * c.block) - 1)
+                            memory[(address + lane) % len(memory)] = data >> (8 * c.block * lane) & (
+                                (1 << 8 * c.block) - 1
+                            )
             elif waiting is not None and dut.halt.value == 0:
                 self.errors.append("a write was withdrawn")
                 waiting = None
@@ -179,7 +184,10 @@ class Results:
         self.dut, self.stall = dut, stall
         generator = np.random.default_rng(seed)
         self.contents = [
-            [int.from_bytes(word.tobytes(), "little") for word in generator.integers(0, 256, (c.output_words, c.block), np.uint8)]
+            [
+                int.from_bytes(word.tobytes(), "little")
+                for word in generator.integers(0, 256, (c.output_words, c.block), np.uint8)
+            ]
             for _ in range(c.cores)
         ]
         self.reads = 0
@@ -199,7 +207,9 @@ class Results:
                 self.reads += 1
                 memory = self.contents[int(dut.store_read_core.value)]
                 address = int(dut.store_read_address.value)
-                answer = sum(memory[(address + lane) % len(memory)] << (word_bits * lane) for lane in range(c.beat_words))
+                answer = sum(
+                    memory[(address + lane) % len(memory)] << (word_bits * lane) for lane in range(c.beat_words)
+                )
             await RisingEdge(dut.clk)
 
 

@@ -3,6 +3,14 @@ import pytest
 
 from hdl.mat.engine import MATEngine
 from sim.bench import run_bench
+from tests.hdl.mat.reference import MATReference, mat_beats
+from tests.hdl.rmac.simulate_engine import simulate_engine
+
+
+@pytest.mark.parametrize("lanes, multipliers", [(3, 2), (2, 5)])
+def test_simulator(lanes, multipliers):
+    engine = MATEngine(lanes, multipliers)
+    simulate_engine(engine, MATReference(engine), mat_beats(engine, 7, groups=60), seed=lanes)
 
 
 def test_model():

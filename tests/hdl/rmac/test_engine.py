@@ -1,46 +1,18 @@
 import itertools
-import random
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from hdl.rmac.engine import RMACEngine, RMACMode
-from sim.bench import pack, run_bench
+from sim.bench import run_bench
 from tests.hdl.rmac.reference import RMACReference, rmac_beats
+from tests.hdl.rmac.simulate_engine import simulate_engine
 
 
 @pytest.mark.parametrize("lanes, macs", [(3, 2), (2, 5)])
 def test_simulator(lanes, macs):
-    """The same comparison, cycle by cycle, in Amaranth's simulator."""
     engine = RMACEngine(lanes, macs)
-    reference, stall, i = RMACReference(engine), random.Random(lanes), engine.i.payload
-    beats = iter(rmac_beats(engine, 7, groups=60))
-
-    async def bench(ctx):
-        beat = waiting = next(beats)
-        while waiting is not None or reference.pending or reference.drain:
-            beat = waiting if beat is not None or stall.random() < 0.7 else None
-            o_ready = stall.random() < 0.7
-            ctx.set(engine.i.valid, beat is not None)
-            if beat is not None:
-                ctx.set(i.as_value(), pack(i.shape(), beat))
-            ctx.set(engine.o.ready, o_ready)
-            ready, row = reference.outputs(beat, o_ready)
-            assert beat is None or ctx.get(engine.i.ready) == ready
-            assert ctx.get(engine.o.valid) == (row is not None)
-            if row is not None:
-                assert list(ctx.get(engine.o.payload.acc)) == row["acc"]
-                assert ctx.get(engine.o.payload.last) == row["last"]
-            reference.clock(beat, o_ready)
-            if beat is not None and ready:
-                beat, waiting = None, next(beats, None)
-            await ctx.tick()
-
-    simulator = Simulator(engine)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
-    simulator.run()
+    simulate_engine(engine, RMACReference(engine), rmac_beats(engine, 7, groups=60), seed=lanes)
 
 
 @pytest.mark.parametrize("lanes, macs", [(4, 3), (2, 2)])

@@ -21,6 +21,13 @@ def test_latency(units, latency):
     assert ShifterAdderTree(2, units, ApotFormat()).latency == latency
 
 
+def test_ports():
+    engine = ShifterAdderTree(3, 5, ApotFormat(2))
+    fields = {name: field.width for name, field in engine.i.payload.shape()}
+    assert fields == {"activations": 5 * 8, "codes": 3 * 5 * 5, "first": 1, "last": 1}
+    assert {name: field.width for name, field in engine.o.payload.shape()} == {"acc": 3 * 32}
+
+
 def test_model_is_the_matrix_product():
     format = ApotFormat(3, 0)
     rng = np.random.default_rng(0)
@@ -36,8 +43,9 @@ def test_model_refuses_overflow():
     assert engine.model([[-128]], [[[code]]]).tolist() == [-(1 << 30)]
     with pytest.raises(OverflowError, match="accumulator"):
         engine.model([[-128]] * 3, [[[code]]] * 3)
-    with pytest.raises(OverflowError, match="activation"):
-        engine.model([[128]], [[[code]]])
+    for activation in (-129, 128):
+        with pytest.raises(OverflowError, match="activation"):
+            engine.model([[activation]], [[[code]]])
 
 
 @pytest.mark.parametrize(

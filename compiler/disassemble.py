@@ -1,0 +1,51 @@
+"""Readable listing of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compiler.program import CompiledProgram
+from compiler.synchronize import Semaphore
+from hdl.isa import HEADER, Buffer, Destination, Instruction, layout
+
+MODES = ("linear", "hardswish", "divide", "log2", "wide")
+
+
+def semaphore_names(mask: int) -> str:
+    """Names of a mask's semaphores, joined by commas."""
+    names = {int(s): s.name for s in Semaphore}
+    return ",".join(names.get(number, str(number)) for number in range(mask.bit_length()) if mask >> number & 1)
+
+
+def operands(instruction: Instruction) -> str:
+    """Fields that are not zero, header excluded; buffers, modes and destinations by name."""
+    header = {name for name, _, _ in HEADER}
+    texts = []
+    for name, _, _ in layout(instruction.opcode):
+        value = getattr(instruction, name)
+        if name in header or not (value or name in ("buffer", "local")):
+            continue
+        if name == "buffer" and value in list(Buffer):
+            text = Buffer(value).name
+        elif name == "mode" and value < len(MODES):
+            text = MODES[value]
+        elif name == "destination":
+            text = "|".join(d.name for d in Destination if value & d)
+        elif name in ("memory", "memory_row", "memory_plane", "hash", "magic"):
+            text = f"0x{value:x}"
+        else:
+            text = str(value)
+        texts.append(f"{name}={text}")
+    return " ".join(texts)
+
+
+def disassemble(program: CompiledProgram) -> Iterator[str]:
+    """One line an instruction: number, layer, unit, opcode, waits, signals, fields."""
+    for index, instruction in enumerate(program.instructions):
+        parts = [f"{index:6} {program.layer_of(index):30} {instruction.unit.name:5} {instruction.opcode.name:15}"]
+        if instruction.wait:
+            parts.append(f"wait({semaphore_names(instruction.wait)})")
+        if instruction.signal:
+            parts.append(f"signal({semaphore_names(instruction.signal)})")
+        parts.append(operands(instruction))
+        yield " ".join(part for part in parts if part)

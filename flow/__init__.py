@@ -1,0 +1,1 @@
+"""The command line `triovit`: generate, quantize, compile, run, compare, disassemble, doctor."""

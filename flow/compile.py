@@ -1,0 +1,46 @@
+"""Compile a quantized network into a program and a memory image for a configuration.
+
+  triovit compile bundled --config trio-core -o b0.program.safetensors
+  triovit disassemble b0.program.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from compiler.compile import compile_network
+from compiler.estimate import estimate
+from flow.output import console, table, write_json
+from flow.sources import BUNDLED, NETWORK_HELP, find_network
+from hdl.config import load_config
+
+SUMMARY = "compile a quantized network"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
+    parser.add_argument("--config", default="trio-core", help="preset or JSON file (default %(default)s)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="program to write (.safetensors)")
+    parser.add_argument("--trace", action="store_true", help="store attention intermediates in memory too")
+    parser.add_argument("--seed", type=int, default=0, help="of seeded weights (default 0)")
+
+
+def execute(options) -> int:
+    config = load_config(options.config)
+    network = find_network(options.network, options.seed)
+    program = compile_network(network, config, trace=options.trace)
+    if options.output:
+        program.save(options.output)
+    result = estimate(program)
+    rows = [[e.name, e.macs, e.compute, e.bytes, e.instructions, e.cycles] for e in result.layers]
+    columns = [("layer", "left"), *((name, "right") for name in ("MACs", "steps", "bytes", "instructions", "cycles (estimate)"))]
+    table(f"{network.name} on {config.name}", columns, rows)
+    written = f"{options.output} ({Path(options.output).stat().st_size:,} bytes): " if options.output else ""
+    console.print(f"{written}{len(program.instructions):,} instructions, {program.memory_bytes:,} bytes of memory, about {result.cycles:,} "
+                  f"cycles, {100 * result.utilization:.1f} % of the multipliers (estimates)", markup=False, soft_wrap=True)
+    write_json(options.json, {
+        "network": network.name, "config": config.name, "hash": f"{config.hash:016x}", "instructions": len(program.instructions),
+        "memory_bytes": program.memory_bytes, "estimated_cycles": result.cycles, "layers": [vars(e) for e in result.layers],
+    })
+    return 0

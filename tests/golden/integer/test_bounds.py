@@ -1,0 +1,117 @@
+"""Accumulator bounds: exact for the worst input, refused one step beyond 32 bits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.integer.bounds import accumulator_bounds
+from golden.integer.execute import convolve, execute
+from golden.integer.network import (
+    INPUT,
+    Attention,
+    Convolution,
+    IntegerNetwork,
+    LayerNorm,
+    NetworkError,
+    Pool,
+    PostParameters,
+)
+from tests.networks import small_network
+
+INT32 = 1 << 31
+FIT = (INT32 - 1) // (127 * 128)  # input channels of full-scale weights that an int32 accumulator holds
+
+
+def wide_layer(channels, bias=0, **records):
+    """One full-scale filter over many channels."""
+    post = PostParameters.create(1, bias=bias, m1=1, n1=24, **records)
+    node = Convolution("a", INPUT, np.full((1, channels, 1, 1), 127, dtype=np.int8), post)
+    return IntegerNetwork("net", (channels, 1, 1), (node,))
+
+
+def test_convolution_bound_is_reached_by_the_worst_input():
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-127, 128, (5, 4, 3, 3)).astype(np.int8)
+    node = Convolution("a", INPUT, weight, PostParameters.create(5, bias=rng.integers(-9999, 9999, 5), m1=1))
+    (bound,) = accumulator_bounds(IntegerNetwork("net", (4, 3, 3), (node,)))
+    worst = np.abs(node.weight.astype(np.int64)).sum((1, 2, 3)).argmax()
+    reached = [abs(int(convolve(node, np.where(np.sign(weight[filter_]) > 0, sign * 127, -sign * 127).astype(np.int8))[filter_, 0, 0]))
+               for filter_ in range(5) for sign in (1, -1)]
+    weights = np.abs(weight.astype(np.int64)).sum((1, 2, 3))
+    assert bound.bound == int((weights * 128 + np.abs(node.post.bias)).max())
+    assert max(reached) == int(weights[worst]) * 127
+    assert bound.bits == bound.bound.bit_length() + 1
+    assert (bound.node, bound.operation) == ("a", "convolution")
+
+
+def test_int32_accumulator_at_its_limit_is_exact():
+    network = wide_layer(FIT).validate()
+    low, high = (execute(network, np.full((FIT, 1, 1), value, dtype=np.int8))["a"].item() for value in (-128, 127))
+    assert (low, high) == (-128, 127)
+    assert int(convolve(network.nodes[0], np.full((FIT, 1, 1), -128, dtype=np.int8)).item()) == -FIT * 127 * 128
+
+
+@pytest.mark.parametrize(("channels", "bias"), [(FIT + 1, 0), (FIT, INT32 - FIT * 127 * 128), (FIT, -(INT32 - FIT * 127 * 128))])
+def test_accumulator_overflow_is_refused_with_layer_and_bound(channels, bias):
+    with pytest.raises(NetworkError, match=r"a \(convolution\): the accumulator can reach \d{10}, more than 32 bits hold"):
+        wide_layer(channels, bias).validate()
+
+
+def test_the_largest_bias_that_fits_is_accepted():
+    wide_layer(FIT, INT32 - 1 - FIT * 127 * 128).validate()
+
+
+def residual_layer(multiplier, shift):
+    post = PostParameters.create(1, m1=1, n1=47, residual_multiplier=multiplier, residual_shift=shift)
+    node = Convolution("a", INPUT, np.ones((1, 1, 1, 1), dtype=np.int8), post, residual=INPUT)
+    return IntegerNetwork("net", (1, 1, 1), (node,))
+
+
+def test_residual_term_is_refused_exactly_when_execution_would_raise():
+    full = np.full((1, 1, 1), -128, dtype=np.int8)
+    execute(residual_layer(1 << 15, 26).validate(), full)  # 128 * 2**15 * 2**26 = 2**48
+    for multiplier, shift in (((1 << 15) + 1, 26), (40000, 26), (3, 40)):
+        network = residual_layer(multiplier, shift)
+        with pytest.raises(NetworkError, match=r"a \(convolution\): the residual term can reach \d+, more than 2\*\*48"):
+            network.validate()
+        with pytest.raises(OverflowError):
+            execute(network, full)
+
+
+def test_product_of_the_widest_accumulator_and_multiplier_fits():
+    post = replace(wide_layer(FIT).nodes[0].post, m1=np.array([65535]))
+    network = IntegerNetwork("net", (FIT, 1, 1), (replace(wide_layer(FIT).nodes[0], post=post),)).validate()
+    assert accumulator_bounds(network)[0].product_bound == FIT * 127 * 128 * 65535
+
+
+def test_bounds_of_the_other_operations():
+    def post(channels):
+        return PostParameters.create(channels, m1=2, bias=-5)
+    network = IntegerNetwork("net", (12, 6, 5), (
+        Attention("att", (INPUT,), 2, 2, (post(2),), (post(2),), (post(2),), (0,)),
+        Pool("pool", "att", post(4)),
+        LayerNorm("norm", "pool", np.array([1, -127, 3, 4], dtype=np.int8), 0, post(4)),
+    ))
+    found = {bound.operation: (bound.bound, bound.product_bound) for bound in accumulator_bounds(network)}
+    expected = {"K^T V 0": 127 * 128 * 30 + 5, "sum of K 0": 127 * 30 + 5, "divisor 0": 127 * 128 * 2,
+                "dividend 0": 127 * 128 * 2 + 5, "pool": 128 * 30 + 5, "layer norm": 127 * 2**15 + 5}
+    assert found == {name: (value, value * (1 if name == "divisor 0" else 2)) for name, value in expected.items()}
+
+
+def test_a_large_pool_is_refused():
+    side = 4200
+    network = IntegerNetwork("net", (1, side, side), (Pool("pool", INPUT, PostParameters.create(1)),))
+    with pytest.raises(NetworkError, match=r"pool \(pool\)"):
+        network.validate()
+
+
+def test_no_accumulator_of_a_run_exceeds_its_bound():
+    network = small_network(5)
+    bounds = {bound.node: bound.bound for bound in accumulator_bounds(network)}
+    tensors = {INPUT: np.random.default_rng(1).choice([-128, 127], network.input_shape).astype(np.int8)}
+    for node in network.nodes:
+        if isinstance(node, Convolution) and node.input in tensors:
+            acc = convolve(node, tensors[node.input]) + node.post.bias[:, None, None]
+            assert int(np.abs(acc).max()) <= bounds[node.name]
+            tensors[node.name] = np.random.default_rng(2).choice([-128, 127], acc.shape).astype(np.int8)

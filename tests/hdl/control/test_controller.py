@@ -1,0 +1,216 @@
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.control.controller import RESET_CYCLES, Controller
+from hdl.isa import ErrorCode
+
+FLAGS = ("busy", "done", "error", "interrupt", "halt", "reset_units", "running", "irq")
+
+
+class Bench:
+    """A controller under Amaranth's simulator; `flags` names what is high."""
+
+    def __init__(self, ctx, dut):
+        self.ctx, self.dut = ctx, dut
+
+    def set(self, **values):
+        for name, value in values.items():
+            self.ctx.set(getattr(self.dut, name), value)
+
+    async def pulse(self, name, cycles=1):
+        self.ctx.set(getattr(self.dut, name), 1)
+        await self.tick(cycles)
+        self.ctx.set(getattr(self.dut, name), 0)
+
+    async def tick(self, cycles=1):
+        await self.ctx.tick().repeat(cycles)
+
+    def fail(self, unit, code=0, index=0, valid=1):
+        self.ctx.set(self.dut.unit_error[unit], {"valid": valid, "code": code, "index": index})
+
+    def finish(self, source, index=0, valid=1):
+        self.ctx.set(self.dut.finish[source], valid)
+        self.ctx.set(self.dut.finish_index[source], index)
+
+    @property
+    def flags(self):
+        return {name for name in FLAGS if self.ctx.get(getattr(self.dut, name))}
+
+    @property
+    def error(self):
+        return ErrorCode(self.ctx.get(self.dut.error_code)), self.ctx.get(self.dut.error_index)
+
+
+def run(scenario):
+    dut = Controller(5, 4)
+
+    async def bench(ctx):
+        b = Bench(ctx, dut)
+        b.set(dma_idle=1, interrupt_enable=1)
+        await scenario(b)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-8)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+def test_run_and_finish():
+    async def scenario(b):
+        assert b.flags == set()
+        b.set(start=1)
+        assert b.ctx.get(b.dut.begin) == 1
+        await b.tick()
+        assert b.ctx.get(b.dut.begin) == 0  # start is ignored while busy
+        b.set(start=0, dma_idle=0)
+        await b.tick(50)
+        assert b.flags == {"busy", "running"}
+        await b.pulse("finished")
+        assert b.flags == {"done", "interrupt", "irq"} and b.error == (ErrorCode.NONE, 0)
+        b.set(interrupt_enable=0)
+        assert b.flags == {"done", "interrupt"}
+        await b.pulse("acknowledge_interrupt")
+        assert b.flags == {"done"}
+        b.set(interrupt_enable=1)
+        await b.pulse("start")
+        assert b.flags == {"busy", "running"}  # the next start clears done
+        await b.pulse("finished")
+        await b.pulse("acknowledge_done")
+        assert b.flags == {"interrupt", "irq"}
+
+    run(scenario)
+
+
+def test_first_error_stops():
+    """Lowest index first, later errors change nothing, start does nothing, soft reset waits for the bursts."""
+
+    async def scenario(b):
+        await b.pulse("start")
+        b.set(dma_idle=0)
+        b.fail(3, ErrorCode.ILLEGAL_FIELD, 33)
+        b.fail(1, ErrorCode.MEMORY_ADDRESS, 11)
+        b.set(overflow=1, finished=1)
+        assert "halt" not in b.flags
+        await b.tick()
+        for unit in (1, 3):
+            b.fail(unit, valid=0)
+        b.set(overflow=0, finished=0)
+        assert b.flags == {"busy", "error", "interrupt", "irq", "halt"}
+        assert b.error == (ErrorCode.MEMORY_ADDRESS, 11)
+        b.fail(0, ErrorCode.READ_SLVERR, 5)
+        await b.pulse("start", 3)
+        b.fail(0, valid=0)
+        assert b.error == (ErrorCode.MEMORY_ADDRESS, 11) and "running" not in b.flags
+        b.set(dma_idle=1)
+        assert b.flags == {"error", "interrupt", "irq", "halt"}
+        await b.pulse("acknowledge_interrupt")
+        assert b.flags == {"error", "halt"}
+        b.set(dma_idle=0)
+        await b.pulse("soft_reset")
+        await b.tick(20)
+        assert b.flags == {"busy", "halt"} and b.error == (ErrorCode.NONE, 0)
+        b.set(dma_idle=1)
+        await b.tick()
+        for _ in range(RESET_CYCLES):
+            assert b.flags == {"busy", "reset_units"}
+            await b.tick()
+        assert b.flags == set()
+        await b.pulse("start")
+        assert b.flags == {"busy", "running"}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("unit", range(5))
+def test_every_source(unit):
+    async def scenario(b):
+        await b.pulse("start")
+        b.fail(unit, ErrorCode.WRITE_DECERR, 0xFFFF0000 + unit)
+        await b.tick()
+        b.fail(unit, valid=0)
+        assert b.error == (ErrorCode.WRITE_DECERR, 0xFFFF0000 + unit) and {"halt", "error"} <= b.flags
+
+    run(scenario)
+
+
+def test_overflow_names_the_last_finished():
+    async def scenario(b):
+        await b.pulse("start")
+        b.finish(2, 77)
+        await b.tick()
+        b.finish(2, 88, valid=0)
+        await b.pulse("overflow")
+        assert b.error == (ErrorCode.SEMAPHORE_OVERFLOW, 77)
+
+    run(scenario)
+
+
+def test_errors_count_while_running_only():
+    async def scenario(b):
+        b.fail(0, ErrorCode.ILLEGAL_FIELD, 1)
+        b.set(overflow=1)
+        await b.tick(3)
+        assert b.flags == set() and b.error == (ErrorCode.NONE, 0)
+
+    run(scenario)
+
+
+def test_watchdog():
+    """Exactly `watchdog` silent cycles; every finished instruction, from any source, starts anew; 0 is off."""
+
+    async def scenario(b):
+        b.set(watchdog=10)
+        await b.tick(30)  # not while ready
+        await b.pulse("start")
+        for source in range(4):
+            await b.tick(9)
+            b.finish(source, 40 + source)
+            await b.tick()
+            b.finish(source, valid=0)
+        await b.tick(10)
+        assert b.flags == {"busy", "running"}
+        await b.tick()
+        assert b.flags == {"error", "interrupt", "irq", "halt"} and b.error == (ErrorCode.WATCHDOG, 43)
+        await b.pulse("soft_reset")
+        await b.tick(10)
+        b.set(watchdog=0)
+        await b.pulse("start")
+        await b.tick(60)
+        assert b.flags == {"busy", "running"}
+
+    run(scenario)
+
+
+def test_soft_reset_of_a_running_machine():
+    async def scenario(b):
+        await b.pulse("start")
+        b.set(dma_idle=0)
+        await b.pulse("soft_reset")
+        assert b.flags == {"busy", "halt"}
+        b.fail(0, ErrorCode.READ_SLVERR, 5)  # of a burst that is drained: nobody cares any more
+        await b.tick(5)
+        assert b.flags == {"busy", "halt"} and b.error == (ErrorCode.NONE, 0)
+        b.fail(0, valid=0)
+        b.set(dma_idle=1)
+        await b.tick(1 + RESET_CYCLES)
+        assert b.flags == set()
+        # Both commands at once: reset.
+        b.set(start=1, soft_reset=1)
+        assert b.ctx.get(b.dut.begin) == 0
+        await b.tick()
+        assert b.flags == {"busy", "halt"}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "units, finishers, error, text",
+    [
+        (0, 1, ValueError, "units must be 1..8, not 0"),
+        (1, 9, ValueError, "finishers must be 1..8, not 9"),
+        (None, 1, TypeError, "units must be an integer, not None"),
+    ],
+)
+def test_parameters(units, finishers, error, text):
+    with pytest.raises(error, match=text):
+        Controller(units, finishers)

@@ -1,0 +1,9 @@
+import pytest
+
+from sim.bench import run_bench
+from tests.hdl.control.dma import CONFIGS, DMA
+
+
+@pytest.mark.parametrize("config", ["tiny", "core", "wide", "widest"])
+def test_bench(config):
+    run_bench(DMA(CONFIGS[config]), "tests.hdl.control.bench_fetch", name="dma", parameters={"config": config})

@@ -1,0 +1,157 @@
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.config import PRESETS
+from hdl.control.register_map import REGISTERS, register_map
+from hdl.control.registers import RegisterFile
+from tests.hdl.bus.lite import LiteMaster
+
+OKAY, SLVERR = 0, 2
+CONFIG = PRESETS["trio-zcu102"]
+MAP = register_map(CONFIG)
+STATE = {"busy": ("STATUS", 0), "done": ("STATUS", 1), "error": ("STATUS", 2), "interrupt": ("STATUS", 3)}
+WORDS = {
+    "error_code": "ERROR", "error_index": "ERROR_INDEX", "load_busy": "LOAD_BUSY", "store_busy": "STORE_BUSY",
+    "rmac_busy": "RMAC_BUSY", "mat_busy": "MAT_BUSY", "rmac_stall": "RMAC_STALL", "mat_stall": "MAT_STALL",
+    "beats_read": "BEATS_READ", "beats_written": "BEATS_WRITTEN",
+}  # fmt: skip
+COMMANDS = {
+    "start": ("CONTROL", 0),
+    "soft_reset": ("CONTROL", 1),
+    "acknowledge_done": ("STATUS", 1),
+    "acknowledge_interrupt": ("STATUS", 3),
+}
+
+
+def run(bench, share=0.0):
+    dut = RegisterFile(CONFIG)
+    master = LiteMaster(dut.s_axil, 5, share)
+    strobes = dict.fromkeys(COMMANDS, 0)
+
+    async def count(ctx):
+        async for values in ctx.tick().sample(*(getattr(dut, name) for name in COMMANDS)):
+            for name, value in zip(COMMANDS, values[2:], strict=True):
+                strobes[name] += value
+
+    async def body(ctx):
+        await bench(ctx, dut, master, strobes)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-8)
+    sim.add_testbench(body)
+    sim.add_testbench(count, background=True)
+    sim.run()
+
+
+def test_reset_values_and_constants():
+    async def bench(ctx, dut, master, strobes):
+        for register in MAP:
+            assert await master.read(ctx, register.offset) == (register.reset, OKAY), register.name
+        constants = {
+            name: (await master.read(ctx, REGISTERS[name]))[0] for name in ("ID", "HASH_LO", "HASH_HI", "CONFIG_ARRAY")
+        }
+        assert constants["ID"].to_bytes(4, "big") == b"TRIO"
+        assert constants["HASH_HI"] << 32 | constants["HASH_LO"] == CONFIG.hash
+        assert constants["CONFIG_ARRAY"].to_bytes(4, "little") == bytes([16, 8, 64, 4])
+        assert (await master.read(ctx, REGISTERS["WATCHDOG"]))[0] == 1 << 20
+
+    run(bench)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_contents(share):
+    """Random writes with strobes against a model; outputs follow; other registers stay."""
+    writable = [r for r in MAP if r.access == "rw"]
+    model = {r.name: r.reset for r in writable}
+    generator = random.Random(1)
+
+    async def bench(ctx, dut, master, strobes):
+        for _ in range(40):
+            register, value, lanes = generator.choice(writable), generator.getrandbits(32), generator.randrange(16)
+            assert await master.write(ctx, register.offset, value, lanes) == OKAY
+            mask = sum(0xFF << 8 * k for k in range(4) if lanes >> k & 1) & register.fields[0].mask
+            model[register.name] = model[register.name] & ~mask | value & mask
+            for other in writable:
+                assert await master.read(ctx, other.offset) == (model[other.name], OKAY), other.name
+            for name in ("program_offset", "program_bytes", "memory_size", "core_stride", "watchdog"):
+                assert ctx.get(getattr(dut, name)) == model[name.upper()]
+            assert ctx.get(dut.memory_base) == model["MEMORY_BASE_HI"] << 32 | model["MEMORY_BASE_LO"]
+        assert ctx.get(dut.memory_base) % 4096 == 0
+        assert not any(strobes.values())
+
+    run(bench, share)
+
+
+def test_state():
+    async def bench(ctx, dut, master, strobes):
+        for name, (register, bit) in STATE.items():
+            ctx.set(getattr(dut, name), 1)
+            assert await master.read(ctx, REGISTERS[register]) == (1 << bit, OKAY), name
+            ctx.set(getattr(dut, name), 0)
+        for number, (name, register) in enumerate(WORDS.items()):
+            value = number + 1 if name == "error_code" else 0xA5A50000 + number
+            ctx.set(getattr(dut, name), value)
+            assert await master.read(ctx, REGISTERS[register]) == (value, OKAY), name
+            ctx.set(getattr(dut, name), 0)
+        # The high half belongs to the low half that was read last.
+        ctx.set(dut.cycles, 0x1_FFFFFFFF)
+        assert (await master.read(ctx, REGISTERS["CYCLES_LO"]))[0] == 0xFFFFFFFF
+        ctx.set(dut.cycles, 0x2_00000000)
+        assert (await master.read(ctx, REGISTERS["CYCLES_HI"]))[0] == 1
+        await master.read(ctx, REGISTERS["CYCLES_LO"])
+        assert (await master.read(ctx, REGISTERS["CYCLES_HI"]))[0] == 2
+
+    run(bench)
+
+
+def test_commands():
+    """Each command is one strobe of one cycle; a strobe that is off in the byte lanes is none."""
+
+    async def bench(ctx, dut, master, strobes):
+        for name, (register, bit) in COMMANDS.items():
+            assert await master.write(ctx, REGISTERS[register], 1 << bit) == OKAY
+            assert strobes == {n: int(n == name) for n in COMMANDS}
+            strobes[name] = 0
+        await master.write(ctx, REGISTERS["CONTROL"], 7, 0b1110)
+        await master.write(ctx, REGISTERS["STATUS"], 0b0101)
+        assert not any(strobes.values()) and ctx.get(dut.interrupt_enable) == 0
+        await master.write(ctx, REGISTERS["CONTROL"], 4)
+        assert ctx.get(dut.interrupt_enable) == 1 and not any(strobes.values())
+        assert (await master.read(ctx, REGISTERS["CONTROL"]))[0] == 4  # commands read as 0
+        await master.write(ctx, REGISTERS["CONTROL"], 1)
+        assert ctx.get(dut.interrupt_enable) == 0 and strobes["start"] == 1
+
+    run(bench, 0.3)
+
+
+def test_refusals():
+    """SLVERR for holes, constants and locked registers, and nothing changes."""
+    known = {r.offset for r in MAP}
+
+    async def bench(ctx, dut, master, strobes):
+        for offset in {0x01C, 0x02C + 0x50, 0x04C, 0x078, 0x400, 0x7FC, 0x800, 0xFFC} - known:
+            assert await master.read(ctx, offset) == (0, SLVERR), hex(offset)
+            assert await master.write(ctx, offset, 0xFFFFFFFF) == SLVERR, hex(offset)
+        for register in MAP:
+            if not register.writable:
+                assert await master.write(ctx, register.offset, 0xFFFFFFFF) == SLVERR, register.name
+        ctx.set(dut.busy, 1)
+        for register in MAP:
+            if register.writable:
+                expected = SLVERR if register.locked else OKAY
+                assert await master.write(ctx, register.offset, 0xFFFFF000) == expected, register.name
+                if register.locked:
+                    assert (await master.read(ctx, register.offset))[0] == register.reset
+        assert {r.name for r in MAP if r.locked} == {
+            "PROGRAM_OFFSET",
+            "PROGRAM_BYTES",
+            "MEMORY_BASE_LO",
+            "MEMORY_BASE_HI",
+            "MEMORY_SIZE",
+            "CORE_STRIDE",
+        }
+        assert not any(strobes.values())
+
+    run(bench)
