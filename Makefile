@@ -8,7 +8,7 @@ STAMP := .venv/installed
 .PHONY: demo test lint setup clean
 
 demo: setup  ## one image through the quantized network on the simulated accelerator, checked against the integer model
-	@$(BIN)/triovit demo
+	@$(BIN)/triovit compare
 
 test: setup  ## the whole suite: units, cocotb benches, whole networks on the RTL
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal

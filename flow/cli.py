@@ -16,15 +16,17 @@ def build_parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     parser = argparse.ArgumentParser(
         prog="triovit",
-        description="Hardware stack for efficient vision transformers: Verilog generator, quantizer, integer model, compiler, "
-        "RTL simulation.",
-        epilog="Start with 'triovit doctor', then 'triovit compare': the bundled network classifies a photo on the RTL and every "
-        "tensor is compared with the integer model.")
+        description="Hardware stack for efficient vision transformers: Verilog generator, quantizer, integer model, "
+        "compiler, RTL simulation.",
+        epilog="Start with 'triovit doctor', then 'triovit compare': the bundled network classifies a photo on the "
+        "RTL, and every tensor is compared with the integer model.",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"flow.{name}")
-        command = commands.add_parser(name, help=module.SUMMARY, description=module.__doc__,
-                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+        command = commands.add_parser(
+            name, help=module.SUMMARY, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         module.configure(command)
         command.add_argument("--json", metavar="FILE", help="write the report as JSON too")
         command.set_defaults(execute=module.execute)
@@ -42,10 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.execute(options)
     except (*INPUT_ERRORS, ToolchainError, SimulationError, MachineError) as error:
-        messages.print(f"triovit {options.command}: error: {' '.join(str(error).split())}", markup=False, soft_wrap=True)
+        messages.print(
+            f"triovit {options.command}: error: {' '.join(str(error).split())}", markup=False, soft_wrap=True
+        )
         return 2
     except OSError as error:
-        messages.print(f"triovit {options.command}: error: {error.strerror or error}: {error.filename or ''}", markup=False, soft_wrap=True)
+        messages.print(
+            f"triovit {options.command}: error: {error.strerror or error}: {error.filename or ''}",
+            markup=False,
+            soft_wrap=True,
+        )
         return 2
     except BrokenPipeError:  # the reader of a listing has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

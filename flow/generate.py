@@ -1,7 +1,7 @@
 """Generate the accelerator's Verilog for a configuration.
 
-The folder gets triovit.v (one module a kind), ram.v, triovit.json (ports, modules, instance counts), configuration.json,
-registers.md and triovit_registers.h.
+The folder gets triovit.v (one module a kind), ram.v, triovit.json (ports, modules, instance counts),
+configuration.json, registers.md and triovit_registers.h.
 
   triovit generate --config trio-zcu102 -o build/zcu102 --lint --synthesize xilinx
 """
@@ -22,7 +22,12 @@ SUMMARY = "generate Verilog"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default="trio-core", metavar="NAME|FILE", help=f"{', '.join(PRESETS)}, or a JSON file (default %(default)s)")
+    parser.add_argument(
+        "--config",
+        default="trio-core",
+        metavar="NAME|FILE",
+        help=f"{', '.join(PRESETS)}, or a JSON file (default %(default)s)",
+    )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--lint", action="store_true", help="check the result with Verilator")
     parser.add_argument("--synthesize", choices=FAMILIES, help="hierarchical synthesis with Yosys; prints cell counts")
@@ -39,9 +44,20 @@ def execute(options) -> int:
     (folder / "registers.md").write_text(f"# Registers of {config.name}\n\n{markdown_table(config)}")
     (folder / "triovit_registers.h").write_text(c_header(config))
     seconds = time.time() - started
-    console.print(f"{folder}: module {TOP}, {len(emitted.modules)} modules, {len(emitted.text):,} bytes of Verilog ({seconds:.1f} s)", soft_wrap=True)
-    report = {"config": config.name, "hash": f"{config.hash:016x}", "multipliers": config.multipliers, "modules": len(emitted.modules),
-              "instances": emitted.instances, "bytes": len(emitted.text), "seconds": seconds}
+    console.print(
+        f"{folder}: module {TOP}, {len(emitted.modules)} modules, {len(emitted.text):,} bytes of Verilog "
+        f"({seconds:.1f} s)",
+        soft_wrap=True,
+    )
+    report = {
+        "config": config.name,
+        "hash": f"{config.hash:016x}",
+        "multipliers": config.multipliers,
+        "modules": len(emitted.modules),
+        "instances": emitted.instances,
+        "bytes": len(emitted.text),
+        "seconds": seconds,
+    }
     status = 0
     if options.lint:
         warnings = lint(files)
@@ -53,8 +69,11 @@ def execute(options) -> int:
     if options.synthesize:
         say(f"Yosys hierarchical synthesis ({options.synthesize}) ...")
         cells = synthesize(files, options.synthesize, folder / f"synthesis-{options.synthesize}.log")
-        table(f"{config.name}: cells after Yosys synthesis for {options.synthesize} (an estimate)", [("cell", "left"), ("count", "right")],
-              [[name, count] for name, count in sorted(cells.items(), key=lambda item: -item[1])])
+        table(
+            f"{config.name}: cells after Yosys synthesis for {options.synthesize} (an estimate)",
+            [("cell", "left"), ("count", "right")],
+            [[name, count] for name, count in sorted(cells.items(), key=lambda item: -item[1])],
+        )
         report["cells"] = cells
     write_json(options.json, report)
     return status

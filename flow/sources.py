@@ -28,8 +28,9 @@ BUNDLED_NETWORK = ASSETS / "efficientvit_b0_cifar10_r64.int8.safetensors"
 SEEDED = re.compile(r"(b[0-9])-r(\d+)")
 SEEDED_IMAGES = 8
 NETWORK_HELP = (
-    "a quantized network (.safetensors from 'triovit quantize'), 'bundled' (EfficientViT-B0 for CIFAR-10 at 64 x 64, the "
-    "default), or PRESET-rRESOLUTION such as b1-r224 for seeded random weights")
+    "a quantized network (.safetensors from 'triovit quantize'), 'bundled' (EfficientViT-B0 for CIFAR-10 at 64 x 64, "
+    "the default), or PRESET-rRESOLUTION such as b1-r224 for seeded random weights"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def find_network(name: str, seed: int = 0) -> IntegerNetwork:
         return load_network(name)
     say(f"{name}: seeded random weights (seed {seed}), quantized on {SEEDED_IMAGES} random images")
     with steps("calibrating") as update:
-        return quantize(model, random_images(seed, SEEDED_IMAGES, model.resolution), name=f"{name}-seed{seed}", progress=update)
+        return quantize(
+            model, random_images(seed, SEEDED_IMAGES, model.resolution), name=f"{name}-seed{seed}", progress=update
+        )
 
 
 def find_model(name: str, resolution: int, seed: int = 0) -> EfficientViT:

@@ -37,7 +37,10 @@ def synthesize(files: list[Path], family: str, log: Path) -> dict[str, int]:
         raise UsageError(f"synthesis must be for one of {', '.join(FAMILIES)}, not {family!r}")
     netlist = log.with_suffix(".stat.json")
     script = [f"read_verilog {' '.join(str(f) for f in files)}", COMMANDS[family], f"tee -q -o {netlist} stat -json"]
-    program = "import sys; from pyosys import libyosys as ys; design = ys.Design(); [ys.run_pass(c, design) for c in sys.argv[1:]]"
+    program = (
+        "import sys; from pyosys import libyosys as ys; design = ys.Design(); "
+        "[ys.run_pass(command, design) for command in sys.argv[1:]]"
+    )
     with log.open("w") as output:
         result = subprocess.run([sys.executable, "-c", program, *script], stdout=output, stderr=subprocess.STDOUT)
     if result.returncode:

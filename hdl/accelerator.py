@@ -29,16 +29,19 @@ class Accelerator(wiring.Component):
     """Top level: AXI4 master for program, weights and feature maps, AXI4-Lite slave for control, an interrupt.
 
     Parameters: config.
-    Members: m_axi (AXI4, `data_bytes` wide, one ID), s_axil (AXI4-Lite, 4 KB of registers, see `hdl.control.register_map`),
-    interrupt (Out, 1, level), and for each unit u of fetch, load, store, rmac, mat: trace_u_start, trace_u_done (Out, 1) with
-    trace_u_start_index, trace_u_done_index (Out, 32): an instruction is accepted, is done; meant for simulation, leave them open.
+    Members: m_axi (AXI4, `data_bytes` wide, one ID), s_axil (AXI4-Lite, 4 KB of registers, see
+    `hdl.control.register_map`), interrupt (Out, 1, level), and for each unit u of fetch, load, store, rmac, mat:
+    trace_u_start, trace_u_done (Out, 1) with trace_u_start_index, trace_u_done_index (Out, 32): an instruction is
+    accepted, is done; meant for simulation, leave them open.
     Emitted Verilog has the clock `aclk` and the active-low reset `aresetn`.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config.validate()
         members = {
-            "m_axi": Out(AXI4Signature(config.data_bytes)), "s_axil": In(AXI4LiteSignature(ADDRESS_BITS)), "interrupt": Out(1),
+            "m_axi": Out(AXI4Signature(config.data_bytes)),
+            "s_axil": In(AXI4LiteSignature(ADDRESS_BITS)),
+            "interrupt": Out(1),
         }
         for unit in TRACED:
             for event in ("start", "done"):
@@ -70,30 +73,46 @@ class Accelerator(wiring.Component):
 
         errors = (fetch.error, load.error, store.error, compute.rmac_error, compute.mat_error)
         done = {
-            "fetch": (fetch.finished, fetch.index), "load": (load.done, load.done_index), "store": (store.done, store.done_index),
-            "rmac": (compute.rmac_done, compute.rmac_done_index), "mat": (compute.mat_done, compute.mat_done_index),
+            "fetch": (fetch.finished, fetch.index),
+            "load": (load.done, load.done_index),
+            "store": (store.done, store.done_index),
+            "rmac": (compute.rmac_done, compute.rmac_done_index),
+            "mat": (compute.mat_done, compute.mat_done_index),
         }
         start = {
-            "fetch": (controller.begin, 0), "load": (load.start, load.start_index), "store": (store.start, store.start_index),
-            "rmac": (compute.rmac_start, compute.rmac_start_index), "mat": (compute.mat_start, compute.mat_start_index),
+            "fetch": (controller.begin, 0),
+            "load": (load.start, load.start_index),
+            "store": (store.start, store.start_index),
+            "rmac": (compute.rmac_start, compute.rmac_start_index),
+            "mat": (compute.mat_start, compute.mat_start_index),
         }
         units_idle = compute.idle & load.idle & store.idle
         for queue in queues.values():
             units_idle = units_idle & queue.empty
         m.d.comb += [
             *(controller.unit_error[k].eq(error) for k, error in enumerate(errors)),
-            controller.overflow.eq(semaphores.overflow), controller.dma_idle.eq(fetch.idle & load.idle & store.idle),
-            fetch.units_idle.eq(units_idle), controller.finished.eq(fetch.finished), self.interrupt.eq(controller.irq),
+            controller.overflow.eq(semaphores.overflow),
+            controller.dma_idle.eq(fetch.idle & load.idle & store.idle),
+            fetch.units_idle.eq(units_idle),
+            controller.finished.eq(fetch.finished),
+            self.interrupt.eq(controller.irq),
         ]
         for k, unit in enumerate(TRACED):
             for event, (strobe, index) in (("start", start[unit]), ("done", done[unit])):
-                m.d.comb += [getattr(self, f"trace_{unit}_{event}").eq(strobe),
-                             getattr(self, f"trace_{unit}_{event}_index").eq(index)]
+                m.d.comb += [
+                    getattr(self, f"trace_{unit}_{event}").eq(strobe),
+                    getattr(self, f"trace_{unit}_{event}_index").eq(index),
+                ]
             m.d.comb += [controller.finish[k].eq(done[unit][0]), controller.finish_index[k].eq(done[unit][1])]
 
         events = {
-            "load_busy": ~load.idle, "store_busy": ~store.idle, "rmac_busy": compute.rmac_busy, "mat_busy": compute.mat_busy,
-            "rmac_stall": compute.rmac_stall, "mat_stall": compute.mat_stall, "beats_read": read_master.beat,
+            "load_busy": ~load.idle,
+            "store_busy": ~store.idle,
+            "rmac_busy": compute.rmac_busy,
+            "mat_busy": compute.mat_busy,
+            "rmac_stall": compute.rmac_stall,
+            "mat_stall": compute.mat_stall,
+            "beats_read": read_master.beat,
             "beats_written": store.beat,
         }
         m.d.comb += [getattr(counters, name).eq(event) for name, event in events.items()]
@@ -104,10 +123,15 @@ class Accelerator(wiring.Component):
         commands = ("start", "soft_reset", "acknowledge_done", "acknowledge_interrupt", "interrupt_enable", "watchdog")
         m.d.comb += [
             *(getattr(controller, name).eq(getattr(registers, name)) for name in commands),
-            *(getattr(registers, name).eq(getattr(controller, name))
-              for name in ("busy", "done", "error", "interrupt", "error_code", "error_index")),
-            registers.cycles.eq(counters.cycles), counters.clear.eq(controller.begin), counters.count.eq(controller.running),
-            fetch.start.eq(controller.begin), fetch.program_offset.eq(registers.program_offset),
+            *(
+                getattr(registers, name).eq(getattr(controller, name))
+                for name in ("busy", "done", "error", "interrupt", "error_code", "error_index")
+            ),
+            registers.cycles.eq(counters.cycles),
+            counters.clear.eq(controller.begin),
+            counters.count.eq(controller.running),
+            fetch.start.eq(controller.begin),
+            fetch.program_offset.eq(registers.program_offset),
             fetch.program_bytes.eq(registers.program_bytes),
         ]
         for name, _ in COUNTERS:
@@ -121,14 +145,21 @@ class Accelerator(wiring.Component):
             queue = queues[unit]
             connect(m, getattr(fetch, f"o_{unit}"), queue.i)
             m.d.comb += [
-                targets[unit].payload.eq(queue.o.payload), targets[unit].valid.eq(queue.o.valid),
-                queue.o.ready.eq(targets[unit].ready), queue.halt.eq(controller.halt),
-                semaphores.wait[k].eq(queue.wait), queue.available.eq(semaphores.available[k]),
-                semaphores.take[k].eq(queue.take), semaphores.give[k].eq(signals[unit]),
+                targets[unit].payload.eq(queue.o.payload),
+                targets[unit].valid.eq(queue.o.valid),
+                queue.o.ready.eq(targets[unit].ready),
+                queue.halt.eq(controller.halt),
+                semaphores.wait[k].eq(queue.wait),
+                queue.available.eq(semaphores.available[k]),
+                semaphores.take[k].eq(queue.take),
+                semaphores.give[k].eq(signals[unit]),
             ]
         m.d.comb += [
-            semaphores.wait[4].eq(fetch.wait), fetch.available.eq(semaphores.available[4]), semaphores.take[4].eq(fetch.take),
-            semaphores.give[4].eq(fetch.give), semaphores.clear.eq(controller.begin),
+            semaphores.wait[4].eq(fetch.wait),
+            fetch.available.eq(semaphores.available[4]),
+            semaphores.take[4].eq(fetch.take),
+            semaphores.give[4].eq(fetch.give),
+            semaphores.clear.eq(controller.begin),
         ]
 
     def _build_memory(self, m, registers, controller, fetch, load, store, compute, read_master):
@@ -142,16 +173,24 @@ class Accelerator(wiring.Component):
                 mine, theirs = getattr(self.m_axi, name), getattr(master, name)
                 m.d.comb += mine.eq(theirs) if member.flow == Out else theirs.eq(mine)
         for unit in (fetch, load, store):
-            m.d.comb += [unit.halt.eq(controller.halt), unit.memory_base.eq(registers.memory_base),
-                         unit.memory_size.eq(registers.memory_size)]
+            m.d.comb += [
+                unit.halt.eq(controller.halt),
+                unit.memory_base.eq(registers.memory_base),
+                unit.memory_size.eq(registers.memory_size),
+            ]
         for unit in (load, store):
             m.d.comb += unit.core_stride.eq(registers.core_stride)
         m.d.comb += [
-            compute.load_valid.eq(load.write_valid), load.write_ready.eq(compute.load_ready),
-            compute.load_buffer.eq(load.write_buffer), compute.load_core.eq(load.write_core),
-            compute.load_address.eq(load.write_address), compute.load_data.eq(load.write_data),
+            compute.load_valid.eq(load.write_valid),
+            load.write_ready.eq(compute.load_ready),
+            compute.load_buffer.eq(load.write_buffer),
+            compute.load_core.eq(load.write_core),
+            compute.load_address.eq(load.write_address),
+            compute.load_data.eq(load.write_data),
             compute.load_mask.eq(load.write_mask),
-            compute.store_valid.eq(store.read_valid), store.read_ready.eq(compute.store_ready),
-            compute.store_core.eq(store.read_core), compute.store_address.eq(store.read_address),
+            compute.store_valid.eq(store.read_valid),
+            store.read_ready.eq(compute.store_ready),
+            compute.store_core.eq(store.read_core),
+            compute.store_address.eq(store.read_address),
             store.read_data.eq(compute.store_data),
         ]

@@ -105,7 +105,8 @@ class AcceleratorConfig:
         rule(power(self.data_bytes), f"data_bytes must be a power of two, not {self.data_bytes}")
         # A beat is written into the banks of a weight buffer in one cycle, and those are `block` words wide.
         low, high = self.block, min(128, self.block * self.block)
-        rule(low <= self.data_bytes <= high, f"data_bytes must be {low}..{high} for block {self.block}, not {self.data_bytes}")
+        rule(low <= self.data_bytes <= high,
+             f"data_bytes must be {low}..{high} for block {self.block}, not {self.data_bytes}")
         for name in ("feature", "output", "weight", "parameter", "attention"):
             size = getattr(self, f"{name}_bytes")
             rule(power(size), f"{name}_bytes must be a power of two, not {size}")
@@ -114,11 +115,13 @@ class AcceleratorConfig:
         rule(power(self.divisors) and 16 <= self.divisors <= 4096,
              f"divisors must be a power of two in 16..4096, not {self.divisors}")
         rule(2 <= self.queue_depth <= 64, f"queue_depth must be 2..64, not {self.queue_depth}")
-        rule(power(self.read_bursts) and self.read_bursts <= 64, f"read_bursts must be a power of two up to 64, not {self.read_bursts}")
+        rule(power(self.read_bursts) and self.read_bursts <= 64,
+             f"read_bursts must be a power of two up to 64, not {self.read_bursts}")
         rule(power(self.write_bursts) and self.write_bursts <= 64,
              f"write_bursts must be a power of two up to 64, not {self.write_bursts}")
         rule(power(self.burst_beats) and self.burst_beats <= 256 and self.burst_beats * self.data_bytes <= 4096,
-             f"burst_beats must be a power of two up to 256 with burst_beats * data_bytes at most 4096, not {self.burst_beats}")
+             "burst_beats must be a power of two up to 256 with burst_beats * data_bytes at most 4096, "
+             f"not {self.burst_beats}")
         if errors:
             raise ConfigurationError("; ".join(errors))
         return self

@@ -28,4 +28,6 @@ def emit_accelerator(config: AcceleratorConfig) -> EmittedVerilog:
     config.validate()
     waivers = [line for name, reason in LINT_WAIVERS.items() for line in (f"{reason}:", f"verilator lint_off {name}")]
     header = [*waivers, f"configuration {config.name}, hash {config.hash:016x}", *config.to_json().splitlines()]
-    return emit_verilog(Accelerator(config), TOP, ports={"clk": "aclk", "rst": "aresetn"}, reset_active_low=True, header=header)
+    return emit_verilog(
+        Accelerator(config), TOP, ports={"clk": "aclk", "rst": "aresetn"}, reset_active_low=True, header=header
+    )

@@ -117,10 +117,13 @@ COMPUTE = (
 )
 
 LAYOUTS = {
-    Opcode.PROGRAM: (("magic", 32, "PROGRAM_MAGIC"), ("hash", 64, "Configuration hash"),
-                     ("instructions", 32, "Instructions of the program, this one and END included")),
+    Opcode.PROGRAM: (
+        ("magic", 32, "PROGRAM_MAGIC"),
+        ("hash", 64, "Configuration hash"),
+        ("instructions", 32, "Instructions of the program, this one and END included"),
+    ),
     Opcode.END: (),
-    Opcode.LOAD: TRANSFER + (("buffer", 3, "Destination: 0 A, 1 O, 2 B, 3 C, 4 P"),),
+    Opcode.LOAD: (*TRANSFER, ("buffer", 3, "Destination: 0 A, 1 O, 2 B, 3 C, 4 P")),
     Opcode.STORE: TRANSFER,
     Opcode.RMAC_CONV: COMPUTE,
     Opcode.RMAC_DEPTHWISE: COMPUTE,

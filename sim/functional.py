@@ -171,6 +171,7 @@ class FunctionalSimulator:
                 together.sort(key=lambda part: part[1].opcode)  # the convolution first
             if self.races:
                 self.races.begin(together)
+            self.index = together[0][0]
             self._execute(together[0][1])
             if self.races:
                 self.races.end()

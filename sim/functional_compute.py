@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compiler.pack import RECORD
 from golden.integer import arithmetic
 from hdl.aux.post_lane import PostMode
 from hdl.config import PARAMETER_BYTES
@@ -13,20 +14,6 @@ from hdl.isa import Destination, Instruction, Opcode, Unit
 
 if TYPE_CHECKING:
     from sim.functional import Core, FunctionalSimulator
-
-RECORD = np.dtype(
-    [
-        ("bias", "<i4"),
-        ("m1", "<u2"),
-        ("n1", "u1"),
-        ("zero_point", "i1"),
-        ("m2", "<u2"),
-        ("n2", "u1"),
-        ("residual_shift", "u1"),
-        ("residual_multiplier", "<u2"),
-        ("reserved", "<u2"),
-    ]
-)
 
 
 def nest(base: int, *loops: tuple[int, int]) -> np.ndarray:

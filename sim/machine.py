@@ -17,7 +17,16 @@ from sim.accelerator import EVENT_DONE, MemoryModel, RtlSimulation
 from sim.toolchain import build_root
 
 INTERRUPT_ENABLE, START, SOFT_RESET = 4, 1, 2
-COUNTERS = ("LOAD_BUSY", "STORE_BUSY", "RMAC_BUSY", "MAT_BUSY", "RMAC_STALL", "MAT_STALL", "BEATS_READ", "BEATS_WRITTEN")
+COUNTERS = (
+    "LOAD_BUSY",
+    "STORE_BUSY",
+    "RMAC_BUSY",
+    "MAT_BUSY",
+    "RMAC_STALL",
+    "MAT_STALL",
+    "BEATS_READ",
+    "BEATS_WRITTEN",
+)
 IMAGES_A_PROCESS = 64  # dumps of one simulation are kept in memory
 
 
@@ -92,8 +101,10 @@ class RtlMachine:
         simulation.load(0, image)
         write = simulation.write_register
         for name, value in {
-            "MEMORY_SIZE": program.memory_bytes, "PROGRAM_BYTES": len(program.program_bytes()),
-            "CORE_STRIDE": program.core_stride, "CONTROL": INTERRUPT_ENABLE,
+            "MEMORY_SIZE": program.memory_bytes,
+            "PROGRAM_BYTES": len(program.program_bytes()),
+            "CORE_STRIDE": program.core_stride,
+            "CONTROL": INTERRUPT_ENABLE,
         }.items():
             write(REGISTERS[name], value)
         handles = []
@@ -121,8 +132,10 @@ class RtlMachine:
         values = {name: result[handle] for name, handle in registers.items()}
         if values["ERROR"]:
             index = values["ERROR_INDEX"]
-            raise MachineError(f"the machine stopped with {ErrorCode(values['ERROR']).name} at instruction {index} "
-                               f"(layer {self.program.layer_of(index)})")
+            raise MachineError(
+                f"the machine stopped with {ErrorCode(values['ERROR']).name} at instruction {index} "
+                f"(layer {self.program.layer_of(index)})"
+            )
         program = self.program
         memory = result[dump].reshape(program.config.cores, program.core_stride)
         cycles = values["CYCLES_LO"] | values["CYCLES_HI"] << 32

@@ -12,7 +12,9 @@ from sim.functional import FunctionalSimulator, RunResult
 from tests.networks import random_image
 
 
-def run_program(program: CompiledProgram, images: list[np.ndarray], check_overlap: bool = True) -> tuple[np.ndarray, RunResult]:
+def run_program(
+    program: CompiledProgram, images: list[np.ndarray], check_overlap: bool = True
+) -> tuple[np.ndarray, RunResult]:
     """Memory after a run that started with `images`, one a core, and noise everywhere else."""
     memory = program.image(fill=0xA5)
     for core, image in enumerate(images):
@@ -21,7 +23,9 @@ def run_program(program: CompiledProgram, images: list[np.ndarray], check_overla
     return memory, simulator.run()
 
 
-def differences(program: CompiledProgram, network: IntegerNetwork, memory: np.ndarray, images: list[np.ndarray]) -> dict[str, int]:
+def differences(
+    program: CompiledProgram, network: IntegerNetwork, memory: np.ndarray, images: list[np.ndarray]
+) -> dict[str, int]:
     """Values that differ from the integer model, by tensor and core; empty when all agree."""
     wrong = {}
     for core, image in enumerate(images):
@@ -34,7 +38,9 @@ def differences(program: CompiledProgram, network: IntegerNetwork, memory: np.nd
     return wrong
 
 
-def check_network(network: IntegerNetwork, config: AcceleratorConfig, seed: int = 7, trace: bool = True) -> CompiledProgram:
+def check_network(
+    network: IntegerNetwork, config: AcceleratorConfig, seed: int = 7, trace: bool = True
+) -> CompiledProgram:
     """Every tensor agrees with the integer model, on every core, and the program has no race; returns the program."""
     program = compile_network(network, config, trace=trace)
     images = [random_image(network, seed + core) for core in range(config.cores)]

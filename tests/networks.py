@@ -149,9 +149,9 @@ class NetworkBuilder:
             (qkv, branch),
             heads,
             dim,
-            product=records(40, int(900 * np.sqrt(tokens)) + 1),
+            product=records(40, 700 * tokens),
             key_sum=records(50, 18 * tokens),
-            divide=records(1, 1),
+            divide=records(2, 5),
             log2_offset=(-7, -6),
         )
         self._add(node, (2 * channels, height, width))

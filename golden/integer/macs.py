@@ -6,7 +6,7 @@ from golden.integer.network import Attention, Convolution, IntegerNetwork, Layer
 
 
 def operation(node: Node) -> str:
-    """Kind of a node in a word or two: "conv 3x3", "depthwise 5x5", "pointwise", "group", "attention", "pool", "layer norm"."""
+    """Kind of a node in a word or two: "conv 3x3", "depthwise 5x5", "pointwise", "group", "attention", "pool", ..."""
     match node:
         case Convolution() if node.depthwise:
             return f"depthwise {node.kernel}x{node.kernel}"
@@ -24,7 +24,7 @@ def operation(node: Node) -> str:
 
 
 def node_macs(network: IntegerNetwork) -> dict[str, int]:
-    """MACs by node: convolutions and both products of attention, the ones column (the divisor and the sum of K) included."""
+    """MACs by node: convolutions, and both products of attention with the ones column (divisor and sum of K)."""
     shapes, macs = network.shapes(), {}
     for node in network.nodes:
         match node:

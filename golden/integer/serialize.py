@@ -44,7 +44,7 @@ def _post_from_json(value: dict, prefix: str, tensors: dict) -> PostParameters:
 
 
 def _ordered(data: bytes) -> bytes:
-    """The same file with its metadata in sorted order, which the library leaves to chance: equal networks, equal files."""
+    """The same file with sorted metadata, whose order the library leaves to chance: equal networks, equal files."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

@@ -44,7 +44,7 @@ class MinMaxObserver:
         self._high = high if self._high is None else torch.maximum(self._high, high)
 
     def range(self) -> Range:
-        """Ranges, rounded to 12 significant bits so that they do not depend on a machine's order of summation."""
+        """Ranges, rounded to 12 significant bits so that a machine's order of summation rarely shows."""
         if self._low is None:
             raise QuantizationError(f"{self.name}: no calibration image was observed")
         return Range(*(_round(bound.double().numpy()) for bound in (self._low, self._high)))

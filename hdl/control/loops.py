@@ -1,7 +1,8 @@
 """Nested loops in hardware: down counters and incremental addresses, one step a cycle.
 
 The MAC sequencers walk six levels. A level is at its end when its counter is zero; a step advances the innermost level
-that is not at its end and restarts everything inside it. Addresses follow by one adder: the base of that level plus its stride.
+that is not at its end and restarts everything inside it. Addresses follow by one adder: the base of that level plus
+its stride.
 """
 
 from __future__ import annotations
@@ -22,10 +23,16 @@ class LoopCounters(wiring.Component):
 
     def __init__(self, levels: int, width: int):
         self.levels, self.width = levels, width
-        super().__init__({
-            "load": In(1), "counts": In(data.ArrayLayout(unsigned(width), levels)), "advance": In(1),
-            "ends": Out(levels), "starts": Out(levels), "last": Out(1),
-        })
+        super().__init__(
+            {
+                "load": In(1),
+                "counts": In(data.ArrayLayout(unsigned(width), levels)),
+                "advance": In(1),
+                "ends": Out(levels),
+                "starts": Out(levels),
+                "last": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -50,16 +57,22 @@ class NestAddress(wiring.Component):
     """Address of a loop nest: base + sum of index * stride over its levels, with one adder.
 
     Parameters: levels, width: bits of the address. Strides are unsigned; sums wrap at 2**width.
-    Members: load, base (In, width), strides (In, levels x width), advance (In, 1), ends (In, levels): from LoopCounters;
-    address (Out, width): of the current step.
+    Members: load, base (In, width), strides (In, levels x width), advance (In, 1), ends (In, levels): from
+    LoopCounters; address (Out, width): of the current step.
     """
 
     def __init__(self, levels: int, width: int):
         self.levels, self.width = levels, width
-        super().__init__({
-            "load": In(1), "base": In(width), "strides": In(data.ArrayLayout(unsigned(width), levels)),
-            "advance": In(1), "ends": In(levels), "address": Out(width),
-        })
+        super().__init__(
+            {
+                "load": In(1),
+                "base": In(width),
+                "strides": In(data.ArrayLayout(unsigned(width), levels)),
+                "advance": In(1),
+                "ends": In(levels),
+                "address": Out(width),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -36,8 +36,17 @@ def test_convolution_bound_is_reached_by_the_worst_input():
     node = Convolution("a", INPUT, weight, PostParameters.create(5, bias=rng.integers(-9999, 9999, 5), m1=1))
     (bound,) = accumulator_bounds(IntegerNetwork("net", (4, 3, 3), (node,)))
     worst = np.abs(node.weight.astype(np.int64)).sum((1, 2, 3)).argmax()
-    reached = [abs(int(convolve(node, np.where(np.sign(weight[filter_]) > 0, sign * 127, -sign * 127).astype(np.int8))[filter_, 0, 0]))
-               for filter_ in range(5) for sign in (1, -1)]
+    reached = [
+        abs(
+            int(
+                convolve(node, np.where(np.sign(weight[filter_]) > 0, sign * 127, -sign * 127).astype(np.int8))[
+                    filter_, 0, 0
+                ]
+            )
+        )
+        for filter_ in range(5)
+        for sign in (1, -1)
+    ]
     weights = np.abs(weight.astype(np.int64)).sum((1, 2, 3))
     assert bound.bound == int((weights * 128 + np.abs(node.post.bias)).max())
     assert max(reached) == int(weights[worst]) * 127
@@ -52,9 +61,13 @@ def test_int32_accumulator_at_its_limit_is_exact():
     assert int(convolve(network.nodes[0], np.full((FIT, 1, 1), -128, dtype=np.int8)).item()) == -FIT * 127 * 128
 
 
-@pytest.mark.parametrize(("channels", "bias"), [(FIT + 1, 0), (FIT, INT32 - FIT * 127 * 128), (FIT, -(INT32 - FIT * 127 * 128))])
+@pytest.mark.parametrize(
+    ("channels", "bias"), [(FIT + 1, 0), (FIT, INT32 - FIT * 127 * 128), (FIT, -(INT32 - FIT * 127 * 128))]
+)
 def test_accumulator_overflow_is_refused_with_layer_and_bound(channels, bias):
-    with pytest.raises(NetworkError, match=r"a \(convolution\): the accumulator can reach \d{10}, more than 32 bits hold"):
+    with pytest.raises(
+        NetworkError, match=r"a \(convolution\): the accumulator can reach \d{10}, more than 32 bits hold"
+    ):
         wide_layer(channels, bias).validate()
 
 
@@ -73,7 +86,9 @@ def test_residual_term_is_refused_exactly_when_execution_would_raise():
     execute(residual_layer(1 << 15, 26).validate(), full)  # 128 * 2**15 * 2**26 = 2**48
     for multiplier, shift in (((1 << 15) + 1, 26), (40000, 26), (3, 40)):
         network = residual_layer(multiplier, shift)
-        with pytest.raises(NetworkError, match=r"a \(convolution\): the residual term can reach \d+, more than 2\*\*48"):
+        with pytest.raises(
+            NetworkError, match=r"a \(convolution\): the residual term can reach \d+, more than 2\*\*48"
+        ):
             network.validate()
         with pytest.raises(OverflowError):
             execute(network, full)
@@ -88,14 +103,25 @@ def test_product_of_the_widest_accumulator_and_multiplier_fits():
 def test_bounds_of_the_other_operations():
     def post(channels):
         return PostParameters.create(channels, m1=2, bias=-5)
-    network = IntegerNetwork("net", (12, 6, 5), (
-        Attention("att", (INPUT,), 2, 2, (post(2),), (post(2),), (post(2),), (0,)),
-        Pool("pool", "att", post(4)),
-        LayerNorm("norm", "pool", np.array([1, -127, 3, 4], dtype=np.int8), 0, post(4)),
-    ))
+
+    network = IntegerNetwork(
+        "net",
+        (12, 6, 5),
+        (
+            Attention("att", (INPUT,), 2, 2, (post(2),), (post(2),), (post(2),), (0,)),
+            Pool("pool", "att", post(4)),
+            LayerNorm("norm", "pool", np.array([1, -127, 3, 4], dtype=np.int8), 0, post(4)),
+        ),
+    )
     found = {bound.operation: (bound.bound, bound.product_bound) for bound in accumulator_bounds(network)}
-    expected = {"K^T V 0": 127 * 128 * 30 + 5, "sum of K 0": 127 * 30 + 5, "divisor 0": 127 * 128 * 2,
-                "dividend 0": 127 * 128 * 2 + 5, "pool": 128 * 30 + 5, "layer norm": 127 * 2**15 + 5}
+    expected = {
+        "K^T V 0": 127 * 128 * 30 + 5,
+        "sum of K 0": 127 * 30 + 5,
+        "divisor 0": 127 * 128 * 2,
+        "dividend 0": 127 * 128 * 2 + 5,
+        "pool": 128 * 30 + 5,
+        "layer norm": 127 * 2**15 + 5,
+    }
     assert found == {name: (value, value * (1 if name == "divisor 0" else 2)) for name, value in expected.items()}
 
 

@@ -65,8 +65,10 @@ def attention_tensors(node, tensors):
             q = [[max(v, 0) for v in x[base + i]] for i in range(dim)]
             k = [[max(v, 0) for v in x[base + dim + i]] for i in range(dim)]
             v = [x[base + 2 * dim + i] for i in range(dim)]
-            kv = [[finish(sum(v[i][t] * k[j][t] for t in range(tokens)), node.product[b], h) for j in range(dim)]
-                  for i in range(dim)]
+            kv = [
+                [finish(sum(v[i][t] * k[j][t] for t in range(tokens)), node.product[b], h) for j in range(dim)]
+                for i in range(dim)
+            ]
             ksum = [finish(sum(k[j]), node.key_sum[b], h) for j in range(dim)]
             code = []
             for t in range(tokens):
@@ -119,8 +121,11 @@ def layer_norm_value(x, c, node):
     return z * int(node.weight[c])
 
 
-@pytest.mark.parametrize("network", [small_network(1, size=20), small_network(2, size=12, width=5, dim=4, kernel=5), unusual_network(3)],
-                         ids=lambda network: network.name)
+@pytest.mark.parametrize(
+    "network",
+    [small_network(1, size=20), small_network(2, size=12, width=5, dim=4, kernel=5), unusual_network(3)],
+    ids=lambda network: network.name,
+)
 @pytest.mark.parametrize("extreme", [False, True])
 def test_networks_agree_with_plain_loops(network, extreme):
     rng = np.random.default_rng(7)
@@ -141,12 +146,27 @@ def test_saturating_records_agree_with_plain_loops(seed):
     rng = np.random.default_rng(seed)
     activation = ("linear", "hardswish", "wide", "linear")[seed]
     post = PostParameters.create(
-        6, bias=rng.integers(-2000, 2000, 6), m1=rng.choice([0, 1, 2, 65535], 6), n1=rng.choice([0, 1, 2, 15, 47], 6),
-        zero_point=rng.integers(-128, 128, 6), m2=rng.choice([1, 3, 65535], 6), n2=rng.choice([0, 1, 20, 40], 6),
-        residual_multiplier=rng.choice([0, 1, 65535], 6), residual_shift=rng.choice([0, 1, 25], 6),
-        activation=activation, fraction_bits=int(rng.integers(0, 14)))
-    node = Convolution("a", INPUT, rng.integers(-127, 128, (6, 6, 3, 3)).astype(np.int8), post, padding=1,
-                       pad_value=rng.integers(-128, 128, 6), residual=INPUT if activation == "linear" else None)
+        6,
+        bias=rng.integers(-2000, 2000, 6),
+        m1=rng.choice([0, 1, 2, 65535], 6),
+        n1=rng.choice([0, 1, 2, 15, 47], 6),
+        zero_point=rng.integers(-128, 128, 6),
+        m2=rng.choice([1, 3, 65535], 6),
+        n2=rng.choice([0, 1, 20, 40], 6),
+        residual_multiplier=rng.choice([0, 1, 65535], 6),
+        residual_shift=rng.choice([0, 1, 25], 6),
+        activation=activation,
+        fraction_bits=int(rng.integers(0, 14)),
+    )
+    node = Convolution(
+        "a",
+        INPUT,
+        rng.integers(-127, 128, (6, 6, 3, 3)).astype(np.int8),
+        post,
+        padding=1,
+        pad_value=rng.integers(-128, 128, 6),
+        residual=INPUT if activation == "linear" else None,
+    )
     network = IntegerNetwork("net", (6, 5, 4), (node,)).validate()
     tensors = execute(network, random_image(network, seed), keep=True)
     check_node(node, tensors, rng)
@@ -155,7 +175,9 @@ def test_saturating_records_agree_with_plain_loops(seed):
 
 def attention_node(**values):
     one = (PostParameters.create(1, m1=1),)
-    return Attention("att", (INPUT,), 1, 2, **{"product": one, "key_sum": one, "divide": one, "log2_offset": (0,), **values})
+    return Attention(
+        "att", (INPUT,), 1, 2, **{"product": one, "key_sum": one, "divide": one, "log2_offset": (0,), **values}
+    )
 
 
 def test_attention_by_hand():
@@ -209,7 +231,9 @@ def test_pixels_to_input():
     assert np.array_equal(result.transpose(1, 2, 0).astype(int) + 128, pixels)
 
 
-@pytest.mark.parametrize("pixels", [np.zeros((2, 2, 3)), np.zeros((2, 2), dtype=np.uint8), np.zeros((3, 2, 2), dtype=np.uint8)])
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((2, 2, 3)), np.zeros((2, 2), dtype=np.uint8), np.zeros((3, 2, 2), dtype=np.uint8)]
+)
 def test_wrong_pixels(pixels):
     with pytest.raises(NetworkError, match=r"pixels must be \(H, W, 3\) uint8"):
         pixels_to_input(pixels)

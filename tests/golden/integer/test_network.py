@@ -32,8 +32,15 @@ def conv(name="a", source=INPUT, *, out=4, inputs=3, kernel=1, **values):
 
 
 def attend(**values):
-    defaults = {"inputs": ("q",), "heads": 2, "dim": 2, "product": (records(2),), "key_sum": (records(2),),
-                "divide": (records(2),), "log2_offset": (0,)}
+    defaults = {
+        "inputs": ("q",),
+        "heads": 2,
+        "dim": 2,
+        "product": (records(2),),
+        "key_sum": (records(2),),
+        "divide": (records(2),),
+        "log2_offset": (0,),
+    }
     return Attention("att", **{**defaults, **values})
 
 
@@ -45,18 +52,32 @@ def pads(*values):
     return np.array(values, dtype=np.int64)
 
 
-@pytest.mark.parametrize("make", [lambda: small_network(1), lambda: unusual_network(2), lambda: efficientvit_like("b0", 32, 3)])
+@pytest.mark.parametrize(
+    "make", [lambda: small_network(1), lambda: unusual_network(2), lambda: efficientvit_like("b0", 32, 3)]
+)
 def test_legal_networks_pass(make):
     built = make()
     assert built.validate() is built
 
 
 def test_shapes_name_every_tensor_in_execution_order():
-    built = network(conv("q", out=12), attend(), Pool("pool", "att", records(4)),
-                    LayerNorm("norm", "pool", np.ones(4, dtype=np.int8), 1, records(4)), shape=(3, 2, 3))
+    built = network(
+        conv("q", out=12),
+        attend(),
+        Pool("pool", "att", records(4)),
+        LayerNorm("norm", "pool", np.ones(4, dtype=np.int8), 1, records(4)),
+        shape=(3, 2, 3),
+    )
     assert built.shapes() == {
-        INPUT: (3, 2, 3), "q": (12, 2, 3), "att.kv0": (2, 2, 2), "att.sum0": (2, 2), "att.code0": (2, 6), "att": (4, 2, 3),
-        "pool": (4, 1, 1), "norm": (4, 1, 1)}
+        INPUT: (3, 2, 3),
+        "q": (12, 2, 3),
+        "att.kv0": (2, 2, 2),
+        "att.sum0": (2, 2),
+        "att.code0": (2, 6),
+        "att": (4, 2, 3),
+        "pool": (4, 1, 1),
+        "norm": (4, 1, 1),
+    }
     assert list(built.shapes()) == [INPUT, "q", "att.kv0", "att.sum0", "att.code0", "att", "pool", "norm"]
     assert built.output == "norm"
     assert built.node("att").heads == 2
@@ -64,7 +85,10 @@ def test_shapes_name_every_tensor_in_execution_order():
         built.node("x")
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding", "size"), [(3, 2, 1, (3, 4)), (3, 1, 0, (3, 5)), (1, 2, 0, (3, 4)), (5, 1, 2, (5, 7))])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [(3, 2, 1, (3, 4)), (3, 1, 0, (3, 5)), (1, 2, 0, (3, 4)), (5, 1, 2, (5, 7))],
+)
 def test_convolution_shape(kernel, stride, padding, size):
     node = conv(kernel=kernel, stride=stride, padding=padding, pad_value=pads(0, 0, 0))
     assert network(node, shape=(3, 5, 7)).shapes()["a"] == (4, *size)
@@ -77,10 +101,22 @@ WRONG = {
     "name of an intermediate": ((conv("q", out=12), conv("att.kv0"), attend()), "tensor name att.kv0 is used twice"),
     "unknown input": ((conv(source="x"),), "a: input x is not computed before it"),
     "unknown residual": ((conv(out=3, residual="x"),), "a: input x is not computed before it"),
-    "intermediate as input": ((conv("q", out=12), attend(), conv(source="att.kv0", inputs=2)), "att.kv0 is no int8 feature map"),
-    "wide as input": ((conv(post=records(4, activation="wide")), conv("b", "a", inputs=4)), "b: input a is no int8 feature map"),
-    "wide as residual": ((conv(post=records(4, activation="wide")), conv("b", residual="a")), "b: input a is no int8 feature map"),
-    "weight shape": ((conv(weight=np.ones((4, 3, 1, 2), dtype=np.int8)),), r"weight must have shape \(Cout, Cin/groups, k, k\)"),
+    "intermediate as input": (
+        (conv("q", out=12), attend(), conv(source="att.kv0", inputs=2)),
+        "att.kv0 is no int8 feature map",
+    ),
+    "wide as input": (
+        (conv(post=records(4, activation="wide")), conv("b", "a", inputs=4)),
+        "b: input a is no int8 feature map",
+    ),
+    "wide as residual": (
+        (conv(post=records(4, activation="wide")), conv("b", residual="a")),
+        "b: input a is no int8 feature map",
+    ),
+    "weight shape": (
+        (conv(weight=np.ones((4, 3, 1, 2), dtype=np.int8)),),
+        r"weight must have shape \(Cout, Cin/groups, k, k\)",
+    ),
     "channels": ((conv(inputs=5),), "does not fit 3 channels"),
     "groups": ((conv(weight=np.ones((4, 1, 1, 1), dtype=np.int8), groups=3),), "with 3 groups does not fit 3 channels"),
     "no groups": ((conv(weight=np.ones((4, 3, 1, 1), dtype=np.int8), groups=0),), "groups at least 1, not 0, 0"),
@@ -92,8 +128,14 @@ WRONG = {
     "pad value": ((conv(kernel=3, padding=1, pad_value=pads(0, 128, 0)),), "pad_value must be int8"),
     "kernel": ((conv(kernel=5),), "a 5 x 5 kernel does not fit a 4 x 4 map"),
     "residual shape": ((conv(residual=INPUT),), r"residual input has shape \(3, 4, 4\), not \(4, 4, 4\)"),
-    "residual activation": ((conv(out=3, residual=INPUT, post=records(3, activation="hardswish")),), "residual needs a linear"),
-    "activation": ((conv(post=records(4, activation="relu")),), "activation must be one of linear, hardswish, wide, not 'relu'"),
+    "residual activation": (
+        (conv(out=3, residual=INPUT, post=records(3, activation="hardswish")),),
+        "residual needs a linear",
+    ),
+    "activation": (
+        (conv(post=records(4, activation="relu")),),
+        "activation must be one of linear, hardswish, wide, not 'relu'",
+    ),
     "fraction bits": ((conv(post=records(4, fraction_bits=14)),), "fraction_bits must be 0..13, not 14"),
     "record count": ((conv(post=records(5)),), r"bias must have shape \(4,\), not \(5,\)"),
     "float record": ((conv(post=replace(records(4), m2=np.ones(4))),), "m2 must be integers, not float64"),
@@ -102,22 +144,43 @@ WRONG = {
     "n1": ((conv(post=records(4, n1=48)),), r"n1 must lie in \[0, 47\]"),
     "n2": ((conv(post=records(4, n2=48)),), r"n2 must lie in \[0, 47\]"),
     "residual shift": ((conv(post=records(4, residual_shift=48)),), r"residual_shift must lie in \[0, 47\]"),
-    "residual multiplier": ((conv(post=records(4, residual_multiplier=65536)),), r"residual_multiplier must lie in \[0, 65535\]"),
+    "residual multiplier": (
+        (conv(post=records(4, residual_multiplier=65536)),),
+        r"residual_multiplier must lie in \[0, 65535\]",
+    ),
     "zero point": ((conv(post=records(4, zero_point=128)),), r"zero_point must lie in \[-128, 127\]"),
     "bias": ((conv(post=records(4, bias=1 << 31)),), "bias must lie in"),
     "attention without inputs": ((conv("q", out=12), attend(inputs=())), "att: needs at least one input"),
     "attention channels": ((conv("q", out=8), attend()), "input q must have 12 channels"),
-    "branches of two sizes": ((conv("q", out=12), conv("r", out=12, stride=2), attend(inputs=("q", "r"))), "input r must have 12"),
+    "branches of two sizes": (
+        (conv("q", out=12), conv("r", out=12, stride=2), attend(inputs=("q", "r"))),
+        "input r must have 12",
+    ),
     "branch records": ((conv("q", out=12), attend(key_sum=())), "1 branches need as many records, not 0"),
     "head records": ((conv("q", out=12), attend(divide=(records(3),))), r"bias must have shape \(2,\)"),
-    "attention activation": ((conv("q", out=12), attend(product=(records(2, activation="wide"),))), "must be linear, not wide"),
-    "offset": ((conv("q", out=12), attend(log2_offset=(32,))), r"log2_offset must be one of -32..31 a branch, not \(32,\)"),
+    "attention activation": (
+        (conv("q", out=12), attend(product=(records(2, activation="wide"),))),
+        "must be linear, not wide",
+    ),
+    "offset": (
+        (conv("q", out=12), attend(log2_offset=(32,))),
+        r"log2_offset must be one of -32..31 a branch, not \(32,\)",
+    ),
     "offset count": ((conv("q", out=12), attend(log2_offset=(0, 0))), "log2_offset must be one of"),
     "pool records": ((Pool("p", INPUT, records(4)),), r"bias must have shape \(3,\)"),
     "norm of a map": ((LayerNorm("n", INPUT, np.ones(3, dtype=np.int8), 0, records(3)),), r"needs a \(3, 1, 1\) input"),
-    "norm weights": ((Pool("p", INPUT, records(3)), LayerNorm("n", "p", np.ones(2, dtype=np.int8), 0, records(3))), "weights"),
-    "norm weight -128": ((Pool("p", INPUT, records(3)), LayerNorm("n", "p", np.full(3, -128), 0, records(3))), "-127, 127"),
-    "epsilon": ((Pool("p", INPUT, records(3)), LayerNorm("n", "p", np.ones(3, dtype=np.int8), 1 << 32, records(3))), "32-bit epsilon"),
+    "norm weights": (
+        (Pool("p", INPUT, records(3)), LayerNorm("n", "p", np.ones(2, dtype=np.int8), 0, records(3))),
+        "weights",
+    ),
+    "norm weight -128": (
+        (Pool("p", INPUT, records(3)), LayerNorm("n", "p", np.full(3, -128), 0, records(3))),
+        "-127, 127",
+    ),
+    "epsilon": (
+        (Pool("p", INPUT, records(3)), LayerNorm("n", "p", np.ones(3, dtype=np.int8), 1 << 32, records(3))),
+        "32-bit epsilon",
+    ),
 }
 
 
@@ -131,8 +194,12 @@ def test_each_broken_rule_is_named(case):
 
 def test_layer_norm_is_limited_by_the_channel_counter():
     def normed(channels):
-        return network(Pool("p", INPUT, records(channels)),
-                       LayerNorm("n", "p", np.ones(channels, dtype=np.int8), 0, records(channels)), shape=(channels, 1, 1))
+        return network(
+            Pool("p", INPUT, records(channels)),
+            LayerNorm("n", "p", np.ones(channels, dtype=np.int8), 0, records(channels)),
+            shape=(channels, 1, 1),
+        )
+
     normed(4095).validate()
     with pytest.raises(NetworkError, match="at most 4095 channels"):
         normed(4096).validate()

@@ -179,15 +179,27 @@ def overflow(tensors, structure, header):
     tensors["stem.post.bias"] = np.full_like(tensors["stem.post.bias"], 2**31 - 1)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (change_version, "has version '99', this program reads 1"), (drop_structure, "damaged: KeyError: 'network'"),
-    (drop_weight, "damaged: KeyError: 'stem.weight'"), (drop_record, "damaged: KeyError: 'stem.post.m1'"),
-    (float_weight, "weight must be int8"), (float_record, "bias must be int32"), (large_multiplier, r"m1 must lie in \[0, 65535\]"),
-    (unknown_node, "unknown node type 'Softmax'"), (unknown_input, "input elsewhere is not computed before it"),
-    (no_type, "damaged: KeyError: 'type'"), (text_stride, "damaged: ValueError"), (list_structure, "damaged: TypeError"),
-    (null_classes, "damaged: TypeError"), (null_shape, "damaged: TypeError"), (number_name, "input 5 is not computed"),
-    (overflow, r"stem \(convolution\): the accumulator can reach"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (change_version, "has version '99', this program reads 1"),
+        (drop_structure, "damaged: KeyError: 'network'"),
+        (drop_weight, "damaged: KeyError: 'stem.weight'"),
+        (drop_record, "damaged: KeyError: 'stem.post.m1'"),
+        (float_weight, "weight must be int8"),
+        (float_record, "bias must be int32"),
+        (large_multiplier, r"m1 must lie in \[0, 65535\]"),
+        (unknown_node, "unknown node type 'Softmax'"),
+        (unknown_input, "input elsewhere is not computed before it"),
+        (no_type, "damaged: KeyError: 'type'"),
+        (text_stride, "damaged: ValueError"),
+        (list_structure, "damaged: TypeError"),
+        (null_classes, "damaged: TypeError"),
+        (null_shape, "damaged: TypeError"),
+        (number_name, "input 5 is not computed"),
+        (overflow, r"stem \(convolution\): the accumulator can reach"),
+    ],
+)
 def test_damaged_structure(saved, change, message):
     _, path = saved
     rewrite(path, change)

@@ -1,6 +1,7 @@
 """LeadingOneDetector and Log2Quantizer."""
 
 import pytest
+from amaranth.lib import data
 
 from hdl.aux.log2_quantizer import LeadingOneDetector, Log2Quantizer
 from hdl.aux.pipeline import StreamPipeline
@@ -43,4 +44,5 @@ def test_widest_detector():
     assert [(item["index"], item["below"]) for item in found] == [
         (0, 0), (0, 0), (31, 1), (31, 0), (31, 1), (31, 0), (31, 0),
     ]  # fmt: skip
+    assert LeadingOneDetector(32).o.shape() == data.StructLayout({"index": 5, "below": 1, "nonzero": 1})
     assert (LeadingOneDetector(32).latency, Log2Quantizer().latency) == (2, 3)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from amaranth.hdl import Shape
+from amaranth.hdl import Shape, signed
+from amaranth.lib import data
 
 from hdl.aux.pipeline import StreamPipeline
 from hdl.aux.post_processing import POST_PARAMETERS, PostMode, PostProcessing
@@ -94,7 +95,17 @@ def test_model_raises(acc, parameters, mode, control, error, message):
         model([acc], parameters, mode, **control)
 
 
+def test_model_defaults_add_nothing():
+    parameters = {"m1": 1, "n1": 0, "residual_multiplier": 1}
+    assert model([5], parameters, PostMode.LINEAR).tolist() == [5]
+    assert model([5], parameters, PostMode.DIVIDE).tolist() == [5]
+    assert model([99], parameters, PostMode.LOG2).tolist() == [7]
+    assert model([0x1234], parameters, PostMode.WIDE).tolist() == [0x34]
+
+
 def test_parameters():
+    assert PostProcessing(2).o.shape() == data.ArrayLayout(signed(8), 2)
+    assert PostProcessing(2).i.shape().size == 2 * (32 + 128 + 8) + 4 + 3 + 4 + 1 + 6 + 1
     assert PostProcessing(64).latency == 10
     for lanes in (0, 65):
         with pytest.raises(ValueError, match=rf"lanes must be 1\.\.64, not {lanes}"):

@@ -29,6 +29,10 @@ def test_other_lane_counts(lanes):
     assert simulate(ShifterArray(lanes), rows(vectors)) == ShifterArray.model(**vectors).tolist()
 
 
+def test_model_without_zero_point():
+    assert ShifterArray.model(np.array([[12, -12]]), np.array([3])).tolist() == [[2, -1]]
+
+
 def test_parameters():
     assert ShifterArray(64).latency == 2
     for lanes in (0, 65):

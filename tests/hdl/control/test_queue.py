@@ -58,6 +58,7 @@ def test_random(depth):
     sim.add_testbench(bench)
     sim.run()
     assert got == list(range(len(words)))
+    assert UnitQueue.latency == 1  # which the model above has
 
 
 @pytest.mark.parametrize(

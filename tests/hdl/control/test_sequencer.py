@@ -19,7 +19,9 @@ def expected_steps(i: Instruction) -> list[dict]:
     convolution = i.opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV)
 
     def add(features, weights, first, last, result=None, **values):
-        steps.append({"features": features, "weights": weights, "first": first, "last": last, "result": result, **values})
+        steps.append(
+            {"features": features, "weights": weights, "first": first, "last": last, "result": result, **values}
+        )
 
     if convolution or i.opcode == Opcode.RMAC_DEPTHWISE:
         pixels, blocks = (1, i.blocks) if convolution else (BLOCK, 1)
@@ -33,13 +35,24 @@ def expected_steps(i: Instruction) -> list[dict]:
                         last = n == len(inner) - 1
                         column = g * 2 if joint else g
                         result = {
-                            "out": i.out_base + column * i.out_group + y * i.out_row + x, "parameters": i.parameters + column,
+                            "out": i.out_base + column * i.out_group + y * i.out_row + x,
+                            "parameters": i.parameters + column,
                             "pixel": y * i.cols + x if convolution else None,
                         }
-                        add(i.in_base + g * i.in_group + (y * s + r) * i.in_row + x * s + c + (b * i.in_block if convolution else 0),
-                            i.weights + (g * len(inner) + n) * width, n == 0, last, result if last else None,
+                        add(
+                            i.in_base
+                            + g * i.in_group
+                            + (y * s + r) * i.in_row
+                            + x * s
+                            + c
+                            + (b * i.in_block if convolution else 0),
+                            i.weights + (g * len(inner) + n) * width,
+                            n == 0,
+                            last,
+                            result if last else None,
                             count=None if convolution else min(BLOCK, i.cols - x),
-                            partner_out=result["out"] + i.out_group if joint and last else None)
+                            partner_out=result["out"] + i.out_group if joint and last else None,
+                        )
     elif i.opcode == Opcode.RMAC_OUTER:
         for g in range(i.groups):
             for r in range(i.kernel_rows):
@@ -48,23 +61,50 @@ def expected_steps(i: Instruction) -> list[dict]:
                     last = n == len(windows) - 1
                     position = y * i.in_row + x
                     add(i.in_base + r * i.in_block + position, None, n == 0, last, None, key=1)
-                    add(i.in_value + g * i.in_group + position, None, n == 0, last, {
-                        "out": i.out_base + g * i.out_group + r * i.out_row, "parameters": i.parameters,
-                        "attention": i.attention + (g * i.kernel_rows + r) * BLOCK} if last else None,
-                        key=0, count=min(BLOCK, i.cols - x))
+                    add(
+                        i.in_value + g * i.in_group + position,
+                        None,
+                        n == 0,
+                        last,
+                        {
+                            "out": i.out_base + g * i.out_group + r * i.out_row,
+                            "parameters": i.parameters,
+                            "attention": i.attention + (g * i.kernel_rows + r) * BLOCK,
+                        }
+                        if last
+                        else None,
+                        key=0,
+                        count=min(BLOCK, i.cols - x),
+                    )
     elif i.opcode == Opcode.RMAC_ROW_SUM:
         for g in range(i.groups):
             windows = [(y, x) for y in range(i.rows) for x in range(0, i.cols, BLOCK)]
             for n, (y, x) in enumerate(windows):
                 last = n == len(windows) - 1
-                add(i.in_base + g * i.in_group + y * i.in_row + x, None, n == 0, last, {
-                    "out": i.out_base + g * i.out_group, "attention": i.attention + g * BLOCK,
-                    "parameters": i.parameters + (0 if i.destination & 4 else g)} if last else None, count=min(BLOCK, i.cols - x))
+                add(
+                    i.in_base + g * i.in_group + y * i.in_row + x,
+                    None,
+                    n == 0,
+                    last,
+                    {
+                        "out": i.out_base + g * i.out_group,
+                        "attention": i.attention + g * BLOCK,
+                        "parameters": i.parameters + (0 if i.destination & 4 else g),
+                    }
+                    if last
+                    else None,
+                    count=min(BLOCK, i.cols - x),
+                )
     elif i.opcode == Opcode.RMAC_LAYER_NORM:
         for half in range(2):
             for b in range(i.blocks):
-                add(i.in_base + b * i.in_block, i.weights + b, None, b == i.blocks - 1, {
-                    "out": i.out_base + b * i.out_group, "parameters": i.parameters + b} if half else None)
+                add(
+                    i.in_base + b * i.in_block,
+                    i.weights + b,
+                    None,
+                    b == i.blocks - 1,
+                    {"out": i.out_base + b * i.out_group, "parameters": i.parameters + b} if half else None,
+                )
     for n, step in enumerate(steps):
         step["final"] = n == len(steps) - 1
     return steps
@@ -72,12 +112,30 @@ def expected_steps(i: Instruction) -> list[dict]:
 
 def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
     fields = {
-        "groups": rng.randint(1, 3), "rows": rng.randint(1, 3), "cols": rng.randint(1, 11), "kernel_rows": rng.randint(1, 3),
-        "kernel_cols": rng.randint(1, 3), "blocks": rng.randint(1, 3), "stride": rng.randint(0, 1),
-        "joint": rng.randint(0, 1) if opcode == Opcode.RMAC_CONV else 0, "destination": rng.choice((1, 4, 5)),
-        "mode": rng.randint(0, 3), "parameters": rng.randint(0, 30), "epsilon": rng.getrandbits(32),
+        "groups": rng.randint(1, 3),
+        "rows": rng.randint(1, 3),
+        "cols": rng.randint(1, 11),
+        "kernel_rows": rng.randint(1, 3),
+        "kernel_cols": rng.randint(1, 3),
+        "blocks": rng.randint(1, 3),
+        "stride": rng.randint(0, 1),
+        "joint": rng.randint(0, 1) if opcode == Opcode.RMAC_CONV else 0,
+        "destination": rng.choice((1, 4, 5)),
+        "mode": rng.randint(0, 3),
+        "parameters": rng.randint(0, 30),
+        "epsilon": rng.getrandbits(32),
     }
-    for name in ("in_base", "in_group", "in_row", "in_block", "in_value", "weights", "out_base", "out_group", "out_row"):
+    for name in (
+        "in_base",
+        "in_group",
+        "in_row",
+        "in_block",
+        "in_value",
+        "weights",
+        "out_base",
+        "out_group",
+        "out_row",
+    ):
         fields[name] = rng.randint(0, 500)
     fields["attention"] = rng.randint(0, 100)
     return Instruction(opcode, fields)
@@ -103,12 +161,22 @@ def run(unit: Unit, instructions: list[Instruction], ready, joined=lambda: True)
             ctx.set(dut.o.ready, ready())
             ctx.set(dut.partner_joined, joined())
             names = ("features", "weights", "first", "last", "count", "key", "push", "partner_out", "joint", "kind")
-            values = await ctx.tick().sample(dut.o.valid, dut.o.ready, dut.o.payload, dut.accepted, dut.index, dut.error,
-                                             dut.error_code, dut.releases)
+            values = await ctx.tick().sample(
+                dut.o.valid,
+                dut.o.ready,
+                dut.o.payload,
+                dut.accepted,
+                dut.index,
+                dut.error,
+                dut.error_code,
+                dut.releases,
+            )
             _, _, valid, taken, payload, accept, index, error, code, _ = values
             if valid and taken:
                 step = {name: getattr(payload, name) for name in names}
-                step["result"] = {n: getattr(payload.result, n) for n in ("out", "parameters", "attention", "pixel", "final")}
+                step["result"] = {
+                    n: getattr(payload.result, n) for n in ("out", "parameters", "attention", "pixel", "final")
+                }
                 steps.append((cycle, step))
             if accept:
                 accepted.append((cycle, index))
@@ -125,7 +193,9 @@ def run(unit: Unit, instructions: list[Instruction], ready, joined=lambda: True)
     return steps, accepted, errors
 
 
-@pytest.mark.parametrize("opcode", [o for o in Opcode if o >> 4 in (3, 4) and o != Opcode.MAT_JOIN], ids=lambda o: o.name)
+@pytest.mark.parametrize(
+    "opcode", [o for o in Opcode if o >> 4 in (3, 4) and o != Opcode.MAT_JOIN], ids=lambda o: o.name
+)
 @pytest.mark.parametrize("stalls", (0.0, 0.5))
 def test_steps(opcode, stalls):
     rng = random.Random(int(opcode))
@@ -134,7 +204,7 @@ def test_steps(opcode, stalls):
     assert not errors and len(accepted) == len(instructions)
     expected = [(n, step) for n, i in enumerate(instructions) for step in expected_steps(i)]
     assert len(steps) == len(expected)
-    for (cycle, got), (number, want) in zip(steps, expected):
+    for (_, got), (number, want) in zip(steps, expected, strict=True):
         for name in ("features", "weights", "first", "last", "count", "key", "partner_out"):
             if want.get(name) is not None:
                 assert got[name] == int(want[name]), (number, name, want)
@@ -145,8 +215,16 @@ def test_steps(opcode, stalls):
         if want["result"] is not None:
             assert got["result"]["final"] == want["final"]
         assert got["joint"] == (instructions[number].joint if opcode == Opcode.RMAC_CONV else 0)
-        assert got["kind"] == {0: StepKind.CONV, 1: StepKind.DEPTHWISE, 2: StepKind.OUTER, 3: StepKind.ROW_SUM,
-                               4: StepKind.LAYER_NORM}[int(opcode) & 15]
+        assert (
+            got["kind"]
+            == {
+                0: StepKind.CONV,
+                1: StepKind.DEPTHWISE,
+                2: StepKind.OUTER,
+                3: StepKind.ROW_SUM,
+                4: StepKind.LAYER_NORM,
+            }[int(opcode) & 15]
+        )
     if not stalls:
         # One step a cycle from the cycle after acceptance, and three cycles from a last step to the next first one.
         position = 0
@@ -168,10 +246,16 @@ def test_joint_waits_for_the_partner():
     assert accepted[0][0] < 10 and steps[0][0] == 20
 
 
-@pytest.mark.parametrize("field,value,opcode", [
-    ("mode", 5, Opcode.RMAC_CONV), ("destination", 0, Opcode.MAT_CONV), ("source", 1, Opcode.RMAC_OUTER),
-    ("source", 1, Opcode.RMAC_DEPTHWISE), ("fraction_bits", 14, Opcode.MAT_CONV),
-])
+@pytest.mark.parametrize(
+    "field,value,opcode",
+    [
+        ("mode", 5, Opcode.RMAC_CONV),
+        ("destination", 0, Opcode.MAT_CONV),
+        ("source", 1, Opcode.RMAC_OUTER),
+        ("source", 1, Opcode.RMAC_DEPTHWISE),
+        ("fraction_bits", 14, Opcode.MAT_CONV),
+    ],
+)
 def test_illegal_fields(field, value, opcode):
     good = random_instruction(opcode, random.Random(1))
     bad = Instruction(opcode, {**good.fields, field: value})

@@ -40,6 +40,8 @@ def test_groups(multipliers):
 def test_model():
     features, weights = np.array([[1, -2], [3, 4]]), np.array([[5, 6], [-7, 8]])
     assert MATLane.model(features, weights) == 1 * 5 - 2 * 6 - 3 * 7 + 4 * 8
+    several = np.stack([weights, 2 * weights, -weights], axis=1)  # three lanes
+    assert MATLane.model(features[:, np.newaxis], several).tolist() == [4, 8, -4]
     for bad in (-129, 128):
         with pytest.raises(OverflowError, match="features"):
             MATLane.model(np.array([[bad]]), np.array([[1]]))

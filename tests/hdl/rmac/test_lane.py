@@ -59,6 +59,9 @@ def test_groups(macs, mode):
 def test_model():
     features, weights = np.array([[1, -2], [3, 4]]), np.array([[5, 6], [-7, 8]])
     assert RMACLane.model(DOWN, features, weights) == 1 * 5 - 2 * 6 - 3 * 7 + 4 * 8
+    several = np.stack([weights, 2 * weights, -weights], axis=1)  # three lanes
+    assert RMACLane.model(DOWN, features[:, np.newaxis], several).tolist() == [4, 8, -4]
+    assert RMACLane.model(SELF, features[:, np.newaxis], several).tolist() == [[-16, 20], [-32, 40], [16, -20]]
     assert RMACLane.model(SELF, features, weights).tolist() == [1 * 5 - 3 * 7, -2 * 6 + 4 * 8]
     for bad in (-129, 128):
         with pytest.raises(OverflowError, match="features"):

@@ -1,0 +1,186 @@
+"""Whole networks: the integer network follows the float one, and says how it was made."""
+
+import numpy as np
+import pytest
+import torch
+
+from golden.integer.execute import execute, pixels_to_input
+from golden.integer.network import Attention, Convolution, LayerNorm
+from golden.integer.serialize import load_network, save_network
+from golden.network.bundled import load_bundled
+from golden.network.efficientvit import EfficientViT
+from golden.network.weights import initialize
+from golden.quantization.calibrate import check_images, image_hash, random_images
+from golden.quantization.compare import compare, format_table
+from golden.quantization.quantize import quantize, quantize_model
+from golden.quantization.settings import QuantizationError, Settings
+
+
+@pytest.fixture(scope="module")
+def model():
+    return initialize(EfficientViT("b0", 7, 32), 1)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return random_images(5, 24, 32)
+
+
+@pytest.fixture(scope="module")
+def quantized(model, images):
+    return quantize_model(model, images, name="seeded", classes="abcdefg")
+
+
+def test_the_bundled_network_stays_close_to_float():
+    """Trained weights, the pictures they were calibrated on: every tensor before the first attention within 23 dB."""
+    bundled = load_bundled()
+    images = random_images(1, 24, 64)
+    result = quantize_model(bundled.model, images, name="b0", mean=bundled.mean, std=bundled.std)
+    errors = {error.name: error.sqnr for error in compare(bundled.model, result, images[:4])}
+    assert list(errors) == [node.name for node in result.network.nodes]
+    names = list(errors)
+    before = names[: names.index("backbone.stages.2.op_list.1.context_module.main.attention")]
+    assert min(errors[name] for name in before) > 23
+    # the log2 divisor alone costs 12.7 dB inside an attention
+    assert 9 < errors["backbone.stages.2.op_list.1.context_module.main.attention"] < 14
+    assert errors["head.op_list.3.linear"] > 12
+
+
+def test_tensors_of_a_seeded_network_use_their_bits(quantized, images):
+    tensors = execute(quantized.network, pixels_to_input(images[0]), keep=True)
+    for name, tensor in tensors.items():
+        if ".code" not in name and ".sum" not in name and tensor.size >= 500:
+            assert len(np.unique(tensor)) > 40, name
+
+
+def test_migration_and_shifting_help():
+    bundled = load_bundled()
+    images = random_images(1, 16, 64)
+    plain = {"symmetric": True, "migration": False, "shifting": "none", "head_scales": False}
+    noise = []
+    for settings in (Settings(), Settings(**plain)):
+        result = quantize_model(bundled.model, images, name="b0", settings=settings)
+        noise.append({error.name: error.sqnr for error in compare(bundled.model, result, images[:2])})
+    name = "backbone.stages.1.op_list.1.main.point_conv"
+    assert noise[0][name] > noise[1][name] + 6
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "percentile", "percentile": 99.9},
+        {"symmetric": True},
+        {"migration": False},
+        {"shifting": "none"},
+        {"shifting": "projection", "symmetric": True},
+        {"head_scales": False},
+        {"batch": 5},
+    ],
+    ids=str,
+)
+def test_every_setting_gives_a_legal_network(model, images, settings):
+    network = quantize(model, images[:4], name="x", settings=Settings(**settings))
+    assert network.metadata["settings"] == Settings(**settings).to_dict()
+    logits = execute(network, pixels_to_input(images[0]))[network.output]
+    assert len(np.unique(logits)) > 1
+
+
+def test_symmetric_means_zero_point_zero(model, images):
+    network = quantize(model, images[:4], name="x", settings=Settings(symmetric=True, shifting="none"))
+    for node in network.nodes:
+        if not isinstance(node, Attention):
+            assert not node.post.zero_point.any(), node.name
+        if isinstance(node, Convolution) and node.padding and node.input != "input":
+            assert not node.pad_value.any(), node.name
+
+
+def test_structure(quantized):
+    network = quantized.network
+    nodes = {node.name: node for node in network.nodes}
+    for node in network.nodes:
+        if isinstance(node, Convolution) and node.padding and node.input != "input":
+            source = nodes[node.input].post
+            assert np.array_equal(node.pad_value, source.zero_point), node.name
+        if isinstance(node, Attention):
+            for name in node.inputs:
+                assert not nodes[name].post.zero_point.any()
+            assert nodes[node.inputs[0]].post.activation == "linear"
+        if isinstance(node, LayerNorm):
+            assert len(np.unique(nodes[node.input].post.zero_point)) == 1
+    expand = nodes["backbone.stages.1.op_list.0.main.inverted_conv"].post
+    assert len(np.unique(expand.m2)) > 30  # a scale a channel in front of a depthwise layer
+    project = nodes["backbone.stages.1.op_list.0.main.depth_conv"].post
+    assert len(np.unique(project.m2)) == 1  # one scale, but a zero point a channel, in front of a pointwise layer
+    assert len(np.unique(project.zero_point)) > 10
+    last = network.nodes[-1]
+    assert last.post.activation == "wide"
+    assert network.shapes()[network.output] == (7, 1, 1)
+
+
+def test_metadata(quantized, images):
+    data = quantized.network.metadata
+    assert data["calibration_sha256"] == image_hash(check_images(images, 32))
+    assert (data["calibration_images"], data["preset"], data["resolution"]) == (24, "b0", 32)
+    assert data["settings"] == Settings().to_dict()
+    assert quantized.network.classes == tuple("abcdefg")
+
+
+def test_logit_scale_gives_real_logits(model, quantized, images):
+    network = quantized.network
+    x = np.stack(images[:6])
+    from golden.network.evaluate import float_predictor
+
+    expected = float_predictor(model)(torch.from_numpy(x)).numpy()
+    got = (
+        np.stack([execute(network, pixels_to_input(i))[network.output].reshape(-1) for i in x])
+        * network.metadata["logit_scale"]
+    )
+    assert np.corrcoef(got.reshape(-1), expected.reshape(-1))[0, 1] > 0.8
+    assert np.abs(got).max() < 2 * np.abs(expected).max()
+
+
+def test_the_same_input_gives_the_same_file(model, quantized, images, tmp_path):
+    again = quantize(model, iter(images), name="seeded", classes=list("abcdefg"))
+    for name, network in (("a", quantized.network), ("b", again)):
+        save_network(network, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert load_network(tmp_path / "a").metadata == again.metadata
+
+
+def test_constant_images_quantize(model):
+    black = [np.zeros((32, 32, 3), dtype=np.uint8)]
+    network = quantize(model, black, name="black")
+    execute(network, pixels_to_input(black[0]))
+
+
+def test_a_network_of_zeros_quantizes(images):
+    zeros = EfficientViT("b0", 2, 32).eval()
+    with torch.no_grad():
+        for parameter in zeros.parameters():
+            parameter.zero_()
+    network = quantize(zeros, images[:2], name="zeros")
+    assert not execute(network, pixels_to_input(images[0]))[network.output].any()
+
+
+def test_errors(model, images):
+    with pytest.raises(QuantizationError, match="classes must name all 7 outputs, not 2"):
+        quantize(model, images, name="x", classes=("a", "b"))
+    with pytest.raises(QuantizationError, match="the calibration set is empty"):
+        quantize(model, [], name="x")
+    with pytest.raises(QuantizationError, match="calibration image 0 must be uint8"):
+        quantize(model, random_images(1, 1, 64), name="x")
+    broken = initialize(EfficientViT("b0", 7, 32), 1)
+    with torch.no_grad():
+        broken.backbone.stages[2].op_list[1].context_module.main.qkv.conv.weight[5] = np.nan
+    with pytest.raises(
+        QuantizationError, match=r"^backbone\.stages\.2\.op_list\.1\.context_module\.main\.qkv: weights"
+    ):
+        quantize(broken, images, name="x")
+
+
+def test_table(model, quantized, images):
+    errors = compare(model, quantized, images[:1])
+    lines = format_table(errors).splitlines()
+    assert len(lines) == 1 + len(quantized.network.nodes)
+    assert lines[1].startswith("backbone.input_stem.op_list.0 ")
+    assert all(0 <= error.saturated <= 1 and error.largest >= 0 for error in errors)

@@ -1,0 +1,109 @@
+"""A host that runs hand-made programs on the verilated accelerator, many in one process, and collects how they ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hdl.config import AcceleratorConfig
+from hdl.control.register_map import REGISTERS
+from hdl.isa import ErrorCode
+from sim.accelerator import MemoryModel, RtlSimulation, Wait
+from sim.machine import COUNTERS, INTERRUPT_ENABLE, SOFT_RESET, START, verilog_folder
+
+DONE, ACKNOWLEDGE = 0b1010, 0b1010  # STATUS: done and interrupt, which are also what is written to clear them
+FAILED = 0b1100  # error and interrupt
+
+
+@dataclass
+class Outcome:
+    """How a start of a program ended. memory: all of it, at that time. after_reset: STATUS after a soft reset."""
+
+    wait: Wait
+    status: int
+    error: ErrorCode
+    index: int
+    cycles: int
+    counters: dict[str, int]
+    memory: np.ndarray
+    after_reset: int | None = None
+
+
+@dataclass
+class _Handles:
+    wait: int
+    registers: dict[str, int]
+    memory: int
+    after_reset: int | None = None
+    memory_bytes: int = 0
+
+
+@dataclass
+class Host:
+    """Collects runs in a script; `execute` carries them all out, in order, on one machine."""
+
+    config: AcceleratorConfig
+    memory: MemoryModel = field(default_factory=MemoryModel)
+    memory_bytes: int = 1 << 16
+
+    def __post_init__(self):
+        folder = verilog_folder(self.config)
+        self.simulation = RtlSimulation(folder, self.config.data_bytes, self.memory, memory_bytes=self.memory_bytes)
+        self._runs: list[_Handles] = []
+
+    def write(self, name: str, value: int) -> int:
+        return self.simulation.write_register(REGISTERS[name], value)
+
+    def read(self, name: str) -> int:
+        return self.simulation.read_register(REGISTERS[name])
+
+    def start(self, memory: np.ndarray, program_bytes: int, core_stride: int = 0, **registers: int) -> None:
+        """Put `memory` at offset 0 and start; registers: others than the usual values."""
+        self.simulation.load(self.memory.base, memory)
+        usual = {
+            "MEMORY_BASE_LO": self.memory.base & 0xFFFFFFFF, "MEMORY_BASE_HI": self.memory.base >> 32,
+            "MEMORY_SIZE": memory.size, "PROGRAM_OFFSET": 0, "PROGRAM_BYTES": program_bytes, "CORE_STRIDE": core_stride,
+            "WATCHDOG": 1 << 20,
+        }  # fmt: skip
+        for name, value in (usual | registers).items():
+            self.write(name, value)
+        self.write("CONTROL", INTERRUPT_ENABLE | START)
+
+    def finish(self, memory_bytes: int, *, limit: int = 1_000_000, soft_reset: bool = False) -> int:
+        """Wait for the interrupt and look at everything; returns the number of the run."""
+        wait = self.simulation.wait_interrupt(limit)
+        names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", *COUNTERS)
+        handles = _Handles(wait, {name: self.read(name) for name in names}, self.simulation.dump(self.memory.base, memory_bytes))
+        if soft_reset:
+            handles.after_reset = self.soft_reset()
+        else:
+            self.write("STATUS", ACKNOWLEDGE)
+        self._runs.append(handles)
+        return len(self._runs) - 1
+
+    def soft_reset(self, cycles: int = 3000) -> int:
+        """Soft reset, and time for bursts under way; handle of the status after it."""
+        self.write("CONTROL", INTERRUPT_ENABLE | SOFT_RESET)
+        self.simulation.run(cycles)
+        return self.read("STATUS")
+
+    def run(self, memory: np.ndarray, program_bytes: int, core_stride: int = 0, *, soft_reset: bool = False, **registers: int) -> int:
+        """`start` and `finish`."""
+        self.start(memory, program_bytes, core_stride, **registers)
+        return self.finish(memory.size, soft_reset=soft_reset)
+
+    def execute(self) -> list[Outcome]:
+        """Outcomes of all runs. Raises SimulationError when an interrupt does not come, ProtocolError for broken AXI rules."""
+        result = self.simulation.execute()
+        self.result = result
+        outcomes = []
+        for handles in self._runs:
+            values = {name: result[handle] for name, handle in handles.registers.items()}
+            counters = {name: values[name] for name in COUNTERS}
+            after = None if handles.after_reset is None else result[handles.after_reset]
+            outcomes.append(Outcome(
+                result[handles.wait], values["STATUS"], ErrorCode(values["ERROR"]), values["ERROR_INDEX"],
+                values["CYCLES_LO"], counters, result[handles.memory], after,
+            ))  # fmt: skip
+        return outcomes
