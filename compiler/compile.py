@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
+
 import numpy as np
 
 from compiler.attention import lower_attention
@@ -9,6 +12,7 @@ from compiler.context import Context
 from compiler.convolution import lower_convolution
 from compiler.depthwise import lower_depthwise
 from compiler.errors import CompileError
+from compiler.fused import FusedPair, Pipeline, plan
 from compiler.head import lower_layer_norm, lower_pool
 from compiler.layout import align, borders, tensor_layouts
 from compiler.program import CompiledProgram
@@ -22,21 +26,32 @@ from hdl.isa import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionEr
 PAGE = 4096  # regions of memory begin on pages
 
 
-def compile_network(network: IntegerNetwork, config: AcceleratorConfig, *, trace: bool = False) -> CompiledProgram:
+def compile_network(
+    network: IntegerNetwork, config: AcceleratorConfig, *, trace: bool = False, fuse: bool = True
+) -> CompiledProgram:
     """Compile a network for a configuration.
 
-    trace: attention intermediates go to memory too, so that every tensor can be read back. Raises CompileError naming
+    trace: tensors that otherwise stay on chip go to memory too, so that every one can be read back. fuse: run a
+    depthwise and the pointwise layer behind it as a pipeline where that gains time. Raises CompileError naming
     the layer, what it needs and the limit; NetworkError or ConfigurationError for a broken network or configuration.
     """
     network.validate()
     config.validate()
     tensors = tensor_layouts(network, config, trace)
     context = Context(config, tensors, trace)
+    pipelines = _pipelines(network, context) if fuse else {}
+    if pipelines and not trace:
+        tensors = context.tensors = tensor_layouts(network, config, trace, without=frozenset(pipelines))
     layers = ["program", *(node.name for node in network.nodes)]
     steps: list[Step] = []
     by_channels: dict[str, bool] = {}
-    for number, node in enumerate(network.nodes):
-        steps += _lower(node, number + 1, context, by_channels)
+    nodes = enumerate(network.nodes, 1)
+    for number, node in nodes:
+        if node.name in pipelines:
+            _, follower = next(nodes)
+            steps += FusedPair(pipelines[node.name], node, follower, number, context).steps()
+        else:
+            steps += _lower(node, number, context, by_channels)
     schedule = Schedule(config, layers)
     schedule.emit(steps)
 
@@ -76,11 +91,41 @@ def _borders(network: IntegerNetwork) -> dict[str, np.ndarray]:
     return {name: values.astype(np.int8) for name, (_, values) in borders(network).items()}
 
 
+def _pipelines(network: IntegerNetwork, context: Context) -> dict[str, Pipeline]:
+    """Depthwise layers that run as one pipeline with the layer behind them, which alone reads their tensor."""
+    readers = Counter(name for node in network.nodes for name in node.inputs)
+    result = {}
+    for first, second in pairwise(network.nodes):
+        if (
+            _is_depthwise(first)
+            and first.residual is None
+            and readers[first.name] == 1
+            and isinstance(second, Convolution)
+            and not _is_depthwise(second)
+            and second.input == first.name
+            and (second.kernel, second.stride, second.padding) == (1, 1, 0)
+            and second.post.activation != "wide"
+            and (pipeline := plan(first, second, context)) is not None
+        ):
+            result[first.name] = pipeline
+    return result
+
+
+def _is_depthwise(node: Node) -> bool:
+    """A convolution for RMAC_DEPTHWISE: as many outputs as inputs."""
+    return (
+        isinstance(node, Convolution)
+        and node.depthwise
+        and node.weight.shape[0] == node.groups
+        and node.post.activation != "wide"
+    )
+
+
 def _lower(node: Node, layer: int, context: Context, by_channels: dict[str, bool]) -> list[Step]:
     """Steps of a node; notes in `by_channels` whether its tensor is finished channel block by channel block."""
     match node:
         case Convolution():
-            if node.depthwise and node.weight.shape[0] == node.groups and node.post.activation != "wide":
+            if _is_depthwise(node):
                 return lower_depthwise(node, layer, context, by_channels.get(node.input, False))
             steps = lower_convolution(node, layer, context)
             # A single tile of rows in many chunks of output blocks.

@@ -16,7 +16,7 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
     """Steps of a depthwise convolution with as many outputs as inputs; by_channels: see `choose_depthwise`."""
     config, block = context.config, context.config.block
     source, target = context.tensors[node.input], context.tensors[node.name]
-    kernel, stride, taps = node.kernel, node.stride, node.kernel * node.kernel
+    kernel, stride, taps = node.kernel, node.stride, node.kernel**2
     _, height, width = target.shape
     require(kernel < 16, node.name, f"kernel {kernel} is beyond the limit of 15")
     line = source.shape[2] + 2 * node.padding
@@ -39,27 +39,31 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
         raise no_tiling(
             node.name, {"A": kernel * line, "O": width, "W": taps, "P": context.record_words}, context.capacity
         )
-    weights = context.constant(pack_depthwise(node.weight, block))
-    records = context.constant(pack_records(node.post, block))
     residual = None if node.residual is None else context.tensors[node.residual]
+    chunks = [(p, min(tiling.blocks, source.blocks - p)) for p in range(0, source.blocks, tiling.blocks)]
     result = []
-    for plane in range(0, source.blocks, tiling.blocks):
-        planes = min(tiling.blocks, source.blocks - plane)
-        tiles = [
-            Tile("W", planes * taps, constant_transfer(Buffer.B, weights + plane * taps * block, planes * taps, block)),
-            Tile(
-                "P",
-                planes * context.record_words,
-                constant_transfer(
-                    Buffer.P, records + plane * context.block_bytes(), planes * context.record_words, block
-                ),
-            ),
-        ]
+    for (plane, planes), tiles in zip(chunks, depthwise_tiles(node, context, chunks), strict=True):
         features = FeatureRows(source, plane, planes, node.padding, tiling.rolling)
         for row in range(0, height, tiling.rows):
             rows = min(tiling.rows, height - row)
             result.append(_step(node, layer, context, tiles, features, residual, target, plane, planes, row, rows))
     return result
+
+
+def depthwise_tiles(node: Convolution, context: Context, chunks: list[tuple[int, int]]) -> list[list[Tile]]:
+    """Weights and records of every chunk of channel blocks (first, count)."""
+    block, taps, record = context.config.block, node.kernel * node.kernel, context.record_words
+    weights = context.constant(pack_depthwise(node.weight, block))
+    records = context.constant(pack_records(node.post, block))
+
+    def tile(ring: str, buffer: Buffer, memory: int, words: int, first: int, count: int) -> Tile:
+        return Tile(
+            ring, count * words, constant_transfer(buffer, memory + first * words * block, count * words, block)
+        )
+
+    return [
+        [tile("W", Buffer.B, weights, taps, *chunk), tile("P", Buffer.P, records, record, *chunk)] for chunk in chunks
+    ]
 
 
 def _step(node, layer, context, tiles, features, residual, target, plane, planes, row, rows) -> Step:

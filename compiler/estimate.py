@@ -65,7 +65,10 @@ def compute_steps(config: AcceleratorConfig, i: Instruction) -> int:
     match i.opcode:
         case Opcode.RMAC_CONV | Opcode.MAT_CONV:
             rows = (2 if i.joint else 1) * (2 if i.mode == 4 else 1)
-            return i.groups * i.rows * i.cols * max(i.kernel_rows * i.kernel_cols * i.blocks, rows)
+            steps = i.kernel_rows * i.kernel_cols * i.blocks
+            # Residual operands take cycles of O's read port.
+            stalls = rows if i.residual and i.source else 0
+            return i.groups * i.rows * i.cols * max(steps + stalls, rows)
         case Opcode.RMAC_DEPTHWISE:
             return i.groups * i.rows * windows * max(i.kernel_rows * i.kernel_cols, min(block, i.cols))
         case Opcode.RMAC_OUTER:
@@ -135,7 +138,7 @@ class _Run:
         self.free = dict.fromkeys(self.queues, 0)
         self.events: list[tuple[int, int, int]] = []  # (time, order, instruction): its signals are given
         self.transfers: dict[Unit, list[float]] = {}  # unit -> [instruction, beats left]
-        self.joining: int | None = None
+        self.fetching = {Unit.RMAC: 0, Unit.MAT: 0}  # until when a unit reads features from O
 
     def execute(self) -> None:
         fetched, fetch_time = 1, 0
@@ -154,22 +157,23 @@ class _Run:
                         progress = True
                 for unit in self.queues:
                     progress |= self._try_start(unit)
-            times = [t for t in self.free.values() if t > self.now]
+            times = [t for t in (*self.free.values(), *self.fetching.values()) if t > self.now]
             times += [event[0] for event in self.events[:1]]
             if fetched < last and fetch_time > self.now:
                 times.append(fetch_time)
-            share = len(self.transfers)
-            times += [self.now + max(1, round(left * share)) for _, left in self.transfers.values()]
+            moving = self._moving()
+            times += [self.now + max(1, round(self.transfers[unit][1] * len(moving))) for unit in moving]
             if not times:
                 assert fetched >= last and not any(self.queues.values()), "the program does not end"
                 return
             self._advance(min(times))
 
     def _advance(self, time: int) -> None:
-        elapsed, share = time - self.now, max(1, len(self.transfers))
+        elapsed, moving = time - self.now, self._moving()
         self.now = time
-        for unit, entry in list(self.transfers.items()):
-            entry[1] -= elapsed / share
+        for unit in moving:
+            entry = self.transfers[unit]
+            entry[1] -= elapsed / len(moving)
             if entry[1] <= 0.25:
                 del self.transfers[unit]
                 self.free[unit] = time
@@ -178,6 +182,11 @@ class _Run:
             _, _, index = heapq.heappop(self.events)
             for number in range(SEMAPHORES):
                 self.tokens[number] += self.program[index].signal >> number & 1
+
+    def _moving(self) -> list[Unit]:
+        """Transfers that make progress. An engine that fetches from O leaves STORE no read of it."""
+        blocked = any(busy > self.now for busy in self.fetching.values())
+        return [unit for unit in self.transfers if unit != Unit.STORE or not blocked]
 
     def _finish(self, index: int, time: int) -> None:
         self.end[index] = time
@@ -219,5 +228,7 @@ class _Run:
         for member in together:
             index = self._take(member)
             self.free[member] = self.now + steps + START
+            if head.opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV) and head.source:
+                self.fetching[member] = self.now + steps
             self._finish(index, self.now + steps + DRAIN)
         return True

@@ -140,8 +140,13 @@ def borders(network: IntegerNetwork) -> dict[str, tuple[int, np.ndarray]]:
     return result
 
 
-def tensor_layouts(network: IntegerNetwork, config: AcceleratorConfig, trace: bool) -> dict[str, TensorLayout]:
-    """Every tensor's place in a core's feature maps, in execution order; attention intermediates only when traced."""
+def tensor_layouts(
+    network: IntegerNetwork, config: AcceleratorConfig, trace: bool, without: frozenset[str] = frozenset()
+) -> dict[str, TensorLayout]:
+    """Every tensor's place in a core's feature maps, in execution order.
+
+    Attention intermediates have one only when traced, the tensors named in `without` never.
+    """
     padded = borders(network)
     kinds = {}
     for node in network.nodes:
@@ -153,7 +158,7 @@ def tensor_layouts(network: IntegerNetwork, config: AcceleratorConfig, trace: bo
     layouts, offset = {}, 0
     for name, shape in network.shapes().items():
         kind = kinds.get(name, "map")
-        if kind in ("kv", "sum", "code") and not trace:
+        if (kind in ("kv", "sum", "code") and not trace) or name in without:
             continue
         border = padded[name][0] if name in padded else 0
         plane = align(plane_words(kind, shape, border, config.block) * config.block, config.data_bytes)

@@ -112,8 +112,9 @@ class ComputeUnits(wiring.Component):
             getattr(self, f"{x}_done").eq(getattr(results, f"{x}_done")),
             getattr(self, f"{x}_done_index").eq(getattr(results, f"{x}_done_index")),
             getattr(self, f"{x}_busy").eq(sequencer.busy), getattr(self, f"{x}_stall").eq(getattr(operands, f"{x}_stall")),
+            # A result is older than a step, and a step older than the instruction that the sequencer looks at.
             error.valid.eq(sequencer.error | operand_fault | result_fault),
-            error.code.eq(Mux(sequencer.error, sequencer.error_code, ErrorCode.LOCAL_ADDRESS)),
+            error.code.eq(Mux(sequencer.error & ~result_fault, sequencer.error_code, ErrorCode.LOCAL_ADDRESS)),
             error.index.eq(Mux(result_fault, getattr(results, f"{x}_fault_index"), sequencer.index)),
         ]
 

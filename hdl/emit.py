@@ -19,6 +19,8 @@ from hdl.hierarchy import Hierarchy, ModuleRecord, member_ports
 _MODULE = re.compile(r"^module (\S+)\((.*?)\);\n(.*?^endmodule)\n", re.M | re.S)
 # A register of Yosys that only makes `always @*` blocks run at time zero; its number differs from module to module.
 _THROWAWAY = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+")
+# One bit written many times in a concatenation: how Yosys extends a sign.
+_REPEATED = re.compile(r"(?<=[{ ])((?:\\\S+ |\w+)(?: ?\[\d+\]))(?:, \1){3,}(?=[, ])")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -107,7 +109,7 @@ def emit_verilog(
         record = hierarchy.modules.get(module)
         declared = [port for port, _, _ in record.ports] if record else []
         listed = sorted(re.findall(r"\\\S+ |\w+", names), key=lambda port: _rank(port, declared))
-        bodies[module] = f"module {module}({', '.join(listed)});\n{_THROWAWAY.sub('_settle_', body)}\n"
+        bodies[module] = f"module {module}({', '.join(listed)});\n{_replicate(_THROWAWAY.sub('_settle_', body))}\n"
     if name not in bodies:  # Yosys wrote it escaped: a reserved word
         raise ValueError(f"name must be a Verilog identifier, not {name!r}")
     order += [module for module in bodies if module not in hierarchy.modules]
@@ -126,6 +128,11 @@ def emit_verilog(
         header=tuple(map(str, header)),
         extra_files=tuple(files),
     )
+
+
+def _replicate(body: str) -> str:
+    """Write repeated bits as replications: shorter, and Verilator computes them word by word instead of bit by bit."""
+    return _REPEATED.sub(lambda match: f"{{{len(match[0].split(', '))}{{{match[1]}}}}}", body)
 
 
 def _rank(port, declared):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hdl.aux.post_lane import PostMode
 from hdl.config import AcceleratorConfig
 from hdl.isa import (
     INSTRUCTION_BYTES,
@@ -21,6 +22,7 @@ from hdl.isa import (
     SEMAPHORE_BITS,
     SEMAPHORES,
     Buffer,
+    Destination,
     ErrorCode,
     Instruction,
     InstructionError,
@@ -144,6 +146,8 @@ class FunctionalSimulator:
             if len(program) >= first.instructions:
                 self.fail(ErrorCode.TRUNCATED, "the program has no END")
             program.append(decode(len(program)))
+            if program[-1].opcode == Opcode.PROGRAM:
+                self.fail(ErrorCode.ILLEGAL_OPCODE, "PROGRAM is not the first instruction")
         return program
 
     def run(self, program_offset: int = 0, progress: Callable[[int, int], None] | None = None) -> RunResult:
@@ -203,13 +207,18 @@ class FunctionalSimulator:
             if name in names and not getattr(instruction, name):
                 self.fail(ErrorCode.ILLEGAL_FIELD, f"{name} is zero")
         if "mode" in names:
+            convolution = instruction.opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV)
+            kept = instruction.opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM)
+            codes = instruction.destination & Destination.DIVISOR
             wrong = [
                 name
                 for name, bad in (
-                    ("mode", instruction.mode > 4),
+                    ("mode", instruction.mode > 4 or (instruction.mode == PostMode.DIVIDE and not convolution)),
                     ("destination", instruction.destination == 0),
+                    ("destination K", instruction.destination & Destination.K and not kept),
+                    ("destination DIVISOR", codes and not (convolution and instruction.mode == PostMode.LOG2)),
                     ("fraction_bits", instruction.fraction_bits > 13),
-                    ("source", instruction.source and instruction.opcode not in (Opcode.RMAC_CONV, Opcode.MAT_CONV)),
+                    ("source", instruction.source and not convolution),
                     ("joint", instruction.joint and instruction.opcode != Opcode.RMAC_CONV),
                     ("stationary", instruction.stationary and instruction.opcode != Opcode.MAT_CONV),
                 )

@@ -55,8 +55,8 @@ class LoadUnit(wiring.Component):
     idle : Out(1)
         No burst is under way, and (unless halted) there is nothing to do.
 
-    Latency: 3 cycles from `i` to `ar` (4 to ARVALID), 1 from `r` to `write_valid`. Initiation interval: one burst and one
-    beat a cycle, without a gap between runs, planes, cores or instructions.
+    Latency: 3 cycles from `i` to `ar` (4 to ARVALID), 1 from `r` to `write_valid`. Initiation interval: one burst and
+    one beat a cycle, without a gap between runs, planes, cores or instructions.
 
     Source: ours; decoupled access and execution as in VTA.
     """

@@ -177,19 +177,24 @@ class OperandControl(wiring.Component):
         return valid
 
     def _check_addresses(self, m, rmac_reads, mat_reads):
-        """The first word of every access has to lie in its buffer; a window's tail may run over and is not used."""
-        config = self.config
+        """Every word that is used has to lie in its buffer; the tail of a window that is not full may run over."""
+        config, block = self.config, self.config.block
 
         def beyond(address, words):
             return address >= words
 
         for reads, fault, step, stationary in (
             (rmac_reads, self.rmac_fault, self.rmac.payload, 0), (mat_reads, self.mat_fault, self.mat.payload, None)):
-            weights = beyond(step.weights, config.weight_words)
+            conv, layer_norm = step.kind == StepKind.CONV, step.kind == StepKind.LAYER_NORM
+            first = step.weights
+            last = first + Mux(conv, block - 1, 0)
+            weights = beyond(last, config.weight_words)
             if stationary is None:
-                weights = Mux(step.stationary, beyond(step.weights, config.attention_words), weights)
+                weights = Mux(step.stationary, beyond(last, config.attention_words), weights)
             uses_weights = (step.kind != StepKind.OUTER) & (step.kind != StepKind.ROW_SUM)
-            features = Mux(step.source, beyond(step.features, config.output_words), beyond(step.features, config.feature_words))
+            further = Mux(conv | layer_norm, 0, step.count - 1)
+            final = step.features + Mux(step.stride, further << 1, further)
+            features = Mux(step.source, beyond(final, config.output_words), beyond(final, config.feature_words))
             m.d.comb += fault.eq(reads & (features | (weights & uses_weights)))
 
     def _push_results(self, m, rmac_reads, mat_reads):

@@ -134,9 +134,14 @@ class Prefetcher(wiring.Component):
                     self.o.valid.eq(last),
                 ]
             first_part = 0
+        elif beats_each == 1:
+            part, first_part = Signal(), 0  # a beat is an instruction
+            m.d.comb += beats.r_en.eq(fill)
+            with m.If(fill):
+                m.d.sync += [out.word.eq(entry.data), out.response.eq(entry.response), self.o.valid.eq(1)]
         else:
-            part = Signal(range(max(1, self.config.data_bytes // INSTRUCTION_BYTES)))  # instruction within the beat
-            m.d.comb += beats.r_en.eq(fill & (part == (1 << len(part)) - 1))
+            part = Signal(range(self.config.data_bytes // INSTRUCTION_BYTES))  # instruction within the beat
+            m.d.comb += beats.r_en.eq(fill & part.all())
             with m.If(fill):
                 m.d.sync += [
                     part.eq(part + 1),

@@ -37,7 +37,7 @@ RESULT_CONTROL = data.StructLayout({
 
 # What travels beside a row through the pipeline.
 _WRITE = data.StructLayout({
-    "valid": 1, "final": 1, "mat": 1, "destination": unsigned(4), "out": unsigned(ADDRESS_BITS), "attention": unsigned(13),
+    "valid": 1, "final": 1, "mat": 1, "bad": 1, "destination": unsigned(4), "out": unsigned(ADDRESS_BITS), "attention": unsigned(13),
     "pixel": unsigned(24),
 })
 
@@ -161,25 +161,25 @@ class ResultControl(wiring.Component):
             line[0].valid.eq(take), line[0].final.eq(final & row.final), line[0].mat.eq(~chosen_rmac),
             line[0].destination.eq(row.destination), line[0].out.eq(out), line[0].attention.eq(row.attention + offset),
             line[0].pixel.eq(row.pixel),
+            # A record block or a code that was never there is as bad as a result that goes nowhere. It is reported at the
+            # end of the line, where the instruction that the row belongs to is known.
+            line[0].bad.eq((row.parameters >= config.parameter_blocks)
+                           | ((row.mode == PostMode.DIVIDE) & (row.pixel >= config.divisors))),
             *(after.eq(before) for before, after in zip(line, line[1:])),
         ]
         end = line[-1]
         o, a, k, divisor = (end.destination[int(d).bit_length() - 1] for d in
                             (Destination.O, Destination.A, Destination.K, Destination.DIVISOR))
-        beyond, records_beyond = Signal(), Signal()
-        fault = Signal()
+        beyond, fault = Signal(), Signal()
         m.d.comb += [
             beyond.eq(
-                (o & (end.out >= config.output_words)) | (a & (end.out >= config.feature_words))
+                end.bad | (o & (end.out >= config.output_words)) | (a & (end.out >= config.feature_words))
                 | (k & (end.attention >= config.attention_words)) | (divisor & (end.pixel >= config.divisors))),
             control.write.eq(Mux(end.valid & ~beyond, end.destination, 0)),
             control.out.eq(end.out), control.attention.eq(end.attention), control.pixel.eq(end.pixel),
-            # A record block or a code that was never there is as bad as a write that goes nowhere.
-            records_beyond.eq(take & ((row.parameters >= config.parameter_blocks)
-                                      | ((row.mode == PostMode.DIVIDE) & (row.pixel >= config.divisors)))),
             fault.eq(end.valid & beyond),
         ]
-        for x, mine, chosen in (("rmac", ~end.mat, chosen_rmac), ("mat", end.mat, ~chosen_rmac)):
+        for x, mine in (("rmac", ~end.mat), ("mat", end.mat)):
             instructions = fifo.SyncFIFOBuffered(width=32 + INDEX_BITS, depth=INSTRUCTIONS_IN_FLIGHT)
             m.submodules[f"{x}_instructions"] = instructions
             done = Signal(name=f"{x}_finished")
@@ -191,7 +191,7 @@ class ResultControl(wiring.Component):
                 done.eq(end.valid & end.final & mine), instructions.r_en.eq(done), getattr(self, f"{x}_done").eq(done),
                 getattr(self, f"{x}_done_signal").eq(instructions.r_data[:32]),
                 getattr(self, f"{x}_done_index").eq(instructions.r_data[32:]),
-                getattr(self, f"{x}_fault").eq((fault & mine) | (records_beyond & chosen)),
+                getattr(self, f"{x}_fault").eq(fault & mine),
                 getattr(self, f"{x}_fault_index").eq(instructions.r_data[32:]),
                 getattr(self, f"{x}_idle").eq(instructions.level == 0),
             ]

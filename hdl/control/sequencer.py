@@ -16,6 +16,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.aux.post_lane import PostMode
 from hdl.config import AcceleratorConfig
 from hdl.control.instruction import INDEX_BITS, ISSUED, LAYOUT_OF
 from hdl.control.loops import LoopCounters, NestAddress
@@ -70,7 +71,9 @@ class Sequencer(wiring.Component):
       busy (Out, 1). error (Out, 1) with error_code (Out, 8) and error_index (Out, 32): the instruction is refused and the unit stops.
     Timing: two cycles from an accepted instruction to its first step, then one step a cycle (two for an outer product's
     step: k, then v) while o.ready; one idle cycle between instructions.
-    Errors: ILLEGAL_FIELD for a zero count, an unknown mode, a destination or a source that the operation does not have.
+    Errors: ILLEGAL_FIELD for a zero count, an unknown mode, and what the operation does not have: K as a destination of
+      anything but OUTER and ROW_SUM; O as a source, the divisor buffer as a destination and DIVIDE of anything but CONV;
+      the divisor buffer in a mode other than LOG2; joint of anything but RMAC_CONV, stationary of anything but MAT_CONV.
     Source: Trio-ViT sections 1.1 and 1.2 of the fact sheet (operand patterns); loop order is ours.
     """
 
@@ -224,8 +227,14 @@ class Sequencer(wiring.Component):
         zero = (f.groups == 0) | (f.rows == 0) | (f.cols == 0) | (f.kernel_rows == 0) | (f.kernel_cols == 0) | (f.blocks == 0)
         illegal = Signal()
         known = Cat(*is_.values()).any()
+        # K is for matrices of weights, the divisor buffer for the pixels of a convolution.
+        kept = is_.get(Opcode.RMAC_OUTER, Const(0)) | is_.get(Opcode.RMAC_ROW_SUM, Const(0))
+        codes = f.destination[3] | (f.mode == PostMode.DIVIDE)
+        foreign = f.stationary if self.unit == Unit.RMAC else f.joint
         m.d.comb += illegal.eq(~join & (
-            ~known | zero | (f.mode > 4) | (f.destination == 0) | (f.source & ~conv) | (f.fraction_bits > 13)))
+            ~known | zero | (f.mode > max(PostMode).value) | (f.destination == 0) | (f.destination[2] & ~kept)
+            | (f.destination[3] & (f.mode != PostMode.LOG2)) | ((f.source | f.joint | codes) & ~conv) | foreign
+            | (f.fraction_bits > 13)))
         return illegal
 
     def _drive_weights(self, m, f, conv, layer_norm, load, advance, inner_end, counters, step):

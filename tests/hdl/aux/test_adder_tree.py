@@ -51,8 +51,14 @@ def test_one_input():
 def test_shape():
     tree = AdderTree(9, 16)
     assert (tree.latency, tree.o.shape().width, tree.o.shape().signed) == (4, 20, True)
+    assert tree.en.shape().width == 1
     assert AdderTree(1, 4).latency == 0
     AdderTree(1024, 32)  # the limits themselves are legal
+
+
+def test_model_sums_the_last_axis():
+    values = np.arange(24).reshape(2, 3, 4)
+    assert AdderTree(4, 8).model(values).tolist() == [[6, 22, 38], [54, 70, 86]]
 
 
 def test_model_refuses():

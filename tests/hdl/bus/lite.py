@@ -26,7 +26,7 @@ class LiteMaster:
         for _ in range(1000):
             address_valid = not address_done and (address_valid or self._go())  # valid stays
             data_valid = not data_done and (data_valid or self._go())
-            ready = self._go()
+            ready = address_done and data_done and self._go()  # a slave must not wait for it
             ctx.set(port.awvalid, address_valid)
             ctx.set(port.wvalid, data_valid)
             ctx.set(port.bready, ready)
@@ -49,7 +49,7 @@ class LiteMaster:
         shown = None
         for _ in range(1000):
             valid = not done and (valid or self._go())
-            ready = self._go()
+            ready = done and self._go()
             ctx.set(port.arvalid, valid)
             ctx.set(port.rready, ready)
             taken = valid and ctx.get(port.arready)

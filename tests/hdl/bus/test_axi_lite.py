@@ -65,7 +65,7 @@ def test_a_read_a_cycle():
             ctx.set(dut.read_data, 100 + k)
             assert ctx.get(dut.axil.arready) == 1 and ctx.get(dut.read_address) == 4 * k
             await ctx.tick()
-            assert ctx.get(dut.axil.rvalid) == 1 and ctx.get(dut.axil.rdata) == 100 + k
+            assert dut.latency == 1 and ctx.get(dut.axil.rvalid) == 1 and ctx.get(dut.axil.rdata) == 100 + k
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)

@@ -30,3 +30,4 @@ def test_counts():
     sim.add_clock(1e-8)
     sim.add_testbench(bench)
     sim.run()
+    assert dut.latency == 1

@@ -28,7 +28,7 @@ def test_program(name):
         waiting = []
         while True:
             ctx.set(dut.ar.ready, generator.random() < 0.6)
-            if not waiting or generator.random() < 0.3:
+            if not waiting or generator.random() < (0.8 if len(got) > 25 else 0.3):
                 ctx.set(dut.r.valid, 0)
             else:
                 ctx.set(dut.r.valid, 1)
@@ -65,7 +65,7 @@ def test_program(name):
             if len(got) == count:
                 break
         await ctx.tick().repeat(30)
-        assert ctx.get(dut.idle) == 1
+        assert ctx.get(dut.idle) == 1 and ctx.get(dut.o.valid) == 0
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)
@@ -77,5 +77,7 @@ def test_program(name):
         touched = range(64 * k // beat, (64 * k + 63) // beat + 1)
         expected.append((int.from_bytes(memory[64 * k : 64 * k + 64], "little"), 2 if bad in touched else 0))
     assert got == expected
+    end = 64 * (first + count)
+    assert sum(beats for _, beats in bursts) == -(-end // beat) - 64 * first // beat  # nothing beyond the program
     assert all(address // 4096 == (address + beats * beat - 1) // 4096 for address, beats in bursts)
     assert max(beats for _, beats in bursts) == min(config.burst_beats, max(1, 256 // beat))

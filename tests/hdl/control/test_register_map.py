@@ -38,6 +38,17 @@ def test_offsets_are_stable():
     assert {name: REGISTERS[name] for name in fixed} == fixed
 
 
+def test_fields_are_stable():
+    masks = {r.name: {f.name: f.mask for f in r.fields} for r in register_map(PRESETS["trio-core"])}
+    assert masks["CONTROL"] == {"start": 1, "soft_reset": 2, "interrupt_enable": 4}
+    assert masks["STATUS"] == {"busy": 1, "done": 2, "error": 4, "interrupt": 8}
+    values = {r.name: r.reset for r in register_map(PRESETS["trio-zcu102"])}
+    assert values["CONFIG_ARRAY"] == 0x04_40_08_10
+    assert values["CONFIG_BUFFERS"] == 0x0F_10_10_11
+    assert values["CONFIG_MORE"] == 0x06_4_4_0A_0D
+    assert values["VERSION"] == 0x0001_0001
+
+
 def test_markdown():
     config = PRESETS["trio-core"]
     lines = markdown_table(config).splitlines()

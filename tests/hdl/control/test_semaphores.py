@@ -52,6 +52,7 @@ def test_random(givers, takers):
             counts[:] = [0] * SEMAPHORES if clear else [n % 256 for n in following]
 
     run(dut, bench)
+    assert dut.latency == 1  # which the model has
 
 
 def test_limits():

@@ -7,7 +7,7 @@ from amaranth.sim import Simulator
 
 from hdl.config import PRESETS
 from hdl.control.sequencer import Sequencer, StepKind
-from hdl.isa import Instruction, Opcode, Unit
+from hdl.isa import Instruction, Opcode, Unit, field_offsets
 
 CONFIG = PRESETS["trio-tiny"].validate()
 BLOCK = CONFIG.block
@@ -120,8 +120,8 @@ def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
         "blocks": rng.randint(1, 3),
         "stride": rng.randint(0, 1),
         "joint": rng.randint(0, 1) if opcode == Opcode.RMAC_CONV else 0,
-        "destination": rng.choice((1, 4, 5)),
-        "mode": rng.randint(0, 3),
+        "destination": rng.choice((1, 4, 5) if opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM) else (1, 2, 3)),
+        "mode": rng.choice((0, 1, 3, 4)),
         "parameters": rng.randint(0, 30),
         "epsilon": rng.getrandbits(32),
     }
@@ -141,6 +141,14 @@ def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
     return Instruction(opcode, fields)
 
 
+def encoded(instruction) -> int:
+    """Word of an instruction, or of (word, offset, width, value): with a field that `encode` might refuse."""
+    if isinstance(instruction, Instruction):
+        return int.from_bytes(instruction.encode(), "little")
+    word, offset, width, value = instruction
+    return word & ~(((1 << width) - 1) << offset) | value << offset
+
+
 def run(unit: Unit, instructions: list[Instruction], ready, joined=lambda: True):
     """Drive a sequencer; returns the accepted steps as (cycle, dict of the payload) and the acceptance cycles."""
     dut = Sequencer(CONFIG, unit)
@@ -148,7 +156,7 @@ def run(unit: Unit, instructions: list[Instruction], ready, joined=lambda: True)
 
     async def feed(ctx):
         for number, instruction in enumerate(instructions):
-            ctx.set(dut.i.payload, {"word": int.from_bytes(instruction.encode(), "little"), "index": number})
+            ctx.set(dut.i.payload, {"word": encoded(instruction), "index": number})
             ctx.set(dut.i.valid, 1)
             taken = False
             while not taken:
@@ -254,11 +262,33 @@ def test_joint_waits_for_the_partner():
         ("source", 1, Opcode.RMAC_OUTER),
         ("source", 1, Opcode.RMAC_DEPTHWISE),
         ("fraction_bits", 14, Opcode.MAT_CONV),
+        ("mode", 2, Opcode.RMAC_OUTER),
+        ("destination", 5, Opcode.RMAC_CONV),
+        ("destination", 4, Opcode.MAT_CONV),
+        ("destination", 4, Opcode.RMAC_LAYER_NORM),
+        ("destination", 9, Opcode.RMAC_DEPTHWISE),
+        ("joint", 1, Opcode.MAT_CONV),
+        ("joint", 1, Opcode.RMAC_ROW_SUM),
+        ("stationary", 1, Opcode.RMAC_CONV),
+        ("stationary", 1, Opcode.RMAC_DEPTHWISE),
+        *(
+            (name, 0, opcode)
+            for opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV)
+            for name in ("groups", "rows", "cols", "kernel_rows", "kernel_cols", "blocks")
+        ),
     ],
 )
 def test_illegal_fields(field, value, opcode):
     good = random_instruction(opcode, random.Random(1))
-    bad = Instruction(opcode, {**good.fields, field: value})
-    steps, accepted, errors = run(Unit(opcode >> 4), [good, bad, good], lambda: True)
+    bad = (int.from_bytes(good.encode(), "little"), *field_offsets(opcode)[field])
+    steps, accepted, errors = run(Unit(opcode >> 4), [good, (*bad, value), good], lambda: True)
     assert errors == [(1, 2)] and len(accepted) == 1  # nothing runs after the refused instruction
     assert len(steps) == len(expected_steps(good))
+
+
+def test_the_divisor_buffer_is_for_codes():
+    good = random_instruction(Opcode.MAT_CONV, random.Random(2))
+    codes = Instruction(Opcode.MAT_CONV, good.fields | {"mode": 3, "destination": 9})
+    bytes_ = Instruction(Opcode.MAT_CONV, codes.fields | {"mode": 0})
+    _, accepted, errors = run(Unit.MAT, [codes, bytes_], lambda: True)
+    assert errors == [(1, 2)] and len(accepted) == 1

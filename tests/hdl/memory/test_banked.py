@@ -68,6 +68,7 @@ def test_against_model(memory):
     sim.add_clock(1e-8)
     sim.add_testbench(bench)
     sim.run()
+    assert dut.latency == 1
 
 
 @pytest.mark.parametrize("memory", [(256, 16, 64, 2, 8, (1, 2)), (256, 8, 64, 8, 8, (1,))])

@@ -40,6 +40,7 @@ def test_values_and_hold():
     sim.add_clock(1e-8)
     sim.add_testbench(bench)
     sim.run()
+    assert dut.latency == 1
 
 
 def test_verilog_file():
