@@ -50,7 +50,7 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
     return result
 
 
-def depthwise_tiles(node: Convolution, context: Context, chunks: list[tuple[int, int]]) -> list[list[Tile]]:
+def depthwise_tiles(node: Convolution, context: Context, chunks: list[tuple[int, int]]) -> list[tuple[Tile, Tile]]:
     """Weights and records of every chunk of channel blocks (first, count)."""
     block, taps, record = context.config.block, node.kernel * node.kernel, context.record_words
     weights = context.constant(pack_depthwise(node.weight, block))
@@ -62,7 +62,7 @@ def depthwise_tiles(node: Convolution, context: Context, chunks: list[tuple[int,
         )
 
     return [
-        [tile("W", Buffer.B, weights, taps, *chunk), tile("P", Buffer.P, records, record, *chunk)] for chunk in chunks
+        (tile("W", Buffer.B, weights, taps, *chunk), tile("P", Buffer.P, records, record, *chunk)) for chunk in chunks
     ]
 
 

@@ -139,15 +139,19 @@ def streamed(pieces: list[tuple[Constants, int, int]]) -> list[Piece]:
     return result
 
 
-def resident(pieces: list[tuple[Constants, int, int]]) -> list[Piece]:
-    """All pieces share one tile of weights and one of records, which stay for the whole layer."""
-    places, weights, records, weight_loads, record_loads = [], 0, 0, [], []
+def resident(pieces: list[tuple[Constants, int, int]], before: tuple[Tile, Tile] | None = None) -> list[Piece]:
+    """All pieces share one tile of weights and one of records, which stay for the whole layer.
+
+    before: constants of another layer that come first in the same tiles.
+    """
+    tiles = before or (Tile("W", 0, []), Tile("P", 0, []))
+    result = []
     for part, first, count in pieces:
-        loads = part.loads(first, count, weights, records)
-        weight_loads += loads[0]
-        record_loads += loads[1]
-        places.append((weights, records, (len(weight_loads), len(record_loads))))
-        weights += count * part.group_words
-        records += count * part.record_words
-    tiles = Tile("W", weights, weight_loads), Tile("P", records, record_loads)
-    return [Piece(*piece, *tiles, *place) for piece, place in zip(pieces, places, strict=True)]
+        offsets = [tile.words for tile in tiles]
+        for tile, loads in zip(tiles, part.loads(first, count, *offsets), strict=True):
+            tile.loads += loads
+        tiles[0].words += count * part.group_words
+        tiles[1].words += count * part.record_words
+        needs = len(tiles[0].loads), len(tiles[1].loads)
+        result.append(Piece(part, first, count, *tiles, *offsets, needs))
+    return result

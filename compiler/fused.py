@@ -1,11 +1,9 @@
 """A depthwise convolution and the pointwise one behind it as one pipeline, the tensor between them on chip only.
 
 The R-MAC engine computes the depthwise layer from buffer A into buffer O, item by item (rows of all channels; for a
-grouped
-convolution channel blocks of all rows). At the same time the MAT engine reads the item before from O and does as much
-of
-the pointwise layer alone as fits that time; then both engines do the rest of it together. Source: Trio-ViT, inter-layer
-pipeline (the MAT engine starts the pointwise layer while the R-MAC engine is still in the depthwise one).
+grouped convolution channel blocks of all rows). At the same time the MAT engine reads the item before from O and does
+as much of the pointwise layer alone as fits that time; then both engines do the rest together. Source: Trio-ViT,
+inter-layer pipeline (MAT starts the pointwise layer while R-MAC is still in the depthwise one, then R-MAC joins).
 """
 
 from __future__ import annotations
@@ -96,7 +94,7 @@ def _separate_cycles(g: Geometry) -> float:
 
 
 def _fits(g: Geometry, rows: int, blocks: int, outputs: int) -> bool:
-    """Two items of features in A; two and a half of both layers' results in O, more where residuals are loaded ahead."""
+    """Two items of features in A; two and a half of both layers' results in O, more with residuals loaded ahead."""
     capacity, s, k = g.context.capacity, g.first.stride, g.first.kernel
     features = ((rows - 1) * s + k + (rows * s if g.groups == 1 else (rows - 1) * s + k)) * blocks * g.feature_line
     results = rows * g.target.shape[2] * (5 * (blocks + outputs) + (4 * outputs if g.second.residual else 0))
@@ -137,14 +135,17 @@ def _by_rows(g: Geometry) -> list[Pipeline]:
 
 
 def _by_channels(g: Geometry) -> list[Pipeline]:
-    """Everything on the MAT engine: with few inputs a group it is done before the R-MAC engine."""
+    """Everything on the MAT engine: with few inputs a group it is done before the R-MAC engine.
+
+    Constants of two items are on chip at a time; three places for them keep the rings free of gaps that are too small.
+    """
     context, config = g.context, g.context.config
     _, height, width = g.target.shape
     options = []
     for count in parts(g.groups):
         items, blocks, outputs = -(-g.groups // count), count * g.in_blocks, count * g.out_blocks
-        words = 2 * (outputs * g.in_blocks * config.block + blocks * g.first.kernel**2)
-        records = 2 * (blocks + outputs) * context.record_words
+        words = 3 * (outputs * g.in_blocks * config.block + blocks * g.first.kernel**2)
+        records = 3 * (blocks + outputs) * context.record_words
         if items < FEWEST_ITEMS or words > context.capacity["W"] or records > context.capacity["P"]:
             continue
         if not _fits(g, height, blocks, outputs):
@@ -158,14 +159,17 @@ def _by_channels(g: Geometry) -> list[Pipeline]:
 
 @dataclass
 class Item:
-    """One piece of work: output rows, input planes, groups of the second layer, its constants and places in O."""
+    """One piece of work: output rows, input planes, groups of the second layer, places of both layers' results in O.
+
+    constants: the tiles of weights and records of both layers, those of the depthwise layer first.
+    """
 
     row: int
     rows: int
     plane: int
     planes: int
     group: int
-    depthwise: list[Tile]
+    constants: tuple[Tile, Tile]
     pieces: list[tuple[Piece, int, int]]  # of the second layer, each with its first column and columns
     features: FeatureRows
     middle: int = 0
@@ -187,14 +191,14 @@ class FusedPair:
         if g.groups > 1:
             return self._channel_items()
         tiles = depthwise_tiles(self.first, self.context, [(0, g.source.blocks)])[0]
-        pieces = self._shared_pieces()
+        pieces = self._shared_pieces(tiles)
         features = FeatureRows(g.source, 0, g.source.blocks, self.first.padding, True)
         return [
             Item(row, min(self.pipeline.rows, height - row), 0, g.source.blocks, 0, tiles, pieces, features)
             for row in range(0, height, self.pipeline.rows)
         ]
 
-    def _shared_pieces(self) -> list[tuple[Piece, int, int]]:
+    def _shared_pieces(self, tiles: tuple[Tile, Tile]) -> list[tuple[Piece, int, int]]:
         """Pairs for both engines, then the partly shared pair, then what the MAT engine does alone."""
         pairs, odd = divmod(self.g.out_blocks, 2)
         columns, alone = self.pipeline.columns, self.pipeline.alone
@@ -211,7 +215,7 @@ class FusedPair:
             work += [(part, 0, 2 * split, self.width - columns, columns)]
             work += [(part, 2 * split, 2 * alone + odd, 0, self.width)]
         work = [piece for piece in work if piece[2] and piece[4]]
-        return [(p, *w[3:]) for p, w in zip(resident([w[:3] for w in work]), work, strict=True)]
+        return [(p, *w[3:]) for p, w in zip(resident([w[:3] for w in work], tiles), work, strict=True)]
 
     def _channel_items(self) -> list[Item]:
         g = self.g
@@ -222,7 +226,7 @@ class FusedPair:
         tiles = depthwise_tiles(self.first, self.context, [(a * g.in_blocks, n * g.in_blocks) for a, n in chunks])
         result = []
         for (group, groups), depthwise in zip(chunks, tiles, strict=True):
-            pieces = [(piece, 0, self.width) for piece in resident([(part, group, groups) for part in chosen])]
+            pieces = [(p, 0, self.width) for p in resident([(part, group, groups) for part in chosen], depthwise)]
             plane, planes = group * g.in_blocks, groups * g.in_blocks
             features = FeatureRows(g.source, plane, planes, self.first.padding, False)
             result.append(Item(0, g.target.shape[1], plane, planes, group, depthwise, pieces, features))
@@ -232,7 +236,7 @@ class FusedPair:
     def depthwise(self, schedule: Schedule, item: Item, place: tuple[int, int, int]) -> None:
         node, context = self.first, self.context
         (address, in_row, in_plane), plane_words = place, item.rows * self.width
-        weights, records = item.depthwise
+        weights, records = item.constants
         schedule.layer = self.layer
         schedule.compute(
             Opcode.RMAC_DEPTHWISE,
@@ -353,12 +357,11 @@ class FusedPair:
 
         constants, cycles, beats = [], 0, 0
         if now:
-            constants += complete(*now.depthwise)
+            constants += complete(*now.constants)
             cycles += now.rows * self.g.depthwise_cycles(now.planes)
             beats += now.features.beats(config, now.row * node.stride, now.rows * node.stride)
         if before:
-            piece = before.pieces[0][0]
-            constants += complete(piece.weights, piece.records)
+            constants += complete(*before.constants)
             joint = [(p, columns) for p, _, columns in before.pieces if p.part.family.joint]
             cycles += sum(p.count * columns * before.rows * self.packed.in_blocks for p, columns in joint)
             moved = self.outputs(self.g.target, before) * (2 if self.residual else 1)

@@ -144,6 +144,7 @@ class FunctionalSimulator:
         program = [first]
         while program[-1].opcode != Opcode.END:
             if len(program) >= first.instructions:
+                self.index = len(program)
                 self.fail(ErrorCode.TRUNCATED, "the program has no END")
             program.append(decode(len(program)))
             if program[-1].opcode == Opcode.PROGRAM:

@@ -13,7 +13,7 @@ from hdl.config import AcceleratorConfig
 from hdl.control.register_map import REGISTERS
 from hdl.generate import emit_accelerator
 from hdl.isa import ErrorCode
-from sim.accelerator import EVENT_DONE, MemoryModel, RtlSimulation
+from sim.accelerator import EVENT_DONE, UNITS, MemoryModel, RtlSimulation
 from sim.toolchain import build_root
 
 INTERRUPT_ENABLE, START, SOFT_RESET = 4, 1, 2
@@ -39,7 +39,7 @@ class MachineRun:
     """One start of the program.
 
     cycles: of the machine's own counter. counters: the register file's. memory: feature maps of all cores after the
-    run, (cores, core_stride) uint8. layer_cycles: cycles from the last result of one layer to the last of the next.
+    run, (cores, core_stride) uint8. layer_cycles: see `RtlMachine._layer_cycles`.
     """
 
     cycles: int
@@ -142,20 +142,17 @@ class RtlMachine:
         return MachineRun(cycles, {name: values[name] for name in COUNTERS}, memory, self._layer_cycles(result, number))
 
     def _layer_cycles(self, result, number: int) -> dict[str, int]:
-        """Cycles of each layer: between the last finished compute instructions of successive layers."""
+        """Cycles of each layer: a finished computation gets the cycles since the one before it, so that layers whose
+        tiles alternate share their time, and the sum is the program's up to its last result."""
         events = result.events[result.events["mark"] == number + 1]
-        if not len(events):
-            return {}
-        start = int(events["cycle"][0])
-        ends: dict[str, int] = {}
-        for unit in ("rmac", "mat"):
-            for cycle, index in result.events_of(unit, EVENT_DONE):
-                if events["cycle"][0] <= cycle <= events["cycle"][-1]:
-                    layer = self.program.layer_of(int(index))
-                    ends[layer] = max(ends.get(layer, 0), int(cycle))
-        cycles = {}
-        for layer, end in sorted(ends.items(), key=lambda item: item[1]):
-            cycles[layer], start = end - start, max(start, end)
+        computations = np.isin(events["unit"], [UNITS.index("rmac"), UNITS.index("mat")])
+        done = events[computations & (events["event"] == EVENT_DONE)]
+        cycles: dict[str, int] = {}
+        if len(done):
+            spent = np.diff(done["cycle"].astype(np.int64), prepend=int(events["cycle"][0]))
+            for index, part in zip(done["index"], spent, strict=True):
+                layer = self.program.layer_of(int(index))
+                cycles[layer] = cycles.get(layer, 0) + int(part)
         return cycles
 
     def tensor(self, run: MachineRun, name: str, core: int = 0) -> np.ndarray:

@@ -39,10 +39,10 @@ def differences(
 
 
 def check_network(
-    network: IntegerNetwork, config: AcceleratorConfig, seed: int = 7, trace: bool = True
+    network: IntegerNetwork, config: AcceleratorConfig, seed: int = 7, **options: bool
 ) -> CompiledProgram:
     """Every tensor agrees with the integer model, on every core, and the program has no race; returns the program."""
-    program = compile_network(network, config, trace=trace)
+    program = compile_network(network, config, **{"trace": True, **options})
     images = [random_image(network, seed + core) for core in range(config.cores)]
     memory, _ = run_program(program, images)
     assert differences(program, network, memory, images) == {}

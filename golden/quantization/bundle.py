@@ -14,10 +14,10 @@ from pathlib import Path
 from golden.integer.network import IntegerNetwork
 from golden.integer.serialize import save_network
 from golden.network.bundled import ASSETS, load_bundled
-from golden.network.datasets import CifarArchive, DatasetError
+from golden.network.datasets import CifarArchive, DatasetError, Subset
 from golden.network.evaluate import count_correct, float_predictor
 from golden.network.preprocess import ImageError
-from golden.quantization.evaluate import Subset, integer_predictor
+from golden.quantization.evaluate import integer_predictor
 from golden.quantization.quantize import quantize
 from golden.quantization.settings import QuantizationError, Settings
 

@@ -11,30 +11,6 @@ import torch
 
 from golden.integer.execute import execute, pixels_to_input
 from golden.integer.network import IntegerNetwork
-from golden.network.datasets import Dataset
-
-
-class Subset:
-    """`count` evenly spaced images of a data set.
-
-    Data sets are often sorted by class (the CIFAR archive is): their first images are of one class, and a share of
-    them that is right is no accuracy. Raises ValueError unless 1 <= count <= len(dataset).
-    """
-
-    def __init__(self, dataset: Dataset, count: int):
-        if not 1 <= count <= len(dataset):
-            raise ValueError(f"count must lie in 1..{len(dataset)}, not {count}")
-        self._dataset = dataset
-        self._indices = [i * len(dataset) // count for i in range(count)]
-        self.classes = dataset.classes
-        self.labels = tuple(dataset.labels[index] for index in self._indices)
-
-    def __len__(self):
-        return len(self._indices)
-
-    def image(self, index: int, resolution: int) -> torch.Tensor:
-        return self._dataset.image(self._indices[index], resolution)
-
 
 _network: IntegerNetwork | None = None  # of a worker process
 

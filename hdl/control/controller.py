@@ -101,12 +101,14 @@ class Controller(wiring.Component):
 
     def _fault(self, m, state):
         """The error of this cycle, as an ERROR record."""
-        silent, last_index = Signal(32), Signal(INDEX_BITS)
+        silent, last_index, latest = Signal(32), Signal(INDEX_BITS), Signal(INDEX_BITS)
         finish = Signal()
+        # An instruction that finishes now may be the one whose signal overflows.
+        m.d.comb += latest.eq(last_index)
+        m.d.sync += last_index.eq(latest)
         for source in range(self.finishers):
             with m.If(self.finish[source]):
-                m.d.comb += finish.eq(1)
-                m.d.sync += last_index.eq(self.finish_index[source])
+                m.d.comb += [finish.eq(1), latest.eq(self.finish_index[source])]
         with m.If(finish | (state != State.RUN)):
             m.d.sync += silent.eq(0)
         with m.Else():
@@ -119,7 +121,7 @@ class Controller(wiring.Component):
         m.d.comb += [
             fault.valid.eq(self.overflow | expired),
             fault.code.eq(Mux(self.overflow, ErrorCode.SEMAPHORE_OVERFLOW, ErrorCode.WATCHDOG)),
-            fault.index.eq(last_index),
+            fault.index.eq(latest),
         ]
         for unit in reversed(range(self.units)):
             with m.If(self.unit_error[unit].valid):

@@ -109,15 +109,20 @@ class FetchUnit(wiring.Component):
         code = Signal(ErrorCode)
         m.d.comb += [
             self.error.code.eq(code),
-            self.error.index.eq(Mux(self.start, 0, self.index)),
+            self.error.index.eq(self.index),
             self.error.valid.eq((code != ErrorCode.NONE) & ~stop),
         ]
         with m.If(self.error.valid):
             m.d.sync += failed.eq(1)
-        with m.If(self.start & ~inside):
+        # Whoever gives `start` listens to errors from the next cycle on.
+        outside = Signal()
+        m.d.sync += outside.eq(self.start & ~inside)
+        with m.If(outside):
             m.d.comb += code.eq(ErrorCode.MEMORY_ADDRESS)
         with m.If(begin):
-            m.d.sync += [running.eq(1), self.index.eq(0)]
+            m.d.sync += running.eq(1)
+        with m.If(self.start):
+            m.d.sync += self.index.eq(0)
 
         program = data.View(LAYOUT_OF[Opcode.PROGRAM], prefetcher.o.payload.word)
         opcode, response = program.opcode, prefetcher.o.payload.response

@@ -148,7 +148,7 @@ def test_memory_between_store_and_load():
 
 
 def test_results_of_the_same_unit():
-    """A unit starts before its last results are written: reading them needs a semaphore, although the order is clear."""
+    """A unit starts before its last results are written: reading them needs a semaphore even in program order."""
     second = {"source": 1, "out_base": 8}
     error = race(*OPERANDS, convolution(wait=1), convolution(**second))
     assert (error.kind, error.space, error.first, error.second) == ("reading what is written", "O", 4, 5)

@@ -10,7 +10,7 @@ import torch
 from golden.network import bundled as bundled_module
 from golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
 from golden.network.checkpoint import CheckpointError
-from golden.network.datasets import CifarArchive
+from golden.network.datasets import CifarArchive, Subset
 from golden.network.evaluate import count_correct, float_predictor, main
 from golden.network.macs import count_macs, total_macs
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -19,8 +19,8 @@ from golden.network.weights import random_images
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("TRIOVIT_DATA", REPOSITORY.parent / "shared" / "data"))
 ARCHIVE = DATA / "cifar10_jpeg.npz"
-FIRST = 200
-PINNED_CORRECT = 175  # of those
+SAMPLE = 200  # evenly spaced: the archive is sorted by class
+PINNED_CORRECT = 173  # of those
 PINNED_LOGITS = [-1.539, 0.388, 1.725, -0.562, -1.182, -1.035, -1.533, -2.063, -1.532, 1.879]
 
 
@@ -67,15 +67,15 @@ def test_damaged_file(monkeypatch, tmp_path):
         load_bundled()
 
 
-def test_accuracy_on_the_first_test_images(bundled):
+def test_accuracy_on_a_sample_of_the_test_images(bundled):
     dataset = CifarArchive(archive(), "test")
     assert dataset.classes == bundled.classes
     assert len(dataset) == 10_000
     calls = []
     correct, seen = count_correct(
-        float_predictor(bundled.model), dataset, 64, limit=FIRST, progress=lambda *counts: calls.append(counts)
+        float_predictor(bundled.model), Subset(dataset, SAMPLE), 64, progress=lambda *counts: calls.append(counts)
     )
-    assert seen == FIRST
+    assert seen == SAMPLE
     assert abs(correct - PINNED_CORRECT) <= 1
     assert [count for _, count in calls] == [100, 200]
     assert calls[-1] == (correct, seen)

@@ -123,11 +123,8 @@ def test_batches(tmp_path):
     dataset = CifarArchive(write_archive(tmp_path / "a.npz"), "test")
     shapes = [(tuple(images.shape), labels.tolist()) for images, labels in batches(dataset, 32, 2)]
     assert shapes == [((2, 32, 32, 3), [0, 1]), ((1, 32, 32, 3), [2])]
-    assert [len(labels) for _, labels in batches(dataset, 32, 2, limit=1)] == [1]
-    assert sum(len(labels) for _, labels in batches(dataset, 32, 2, limit=50)) == 3
     images, labels = next(batches(dataset, 32, 5))
     assert images.dtype == torch.uint8
     assert labels.dtype == torch.int64
-    for arguments in ({"batch_size": 0}, {"limit": 0}):
-        with pytest.raises(ValueError, match="must be at least 1, not 0"):
-            next(batches(dataset, 32, **arguments))
+    with pytest.raises(ValueError, match="must be at least 1, not 0"):
+        next(batches(dataset, 32, 0))

@@ -9,11 +9,11 @@ import torch
 
 from golden.integer.serialize import load_network
 from golden.network.bundled import load_bundled
-from golden.network.datasets import CifarArchive
+from golden.network.datasets import CifarArchive, Subset
 from golden.network.evaluate import float_predictor
 from golden.network.weights import random_images
 from golden.quantization.bundle import CALIBRATION_IMAGES, QUANTIZED_PATH, main, quantize_bundled
-from golden.quantization.evaluate import Subset, integer_predictor
+from golden.quantization.evaluate import integer_predictor
 from golden.quantization.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]

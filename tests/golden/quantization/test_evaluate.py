@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from golden.integer.execute import execute, pixels_to_input
+from golden.network.datasets import Subset
 from golden.network.evaluate import count_correct
 from golden.network.weights import random_images
-from golden.quantization.evaluate import Subset, integer_predictor
+from golden.quantization.evaluate import integer_predictor
 from tests.networks import small_network
 
 

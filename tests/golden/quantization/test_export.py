@@ -299,6 +299,20 @@ def test_attention_errs_by_the_divisor_alone(heads, dim, tokens, spread):
     assert (expected * got).sum() / (expected * expected).sum() == pytest.approx(1.08, abs=0.06)
 
 
+@pytest.mark.parametrize(("q", "k"), [(16.0, 1.0), (1.0, 16.0)])
+def test_log2_offset_follows_the_scale_of_q(q, k):
+    """The integers are the same whatever the scales of q and k, so the codes have to be as well."""
+    layer, sources, target, ranges, tensors, _ = attention_layer(2, 8, 16, np.random.default_rng(13))
+    expected = execute_node(export.attention(layer, sources, target, ranges), tensors)
+    factor = np.tile(np.array([q, k, 1.0]).repeat(8), 2)
+    sources = [Encoding(source.scale * factor, source.zero_point) for source in sources]
+    gains = {"kv": k, "sum": k, "divisor": q * k}
+    ranges = {point: Range(r.low * gains[point[4:-1]], r.high * gains[point[4:-1]]) for point, r in ranges.items()}
+    result = execute_node(export.attention(layer, sources, target, ranges), tensors)
+    for name, tensor in expected.items():
+        assert np.array_equal(result[name], tensor), name
+
+
 def test_attention_of_dead_heads_is_zero():
     layer, sources, target, ranges, tensors, _ = attention_layer(2, 8, 16, np.random.default_rng(12))
     for name in ("att.kv0", "att.sum0", "att.divisor0"):

@@ -1,0 +1,85 @@
+"""Depthwise and pointwise layers as one pipeline: same tensors, fewer cycles, nothing between them in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from compiler import compile_network
+from compiler.estimate import estimate
+from golden.integer.network import IntegerNetwork
+from hdl.config import PRESETS
+from hdl.isa import Opcode
+from tests.execution import check_network
+from tests.networks import NetworkBuilder, efficientvit_like
+
+CORE, TINY = PRESETS["trio-core"], PRESETS["trio-tiny"]
+
+
+def block(
+    channels: int, size: int, stride: int = 1, kernel: int = 3, expansion: int = 4, seed: int = 1
+) -> IntegerNetwork:
+    b = NetworkBuilder("block", (3, size, size), seed)
+    b.conv("stem", channels)
+    b.mbconv("mb", channels, stride=stride, kernel=kernel, expansion=expansion)
+    b.conv("after", 8)
+    return b.build()
+
+
+def fused(program) -> list:
+    """Convolutions that read buffer O."""
+    return [i for i in program.instructions if i.opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV) and i.source]
+
+
+@pytest.mark.parametrize(
+    "config", [CORE, TINY, dataclasses.replace(TINY, cores=3)], ids=["core", "tiny", "three cores"]
+)
+@pytest.mark.parametrize(
+    "channels, size, stride, kernel", [(32, 28, 1, 3), (32, 29, 2, 3), (40, 14, 1, 5), (28, 21, 1, 3), (64, 14, 1, 3)]
+)
+def test_tensors(config, channels, size, stride, kernel):
+    network = block(channels, size, stride, kernel)
+    program = check_network(network, config, trace=False)
+    if config is CORE:
+        assert fused(program) and "mb.depthwise" not in program.tensors
+        assert {i.opcode for i in fused(program)} == {Opcode.RMAC_CONV, Opcode.MAT_CONV}
+        assert estimate(program).cycles < estimate(compile_network(network, config, fuse=False)).cycles
+
+
+def test_traced_programs_store_the_tensor_between():
+    program = check_network(block(32, 28), CORE)
+    assert fused(program) and "mb.depthwise" in program.tensors
+
+
+def test_not_fused_when_told():
+    network = block(32, 28)
+    program = check_network(network, CORE, trace=False, fuse=False)
+    assert not fused(program) and "mb.depthwise" in program.tensors
+
+
+def test_not_fused_when_somebody_else_reads():
+    b = NetworkBuilder("two-readers", (3, 28, 28), 1)
+    b.conv("stem", 64)
+    b.conv("depthwise", 64, 3, groups=64)
+    b.conv("point", 64)
+    b.conv("other", 64, source="depthwise", residual="point")
+    program = check_network(b.build(), CORE, trace=False)
+    assert not fused(program)
+
+
+@pytest.mark.parametrize("dim", [8, 16, 32])
+def test_grouped(dim):
+    """The 5 x 5 branch of attention: its group convolution runs on the MAT engine alone."""
+    b = NetworkBuilder("branch", (3, 14, 14), dim)
+    b.conv("stem", 128)
+    b.attention("att", dim)
+    program = check_network(b.build(), CORE, trace=False)
+    assert "att.aggregate" not in program.tensors
+    assert {i.opcode for i in fused(program)} == {Opcode.MAT_CONV}
+
+
+def test_b0_gains():
+    network = efficientvit_like("b0", 128, seed=3, classes=10)
+    program = check_network(network, CORE, trace=False)
+    assert estimate(program).cycles < 0.99 * estimate(compile_network(network, CORE, fuse=False)).cycles
