@@ -28,9 +28,9 @@ def lower_attention(node: Attention, layer: int, context: Context) -> list[Step]
     require(tokens <= config.divisors, name, f"needs {tokens} words of the divisor buffer, which has {config.divisors}")
     require(tokens < 4096, name, f"has {tokens} tokens, the limit is 4095")
     require(
-        3 * blocks * tokens <= config.feature_words,
+        2 * blocks * tokens <= config.feature_words,
         name,
-        f"q, k and v of a head need {3 * blocks * tokens} words of buffer A, which has {config.feature_words}",
+        f"k and v of a head need {2 * blocks * tokens} words of buffer A, which has {config.feature_words}",
     )
     place_words = (blocks + 1) * blocks * block
     require(
@@ -38,11 +38,11 @@ def lower_attention(node: Attention, layer: int, context: Context) -> list[Step]
         name,
         f"a head needs {place_words} words of buffer K, which has {config.attention_words}",
     )
-    result_words = blocks * tokens + (blocks * (dim + 1) + tokens if context.trace else 0)
+    result_words = 2 * blocks * tokens + (blocks * (dim + 1) + tokens if context.trace else 0)
     require(
         result_words <= config.output_words,
         name,
-        f"a head's results need {result_words} words of buffer O, which has {config.output_words}",
+        f"a head's queries and results need {result_words} words of buffer O, which has {config.output_words}",
     )
 
     # Records of a head: K^T V, row sums, divisors (zeros), and as many equal ones for the quotients as it has v blocks.
@@ -85,18 +85,22 @@ def _step(node: Attention, layer: int, context: Context, branch: int, head: int,
     blocks, tokens = node.dim // block, height * width
     out_plane = (branch * node.heads + head) * blocks
     whole = {"row": 0, "rows": height, "column": 0, "columns": width, "local_row": width, "local_plane": tokens}
-    loads = map_transfer(source, plane=3 * head * blocks, planes=3 * blocks, **whole)
+    queries = map_transfer(source, plane=3 * head * blocks, planes=blocks, **whole)
+    loads = map_transfer(source, plane=(3 * head + 1) * blocks, planes=2 * blocks, **whole)
     stores = map_transfer(target, plane=out_plane, planes=blocks, **whole)
     place: list[int] = []
 
     def prepare(schedule: Schedule) -> None:
-        place.append(schedule.take("A", 3 * blocks * tokens))
+        # The engines read from different buffers, or one would wait for the other: R-MAC k and v from A, MAT q from O.
+        place.extend((schedule.take("A", 2 * blocks * tokens), schedule.take("O", blocks * tokens)))
         for transfer in loads:
             schedule.load(transfer, place[0], Buffer.A)
+        for transfer in queries:
+            schedule.load(transfer, place[1], Buffer.O)
 
     def run(schedule: Schedule) -> None:
-        q = place[0]
-        k, v = q + blocks * tokens, q + 2 * blocks * tokens
+        k, q = place
+        v = k + blocks * tokens
         kv = schedule.take("K", (blocks + 1) * blocks * block)
         sums = kv + blocks * blocks * block
         out = schedule.take("O", blocks * tokens)
@@ -129,7 +133,7 @@ def _step(node: Attention, layer: int, context: Context, branch: int, head: int,
             out_group=1,
         )
         # Each weight of the row sums is lane 0 of a block of K words.
-        matmul = {**row, "in_group": 0, "blocks": blocks, "stationary": 1, "in_base": q}
+        matmul = {**row, "in_group": 0, "blocks": blocks, "stationary": 1, "source": 1, "in_base": q}
         schedule.compute(
             Opcode.MAT_CONV,
             **matmul,
@@ -162,6 +166,6 @@ def _step(node: Attention, layer: int, context: Context, branch: int, head: int,
         for transfer in stores:
             schedule.store(transfer, out)
 
-    beats = sum(t.beats(block, config.data_bytes) for t in loads + stores)
+    beats = sum(t.beats(block, config.data_bytes) for t in queries + loads + stores)
     cycles = (1 + blocks) * blocks * tokens
     return Step(layer, complete(tile), prepare, run, cycles, beats)

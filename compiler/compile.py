@@ -12,9 +12,10 @@ from compiler.context import Context
 from compiler.convolution import lower_convolution
 from compiler.depthwise import lower_depthwise
 from compiler.errors import CompileError
-from compiler.fused import FusedPair, Pipeline, plan
+from compiler.fused import FusedPair
 from compiler.head import lower_layer_norm, lower_pool
 from compiler.layout import align, borders, tensor_layouts
+from compiler.pipeline import Pipeline, plan
 from compiler.program import CompiledProgram
 from compiler.schedule import Draft, Schedule, Step
 from compiler.synchronize import Synchronizer

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from compiler.context import Context, no_tiling, post_fields
 from compiler.errors import require
-from compiler.families import Constants, Family, PackedConvolution, Piece, families, resident, streamed
+from compiler.families import Constants, Family, PackedConvolution, Piece, families, streamed
+from compiler.features import FeatureRows
 from compiler.layout import TensorLayout
-from compiler.schedule import FeatureRows, Schedule, Step
+from compiler.schedule import Schedule, Step
 from compiler.tiling import Totals, choose_convolution
 from compiler.transfer import Region, Transfer, map_transfer
 from golden.integer.network import Convolution
@@ -113,7 +114,7 @@ def lower_convolution(node: Convolution, layer: int, context: Context) -> list[S
     order = Order(node, layer, context, features)
     if tiling.chunk_outer:
         return [order.step(piece, row, rows, True) for piece in streamed(pieces) for row, rows in row_tiles]
-    kept = resident(pieces) if tiling.resident else None
+    kept = streamed(pieces) if tiling.resident else None
     return [
         order.step(piece, row, rows, number == 0)
         for row, rows in row_tiles

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from compiler.context import Context, no_tiling, post_fields
 from compiler.errors import require
+from compiler.features import FeatureRows
 from compiler.pack import pack_depthwise, pack_records
-from compiler.schedule import FeatureRows, Schedule, Step, Tile, complete
+from compiler.schedule import Schedule, Step, Tile, complete
 from compiler.tiling import choose_depthwise
 from compiler.transfer import constant_transfer, map_transfer
 from golden.integer.network import Convolution

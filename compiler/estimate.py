@@ -108,12 +108,19 @@ def estimate(program: CompiledProgram) -> Estimate:
     for index, i in enumerate(program.instructions):
         if i.unit in (Unit.RMAC, Unit.MAT):
             engine[i.tag, i.unit] = engine.get((i.tag, i.unit), 0) + run.steps[index]
-    previous = 0
     for tag, entry in enumerate(result.layers):
         entry.macs = macs.get(entry.name, 0) * config.cores
         entry.compute = max(engine.get((tag, Unit.RMAC), 0), engine.get((tag, Unit.MAT), 0))
-        end = max(previous, run.layer_end.get(tag, previous))
-        entry.cycles, previous = end - previous, end
+    # A finished computation gets the cycles since the one before it, so that layers whose steps alternate share the
+    # time.
+    computed = sorted(
+        (run.end[index], i.tag) for index, i in enumerate(program.instructions) if i.unit in (Unit.RMAC, Unit.MAT)
+    )
+    previous = 0
+    for end, tag in computed:
+        result.layers[tag].cycles += end - previous
+        previous = end
+    result.layers[computed[-1][1]].cycles += run.now - previous
     result.cycles = run.now
     result.utilization = sum(e.macs for e in result.layers) / (config.multipliers * max(run.now, 1))
     return result
@@ -132,7 +139,6 @@ class _Run:
         self.fetch_beats = n * -(-INSTRUCTION_BYTES // self.config.data_bytes) / max(transfers, 1)
         self.start, self.end = [0] * n, [0] * n
         self.now = 0
-        self.layer_end: dict[int, int] = {}
         self.tokens = [0] * SEMAPHORES
         self.queues = {unit: deque() for unit in (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)}
         self.free = dict.fromkeys(self.queues, 0)
@@ -190,8 +196,6 @@ class _Run:
 
     def _finish(self, index: int, time: int) -> None:
         self.end[index] = time
-        tag = self.program[index].tag
-        self.layer_end[tag] = max(self.layer_end.get(tag, 0), time)
         heapq.heappush(self.events, (time, index, index))
 
     def _ready(self, unit: Unit) -> bool:

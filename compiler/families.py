@@ -122,7 +122,7 @@ class Piece:
 
 
 def streamed(pieces: list[tuple[Constants, int, int]]) -> list[Piece]:
-    """Every piece has tiles of its own, which are loaded for it."""
+    """Every piece has tiles of its own."""
     result = []
     for part, first, count in pieces:
         weights, records = part.loads(first, count)
@@ -140,7 +140,7 @@ def streamed(pieces: list[tuple[Constants, int, int]]) -> list[Piece]:
 
 
 def resident(pieces: list[tuple[Constants, int, int]], before: tuple[Tile, Tile] | None = None) -> list[Piece]:
-    """All pieces share one tile of weights and one of records, which stay for the whole layer.
+    """All pieces share one tile of weights and one of records.
 
     before: constants of another layer that come first in the same tiles.
     """

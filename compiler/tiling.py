@@ -82,7 +82,9 @@ def choose_convolution(
             if output > capacity["O"] or weights > capacity["W"] or records > capacity["P"]:
                 break
             chunks = -(-groups // chunk)
-            resident = tiles > 1 and totals.weight_words <= capacity["W"] and totals.record_words <= capacity["P"]
+            # Every chunk has a place of its own; two more keep a place in reach when the free ones are scattered.
+            resident = tiles > 1 and totals.weight_words + 2 * weights <= capacity["W"]
+            resident &= totals.record_words + 2 * records <= capacity["P"]
             comfortable = output * 3 <= capacity["O"] and (tiles == 1 or features + fresh <= capacity["A"])
             comfortable &= 2 * weights <= capacity["W"] or resident
             pieces = chunks * totals.families

@@ -1,66 +1,87 @@
-"""Entry point: parses the command line, tells input errors in one line (exit status 2)."""
+"""Entry point: parses the command line, tells errors in one line."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.metadata
 import os
 import sys
 
-from flow.output import messages
+from flow.errors import explain
 
-COMMANDS = ("doctor", "generate", "quantize", "compile", "disassemble", "run", "compare")
+COMMANDS = {
+    "doctor": "print tools, versions and what is missing",
+    "generate": "generate Verilog; lint and synthesize it",
+    "quantize": "quantize a float network",
+    "compile": "compile a quantized network",
+    "disassemble": "print a compiled program",
+    "run": "classify images on a backend",
+    "compare": "compare the RTL with the integer model, tensor by tensor",
+}
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All commands with their options."""
-    parser = argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """Tells a wrong argument in one line, as every other error is told."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: error: {message}; see '{self.prog} --help'\n")
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """All commands; only `command` gets its options, so that nothing is imported that is not needed."""
+    parser = Parser(
         prog="triovit",
         description="Hardware stack for efficient vision transformers: Verilog generator, quantizer, integer model, "
         "compiler, RTL simulation.",
         epilog="Start with 'triovit doctor', then 'triovit compare': the bundled network classifies a photo on the "
-        "RTL, and every tensor is compared with the integer model.",
+        "RTL, and every tensor is compared with the integer model. 'triovit COMMAND --help' has examples.",
     )
+    parser.add_argument("--version", action="version", version=f"triovit {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        module = importlib.import_module(f"flow.{name}")
-        command = commands.add_parser(
-            name, help=module.SUMMARY, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        module.configure(command)
-        command.add_argument("--json", metavar="FILE", help="write the report as JSON too")
-        command.set_defaults(execute=module.execute)
+    for name, summary in COMMANDS.items():
+        subparser = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == command:
+            module = importlib.import_module(f"flow.{name}")
+            subparser.description = module.__doc__
+            module.configure(subparser)
+            subparser.add_argument("--json", metavar="FILE", help="write the report as JSON too")
+            subparser.set_defaults(execute=module.execute)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 when a comparison or a check failed, 2 for wrong input."""
-    from flow.errors import INPUT_ERRORS
-    from sim.accelerator import SimulationError
-    from sim.machine import MachineError
-    from sim.toolchain import ToolchainError
-
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = next((argument for argument in arguments if argument in COMMANDS), None)
     try:
-        return options.execute(options)
-    except (*INPUT_ERRORS, ToolchainError, SimulationError, MachineError) as error:
-        messages.print(
-            f"triovit {options.command}: error: {' '.join(str(error).split())}", markup=False, soft_wrap=True
-        )
-        return 2
-    except OSError as error:
-        messages.print(
-            f"triovit {options.command}: error: {error.strerror or error}: {error.filename or ''}",
-            markup=False,
-            soft_wrap=True,
-        )
-        return 2
+        options = build_parser(command).parse_args(arguments)
+        from flow.output import check_target
+
+        check_target("--json", options.json)
+        status = options.execute(options)
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:  # the reader of a listing has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        messages.print(f"triovit {options.command}: interrupted")
+        print(f"triovit {command}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        text, status = explained
+        print(f"triovit {command}: error: {text}", file=sys.stderr)
+        return status
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("triovit")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 if __name__ == "__main__":

@@ -12,169 +12,126 @@ accuracies.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 
 import numpy as np
 
 from compiler.compile import compile_network
-from flow.output import console, say, steps, table, write_json
-from flow.run import accuracy, add_image_options, find_sources, float_logits, golden_logits
-from flow.simulate import add_simulation_options, build, simulate
-from flow.sources import BUNDLED, NETWORK_HELP, find_network
+from flow.arguments import add_image_options, add_seed_option, add_simulation_options
+from flow.difference import find_difference, layer_of
+from flow.images import accuracy, find_sources, float_logits, golden_logits
+from flow.layers import COLUMNS, layer_rows, utilization
+from flow.output import say, show, steps, table, write_json
+from flow.simulate import build, read_logits, simulate
+from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_network
 from golden.integer.execute import execute as execute_network
-from golden.integer.macs import node_macs, operation
+from golden.integer.macs import node_macs
 from golden.network.bundled import load_bundled
-from hdl.config import load_config
-
-SUMMARY = "compare the RTL with the integer model, tensor by tensor"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
     add_image_options(parser)
+    add_seed_option(parser)
     add_simulation_options(parser)
 
 
 def execute(options) -> int:
-    config = load_config(options.config)
+    config = find_config(options.config)
     network = find_network(options.network, options.seed)
-    sources, classes = find_sources(options, network.input_shape[1])
-    # One image: attention's intermediates are stored as well, which costs a little traffic.
+    sources, classes = find_sources(options, network.input_shape[1], network.classes)
+    # One image: what otherwise stays on chip is stored as well, which costs a little traffic.
     program = compile_network(network, config, trace=options.data is None)
     machine = build(program, options)
-    return (
-        _compare_logits(options, network, machine, sources)
-        if options.data
-        else _compare_tensors(options, network, machine, sources[0], classes)
-    )
-
-
-def first_difference(name: str, expected: np.ndarray, found: np.ndarray) -> dict | None:
-    """None if equal, else how many elements differ and where the first one does."""
-    if expected.shape != found.shape:
-        return {"tensor": name, "shapes": [list(expected.shape), list(found.shape)]}
-    different = np.argwhere(expected != found)
-    if not len(different):
-        return None
-    index = tuple(int(k) for k in different[0])
-    return {
-        "tensor": name,
-        "elements": len(different),
-        "of": int(expected.size),
-        "index": list(index),
-        "expected": int(expected[index]),
-        "found": int(found[index]),
-    }
+    if options.data is None:
+        return _compare_tensors(options, network, machine, sources[0], classes)
+    return _compare_logits(options, network, machine, sources)
 
 
 def _compare_tensors(options, network, machine, source, classes) -> int:
-    with steps("integer model") as update:
-        names = [node.name for node in network.nodes]
-        expected = execute_network(
-            network, source.input, keep=True, progress=lambda name: update(name, names.index(name), len(names))
-        )
+    expected = _golden_tensors(network, source)
     started = time.time()
     run = simulate(machine, [source])[0]
     seconds = time.time() - started
-    config, macs = machine.program.config, node_macs(network)
-    compared = [name for name in expected if name in machine.program.tensors]
-    differences = [d for name in compared if (d := first_difference(name, expected[name], machine.tensor(run, name)))]
-    bad = {d["tensor"] for d in differences}
-    rows, layers = [], []
-    for node in network.nodes:
-        cycles = run.layer_cycles.get(node.name, 0)
-        shape = "x".join(map(str, expected[node.name].shape))
-        used = 100 * macs[node.name] / (cycles * config.multipliers / config.cores) if cycles else 0.0
-        match = not any(name == node.name or (name.startswith(f"{node.name}.") and name not in macs) for name in bad)
-        rows.append(
-            [node.name, operation(node), shape, macs[node.name], cycles, f"{used:.1f} %", "yes" if match else "NO"]
-        )
-        layers.append(
-            {
-                "layer": node.name,
-                "operation": operation(node),
-                "shape": shape,
-                "macs": macs[node.name],
-                "cycles": cycles,
-                "utilization": used,
-                "match": match,
-            }
-        )
-    columns = [
-        ("layer", "left"),
-        ("operation", "left"),
-        ("output", "right"),
-        ("MACs", "right"),
-        ("cycles", "right"),
-        ("utilization", "right"),
-        ("match", "left"),
-    ]
-    table(f"{network.name} on {config.name}, {source.name}", columns, rows)
-    total = sum(macs.values())
-    logits = machine.tensor(run, network.output).reshape(-1)
-    classes = network.classes or classes
-    winner = int(logits.argmax())
-    utilization = 100 * total / (run.cycles * config.multipliers / config.cores)
+    program, config = machine.program, machine.program.config
+    layers = {node.name for node in network.nodes}
+    compared = [name for name in expected if name in program.tensors]  # in the order of execution
+    differences = []
+    for name in compared:
+        tensors = ((core, machine.tensor(run, name, core)) for core in range(config.cores))  # all run this image
+        found = (find_difference(layer_of(name, layers), name, expected[name], x, core) for core, x in tensors)
+        differences += filter(None, [next(filter(None, found), None)])
+    rows = layer_rows(network, program, run, {difference.layer for difference in differences})
+    table(f"{network.name} on {config.name}, {source.name}", COLUMNS, [row.cells() for row in rows])
+    total = sum(node_macs(network).values())
+    winner = int(machine.tensor(run, network.output).argmax())
+    used = utilization(config, total, run.cycles)
+    read, written = (run.counters[name] * config.data_bytes for name in ("BEATS_READ", "BEATS_WRITTEN"))
     say(f"RTL simulation: {seconds:.1f} s, {run.cycles / max(seconds, 1e-9) / 1e3:,.0f} thousand cycles a second")
-    console.print(f"class: {classes[winner] if winner < len(classes) else winner}", markup=False)
-    console.print(
-        f"{run.cycles:,} cycles, {total:,} MACs, {utilization:.1f} % of the multipliers of a core; "
-        f"{run.counters['BEATS_READ'] * config.data_bytes:,} bytes read, "
-        f"{run.counters['BEATS_WRITTEN'] * config.data_bytes:,} written",
-        soft_wrap=True,
+    show(f"class: {classes[winner] if winner < len(classes) else winner}")
+    show(
+        f"{run.cycles:,} cycles, {total:,} MACs, {used:.1f} % of the multipliers of a core; "
+        f"{read:,} bytes read, {written:,} written"
     )
-    for difference in differences[:1]:
-        console.print(f"first difference: {difference}", markup=False, soft_wrap=True)
-    console.print(f"{len(differences)} of {len(compared)} tensors differ")
-    write_json(
-        options.json,
-        {
-            "network": network.name,
-            "config": config.name,
-            "image": source.name,
-            "class": winner,
-            "cycles": run.cycles,
-            "macs": total,
-            "utilization": utilization,
-            "seconds": seconds,
-            "counters": run.counters,
-            "tensors": len(compared),
-            "differences": differences,
-            "layers": layers,
-        },
-    )
+    if differences:
+        show(f"first difference: {differences[0]}")
+    show(f"{len(differences)} of {len(compared)} tensors differ")
+    report = {
+        "network": network.name,
+        "config": config.name,
+        "image": source.name,
+        "class": winner,
+        "cycles": run.cycles,
+        "macs": total,
+        "utilization": used,
+        "seconds": seconds,
+        "counters": run.counters,
+        "tensors": len(compared),
+        "differences": [dataclasses.asdict(difference) for difference in differences],
+        "layers": [dataclasses.asdict(row) for row in rows],
+    }
+    write_json(options.json, report)
     return 1 if differences else 0
+
+
+def _golden_tensors(network, source) -> dict[str, np.ndarray]:
+    """All tensors of the integer model, in the order of execution."""
+    with steps("integer model") as update:
+        numbers = {node.name: number for number, node in enumerate(network.nodes)}
+        return execute_network(
+            network, source.input, keep=True, progress=lambda name: update(name, numbers[name], len(numbers))
+        )
 
 
 def _compare_logits(options, network, machine, sources) -> int:
     started = time.time()
     runs = simulate(machine, sources)
     seconds = time.time() - started
-    cores = machine.program.config.cores
-    found = np.stack(
-        [machine.tensor(runs[k // cores], network.output, k % cores).reshape(-1) for k in range(len(sources))]
-    )
+    found = read_logits(machine, runs, network.output, len(sources))
     expected = golden_logits(network, sources)
-    different = [source.name for source, a, b in zip(sources, expected, found, strict=True) if (a != b).any()]
+    unequal = [k for k in range(len(sources)) if not np.array_equal(expected[k], found[k])]
     report = {
+        "network": network.name,
+        "config": machine.program.config.name,
         "images": len(sources),
-        "different": different,
+        "different": [sources[k].name for k in unequal],
         "rtl_accuracy": accuracy(found, sources),
         "golden_accuracy": accuracy(expected, sources),
         "seconds": seconds,
         "cycles": [run.cycles for run in runs],
     }
-    console.print(f"logits equal on {len(sources) - len(different)} of {len(sources)} images")
-    console.print(f"top-1: RTL {report['rtl_accuracy']:.2f} %, integer model {report['golden_accuracy']:.2f} %", end="")
+    accuracies = f"top-1: RTL {report['rtl_accuracy']:.2f} %, integer model {report['golden_accuracy']:.2f} %"
     if options.network == BUNDLED:
         report["float_accuracy"] = accuracy(float_logits(load_bundled().model, sources), sources)
-        console.print(f", float {report['float_accuracy']:.2f} %", end="")
-    console.print(f"\n{np.mean(report['cycles']):,.0f} cycles an image on average; {seconds:.1f} s of simulation")
-    if different:
-        index = next(k for k, source in enumerate(sources) if source.name == different[0])
-        console.print(
-            f"first difference: {different[0]}: {first_difference(network.output, expected[index], found[index])}",
-            markup=False,
-        )
+        accuracies += f", float {report['float_accuracy']:.2f} %"
+    show(f"logits equal on {len(sources) - len(unequal)} of {len(sources)} images")
+    show(accuracies)
+    show(f"{np.mean(report['cycles']):,.0f} cycles a run on average; {seconds:.1f} s of simulation")
+    if unequal:
+        k = unequal[0]
+        core = k % machine.program.config.cores
+        difference = find_difference(network.output, network.output, expected[k], found[k], core)
+        show(f"first difference: {sources[k].name}: {difference}")
     write_json(options.json, report)
-    return 1 if different else 0
+    return 1 if unequal else 0

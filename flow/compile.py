@@ -1,7 +1,9 @@
-"""Compile a quantized network into a program and a memory image for a configuration.
+"""Compile a quantized network into a program and its constants for a configuration.
 
-triovit compile bundled --config trio-core -o b0.program.safetensors
-triovit disassemble b0.program.safetensors
+Prints estimates of every layer's cycles; 'triovit compare' measures them on the RTL.
+
+  triovit compile bundled --config trio-core -o b0.program.safetensors
+  triovit disassemble b0.program.safetensors
 """
 
 from __future__ import annotations
@@ -11,23 +13,22 @@ from pathlib import Path
 
 from compiler.compile import compile_network
 from compiler.estimate import estimate
-from flow.output import console, table, write_json
-from flow.sources import BUNDLED, NETWORK_HELP, find_network
-from hdl.config import load_config
-
-SUMMARY = "compile a quantized network"
+from flow.arguments import add_config_option, add_seed_option
+from flow.output import check_replaceable, show, table, write_json
+from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_network
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
-    parser.add_argument("--config", default="trio-core", help="preset or JSON file (default %(default)s)")
+    add_config_option(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="program to write (.safetensors)")
     parser.add_argument("--trace", action="store_true", help="store attention intermediates in memory too")
-    parser.add_argument("--seed", type=int, default=0, help="of seeded weights (default 0)")
+    add_seed_option(parser)
 
 
 def execute(options) -> int:
-    config = load_config(options.config)
+    check_replaceable("--output", options.output)
+    config = find_config(options.config)
     network = find_network(options.network, options.seed)
     program = compile_network(network, config, trace=options.trace)
     if options.output:
@@ -40,12 +41,9 @@ def execute(options) -> int:
     ]
     table(f"{network.name} on {config.name}", columns, rows)
     written = f"{options.output} ({Path(options.output).stat().st_size:,} bytes): " if options.output else ""
-    console.print(
+    show(
         f"{written}{len(program.instructions):,} instructions, {program.memory_bytes:,} bytes of memory, "
-        f"about {result.cycles:,} "
-        f"cycles, {100 * result.utilization:.1f} % of the multipliers (estimates)",
-        markup=False,
-        soft_wrap=True,
+        f"about {result.cycles:,} cycles, {100 * result.utilization:.1f} % of the multipliers (estimates)"
     )
     write_json(
         options.json,

@@ -1,15 +1,20 @@
-"""Print the instructions of a compiled program."""
+"""Print the instructions of a compiled program: number, layer, unit, opcode, semaphores, fields.
+
+  triovit compile bundled -o b0.program.safetensors
+  triovit disassemble b0.program.safetensors | less
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from compiler.disassemble import disassemble
+from compiler.errors import CompileError
 from compiler.program import CompiledProgram
+from flow.errors import UsageError
 from flow.output import write_json
-
-SUMMARY = "print a compiled program"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +22,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options) -> int:
+    if not Path(options.program).is_file():
+        raise UsageError(f"no program {options.program!r}: make one with 'triovit compile -o {options.program}'")
     program = CompiledProgram.load(options.program)
-    sys.stdout.write(disassemble(program))
+    if any(instruction.tag >= len(program.layers) for instruction in program.instructions):
+        raise CompileError(f"{options.program} is damaged: an instruction belongs to no layer")
+    for line in disassemble(program):
+        sys.stdout.write(f"{line}\n")
     write_json(
         options.json,
         {

@@ -1,4 +1,10 @@
-"""Print every tool with its version, and what is missing with the command that mends it."""
+"""Print every tool with its version, and what is missing with the command that mends it.
+
+The exit status is 1 when something that is needed is missing.
+
+  triovit doctor
+  triovit doctor --json tools.json
+"""
 
 from __future__ import annotations
 
@@ -8,9 +14,7 @@ import platform
 import shutil
 import subprocess
 
-from flow.output import console, table, write_json
-
-SUMMARY = "print tools, versions and what is missing"
+from flow.output import show, table, write_json
 
 PACKAGES = (
     "amaranth",
@@ -60,7 +64,7 @@ def execute(options) -> int:
     for name, (what, remedy, needed) in PROGRAMS.items():
         add(f"{name} ({what})", _program(name), needed, remedy)
     table("triovit doctor", [("tool", "left"), ("version", "left"), ("to mend it", "left")], rows)
-    console.print("everything needed is there" if not missing else f"missing: {', '.join(missing)}", markup=False)
+    show("everything needed is there" if not missing else f"missing: {', '.join(missing)}")
     write_json(options.json, {"tools": report, "missing": missing})
     return 1 if missing else 0
 

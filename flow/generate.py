@@ -3,51 +3,49 @@
 The folder gets triovit.v (one module a kind), ram.v, triovit.json (ports, modules, instance counts),
 configuration.json, registers.md and triovit_registers.h.
 
+  triovit generate -o build/core
   triovit generate --config trio-zcu102 -o build/zcu102 --lint --synthesize xilinx
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 
-from flow.output import console, say, table, write_json
+from flow.arguments import add_config_option
+from flow.errors import UsageError
+from flow.output import say, show, table, write_json
+from flow.sources import find_config
 from flow.synthesis import FAMILIES, lint, synthesize
-from hdl.config import PRESETS, load_config
+from hdl.config import AcceleratorConfig
 from hdl.control.register_map import c_header, markdown_table
+from hdl.emit import EmittedVerilog
 from hdl.generate import TOP, emit_accelerator
 
-SUMMARY = "generate Verilog"
+LINES_SHOWN = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        default="trio-core",
-        metavar="NAME|FILE",
-        help=f"{', '.join(PRESETS)}, or a JSON file (default %(default)s)",
-    )
+    add_config_option(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--lint", action="store_true", help="check the result with Verilator")
     parser.add_argument("--synthesize", choices=FAMILIES, help="hierarchical synthesis with Yosys; prints cell counts")
 
 
 def execute(options) -> int:
-    config = load_config(options.config)
+    folder = Path(options.output)
+    _check_folder(folder)
+    config = find_config(options.config)
     started = time.time()
     say(f"generating {config.name}: {config.cores} cores, {config.multipliers} multipliers ...")
     emitted = emit_accelerator(config)
-    folder = Path(options.output)
-    files = emitted.write(folder)
-    (folder / "configuration.json").write_text(config.to_json() + "\n")
-    (folder / "registers.md").write_text(f"# Registers of {config.name}\n\n{markdown_table(config)}")
-    (folder / "triovit_registers.h").write_text(c_header(config))
+    files = _write(emitted, config, folder)
     seconds = time.time() - started
-    console.print(
+    show(
         f"{folder}: module {TOP}, {len(emitted.modules)} modules, {len(emitted.text):,} bytes of Verilog "
-        f"({seconds:.1f} s)",
-        soft_wrap=True,
+        f"({seconds:.1f} s)"
     )
     report = {
         "config": config.name,
@@ -61,19 +59,44 @@ def execute(options) -> int:
     status = 0
     if options.lint:
         warnings = lint(files)
-        for line in warnings[:20]:
-            console.print(line, markup=False)
-        console.print("Verilator lint: clean" if not warnings else f"Verilator lint: {len(warnings)} lines")
+        for line in warnings[:LINES_SHOWN]:
+            show(line)
+        show("Verilator lint: clean" if not warnings else f"Verilator lint: {len(warnings)} lines")
         report["lint"] = warnings
         status = 1 if warnings else 0
     if options.synthesize:
-        say(f"Yosys hierarchical synthesis ({options.synthesize}) ...")
-        cells = synthesize(files, options.synthesize, folder / f"synthesis-{options.synthesize}.log")
-        table(
-            f"{config.name}: cells after Yosys synthesis for {options.synthesize} (an estimate)",
-            [("cell", "left"), ("count", "right")],
-            [[name, count] for name, count in sorted(cells.items(), key=lambda item: -item[1])],
-        )
-        report["cells"] = cells
+        report["cells"] = _synthesize(files, options.synthesize, config, folder)
     write_json(options.json, report)
     return status
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise UsageError, before any work is done, when files could not be written into a folder."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise UsageError(f"--output {folder}: {existing} is no folder")
+    if not os.access(existing, os.W_OK):
+        raise UsageError(f"--output {folder}: {existing} may not be written")
+
+
+def _write(emitted: EmittedVerilog, config: AcceleratorConfig, folder: Path) -> list[Path]:
+    """Write everything; returns the Verilog files."""
+    files = emitted.write(folder)
+    (folder / "configuration.json").write_text(config.to_json() + "\n")
+    (folder / "registers.md").write_text(f"# Registers of {config.name}\n\n{markdown_table(config)}")
+    (folder / "triovit_registers.h").write_text(c_header(config))
+    return files
+
+
+def _synthesize(files: list[Path], family: str, config: AcceleratorConfig, folder: Path) -> dict[str, int]:
+    """Cell counts of the whole design, also as a table."""
+    say(f"Yosys hierarchical synthesis ({family}) ...")
+    started = time.time()
+    cells = synthesize(files, family, folder / f"synthesis-{family}.log")
+    table(
+        f"{config.name}: cells after Yosys synthesis for {family} (an estimate)",
+        [("cell", "left"), ("count", "right")],
+        [[name, count] for name, count in sorted(cells.items(), key=lambda item: (-item[1], item[0]))],
+    )
+    say(f"synthesis took {time.time() - started:.0f} s")
+    return cells

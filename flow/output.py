@@ -1,31 +1,40 @@
-"""Tables, progress and JSON for all commands."""
+"""Tables, progress, files and JSON for all commands."""
 
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from flow.errors import UsageError
 
 console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 
 
+def show(text: str) -> None:
+    """A line of the result, on standard output; brackets are nothing special."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
 def say(text: str) -> None:
     """A line about what is going on, on standard error."""
-    messages.print(text, markup=False)
+    messages.print(text, markup=False, soft_wrap=True)
 
 
 def table(title: str, columns: list[tuple[str, str]], rows: list[list]) -> None:
-    """Print a table; columns: (heading, "left" or "right")."""
-    result = Table(title=title, title_justify="left", header_style="bold")
+    """Print a table; columns: (heading, "left" or "right"). Whole numbers get thousands separators."""
+    result = Table(title=Text(title), title_justify="left", header_style="bold")
     for heading, justify in columns:
         result.add_column(heading, justify=justify, no_wrap=True)
     for row in rows:
-        result.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+        result.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
     # A pipe gets whole lines, whatever width the terminal would have.
     (console if console.is_terminal else Console(width=200, highlight=False)).print(result)
 
@@ -33,13 +42,42 @@ def table(title: str, columns: list[tuple[str, str]], rows: list[list]) -> None:
 @contextmanager
 def steps(description: str):
     """Progress over something with a known number of steps: yields update(label, done, total)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=messages, transient=True) as progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task(description, total=None)
         yield lambda label, done, total: progress.update(task, description=label, completed=done, total=total)
 
 
+def check_target(option: str, path: str | None) -> None:
+    """Raise UsageError, before any work is done, when a file could not be written at `path` (None: not asked for)."""
+    if path is None:
+        return
+    target = Path(path)
+    rules = {
+        "is a folder": not target.is_dir(),
+        f"there is no folder {target.parent}": target.parent.is_dir(),
+        "may not be written": os.access(target if target.exists() else target.parent, os.W_OK),
+    }
+    for fault, holds in rules.items():
+        if not holds:
+            raise UsageError(f"{option} {path}: {fault}")
+
+
+def check_replaceable(option: str, path: str | None) -> None:
+    """As `check_target`, for a file that is written whole and then renamed: never a device or a pipe."""
+    check_target(option, path)
+    if path is not None and Path(path).exists() and not Path(path).is_file():
+        raise UsageError(f"{option} {path}: is no regular file")
+
+
 def write_json(path: str | None, report: dict) -> None:
-    """Write a command's report for machines, when asked for."""
-    if path:
-        Path(path).write_text(json.dumps(report, indent=2) + "\n")
+    """Write a command's report for machines, when asked for; a regular file appears whole or not at all."""
+    if path is None:
+        return
+    target, text = Path(path), json.dumps(report, indent=2) + "\n"
+    if target.exists() and not target.is_file():  # a pipe, or the terminal
+        target.write_text(text)
+        return
+    partial = target.with_name(f"{target.name}.partial")
+    partial.write_text(text)
+    partial.replace(target)

@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flow.output import console, say, steps, write_json
-from flow.sources import BUNDLED, dataset_images, find_dataset, find_model
+from flow.arguments import MOST_IMAGES, add_seed_option, resolution, whole
+from flow.images import dataset_images, find_dataset
+from flow.output import check_replaceable, say, show, steps, write_json
+from flow.sources import BUNDLED, find_model
 from golden.integer.bounds import accumulator_bounds
 from golden.integer.serialize import save_network
 from golden.network.bundled import load_bundled
@@ -22,7 +24,7 @@ from golden.quantization.calibrate import random_images
 from golden.quantization.quantize import quantize
 from golden.quantization.settings import METHODS, SHIFTING, Settings
 
-SUMMARY = "quantize a float network"
+RANDOM_IMAGES = 32  # more would not change the ranges of seeded weights
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,17 +33,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", required=True, metavar="FILE", help="quantized network to write (.safetensors)"
     )
     parser.add_argument(
-        "--resolution", type=int, default=None, help="input side in pixels of a checkpoint (default 224)"
+        "--resolution", type=resolution, default=224, help="input side in pixels of a checkpoint (default %(default)s)"
     )
     parser.add_argument(
         "--data", metavar="PATH", help="calibration images: a folder, or a CIFAR-10 archive (its training part)"
     )
-    parser.add_argument("--images", type=int, default=256, help="calibration images (default 256)")
-    parser.add_argument("--seed", type=int, default=0, help="of random weights and images (default 0)")
+    parser.add_argument(
+        "--images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="calibration images (default 256)"
+    )
+    add_seed_option(parser, "random weights and images")
     parser.add_argument(
         "--method", choices=METHODS, default=Settings.method, help="range of a tensor (default %(default)s)"
     )
-    parser.add_argument("--percentile", type=float, default=Settings.percentile, help="for --method percentile")
+    parser.add_argument(
+        "--percentile", type=float, default=Settings.percentile, metavar="P", help="for --method percentile"
+    )
     parser.add_argument(
         "--symmetric", action="store_true", help="zero point 0 wherever shifting gives none (the papers' setting)"
     )
@@ -52,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options) -> int:
+    check_replaceable("--output", options.output)
     settings = Settings(
         method=options.method,
         percentile=options.percentile,
@@ -59,17 +66,18 @@ def execute(options) -> int:
         migration=not options.no_migration,
         shifting=options.shifting,
     )
-    model = find_model(options.model, options.resolution or 224, options.seed)
+    model = find_model(options.model, options.resolution, options.seed)
     classes: tuple[str, ...] = ()
     if options.data:
         dataset = find_dataset(options.data, "train")
         count = min(options.images, len(dataset))
-        say(f"calibrating on {count} of {len(dataset)} images of {options.data}")
         images = [source.pixels for source in dataset_images(dataset, count, model.resolution)]
+        say(f"calibrating on {count} of {len(dataset)} images of {options.data}")
         classes = tuple(dataset.classes) if len(dataset.classes) == model.n_classes else ()
     else:
-        say("no --data: calibrating on seeded random images")
-        images = random_images(options.seed, min(options.images, 32), model.resolution)
+        count = min(options.images, RANDOM_IMAGES)
+        say(f"no --data: calibrating on {count} seeded random images")
+        images = random_images(options.seed, count, model.resolution)
     if options.model == BUNDLED:
         classes = load_bundled().classes
     name = Path(options.model).stem
@@ -78,12 +86,9 @@ def execute(options) -> int:
     save_network(network, options.output)
     bounds = accumulator_bounds(network)
     widest = max(bounds, key=lambda bound: bound.bound)
-    console.print(
+    show(
         f"{options.output}: {len(network.nodes)} layers, {Path(options.output).stat().st_size:,} bytes; "
-        f"widest accumulator "
-        f"{widest.bits} of 32 bits ({widest.node})",
-        markup=False,
-        soft_wrap=True,
+        f"widest accumulator {widest.bits} of 32 bits ({widest.node})"
     )
     write_json(
         options.json,

@@ -1,8 +1,9 @@
 """Classify images with the float network, the integer model or the RTL.
 
-triovit run                                  the sample photo on the RTL
-triovit run --image dog.jpg --backend golden
-triovit run bundled --data cifar10_jpeg.npz --images 100
+  triovit run                                  the sample photo on the RTL
+  triovit run --image dog.jpg --backend golden
+  triovit run bundled --data cifar10_jpeg.npz --images 100
+  triovit run b1.pt --backend float --resolution 224 --image dog.jpg
 """
 
 from __future__ import annotations
@@ -11,26 +12,14 @@ import argparse
 import time
 
 import numpy as np
-import torch
 
 from compiler.compile import compile_network
-from flow.output import console, say, steps, table, write_json
-from flow.simulate import add_simulation_options, build, simulate
-from flow.sources import (
-    BUNDLED,
-    NETWORK_HELP,
-    Source,
-    dataset_images,
-    find_dataset,
-    find_image,
-    find_model,
-    find_network,
-)
-from golden.integer.execute import execute as execute_network
-from golden.network.preprocess import normalize
-from hdl.config import load_config
-
-SUMMARY = "classify images on a backend"
+from flow.arguments import add_image_options, add_seed_option, add_simulation_options, resolution, whole
+from flow.images import accuracy, find_sources, float_logits, golden_logits
+from flow.output import say, show, table, write_json
+from flow.simulate import build, read_logits, simulate
+from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_model, find_network
+from golden.network.bundled import load_bundled
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,94 +32,60 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--backend", choices=("float", "golden", "rtl"), default="rtl", help="default %(default)s")
     add_image_options(parser)
+    add_seed_option(parser)
     parser.add_argument(
-        "--resolution", type=int, default=224, help="input side of a float checkpoint (default %(default)s)"
+        "--resolution", type=resolution, default=224, help="input side of a float checkpoint (default %(default)s)"
     )
-    parser.add_argument("--top", type=int, default=5, help="classes to print (default %(default)s)")
+    parser.add_argument("--top", type=whole(1, 1000), default=5, metavar="N", help="classes to print (default 5)")
     add_simulation_options(parser)
-
-
-def add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Where images come from."""
-    parser.add_argument(
-        "--image", default="cat", metavar="FILE", help="image file; 'cat' is a public-domain sample photo (default)"
-    )
-    parser.add_argument(
-        "--data", metavar="PATH", help="labelled images instead: a folder with a folder a class, or a CIFAR-10 archive"
-    )
-    parser.add_argument("--images", type=int, metavar="N", help="evenly spaced images of --data (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of seeded weights (default 0)")
-
-
-def find_sources(options, resolution: int) -> tuple[list[Source], tuple[str, ...]]:
-    """The images that the options name, and the data set's class names."""
-    if options.data:
-        dataset = find_dataset(options.data, "test")
-        return dataset_images(dataset, options.images, resolution), tuple(dataset.classes)
-    return [find_image(options.image, resolution)], ()
-
-
-def float_logits(model, sources: list[Source]) -> np.ndarray:
-    """(images, classes) logits of the float network."""
-    with torch.inference_mode():
-        return np.concatenate([model(normalize(torch.from_numpy(source.pixels)[None])).numpy() for source in sources])
-
-
-def golden_logits(network, sources: list[Source]) -> np.ndarray:
-    """(images, classes) logits of the integer network."""
-    logits = []
-    with steps("integer model") as update:
-        for done, source in enumerate(sources):
-            update("integer model", done, len(sources))
-            logits.append(execute_network(network, source.input)[network.output].reshape(-1))
-    return np.stack(logits)
-
-
-def accuracy(logits: np.ndarray, sources: list[Source]) -> float:
-    """Top-1 in per cent."""
-    return 100 * float(np.mean(logits.argmax(axis=1) == [source.label for source in sources]))
 
 
 def execute(options) -> int:
     started, cycles = time.time(), None
     if options.backend == "float":
-        model = find_model(options.network, options.resolution, options.seed)
-        network, scale = None, 1.0
-        sources, classes = find_sources(options, model.resolution)
-        if options.network == BUNDLED:
-            from golden.network.bundled import load_bundled
-
-            classes = load_bundled().classes
-        logits = float_logits(model, sources)
+        sources, classes, logits, scale = _run_float(options)
     else:
+        config = find_config(options.config)
         network = find_network(options.network, options.seed)
         scale = network.metadata.get("logit_scale", 1.0)
-        sources, classes = find_sources(options, network.input_shape[1])
-        classes = network.classes or classes
+        sources, classes = find_sources(options, network.input_shape[1], network.classes)
         if options.backend == "golden":
             logits = golden_logits(network, sources)
         else:
-            machine = build(compile_network(network, load_config(options.config)), options)
+            machine = build(compile_network(network, config), options)
             runs = simulate(machine, sources)
             cycles = [run.cycles for run in runs]
-            cores = machine.program.config.cores
-            logits = np.stack(
-                [machine.tensor(runs[k // cores], network.output, k % cores).reshape(-1) for k in range(len(sources))]
-            )
-    name = lambda k: classes[k] if k < len(classes) else f"class {k}"  # noqa: E731
+            logits = read_logits(machine, runs, network.output, len(sources))
+    _report(options, sources, classes, logits, scale, cycles, time.time() - started)
+    return 0
+
+
+def _run_float(options):
+    """Sources, class names, logits, and their scale, of the float network."""
+    model = find_model(options.network, options.resolution, options.seed)
+    classes = load_bundled().classes if options.network == BUNDLED else ()
+    sources, classes = find_sources(options, model.resolution, classes)
+    return sources, classes, float_logits(model, sources), 1.0
+
+
+def _report(options, sources, classes, logits, scale, cycles, seconds) -> None:
+    def name(k: int) -> str:
+        return classes[k] if k < len(classes) else f"class {k}"
+
     report = {
         "backend": options.backend,
         "network": options.network,
         "cycles": cycles,
-        "seconds": time.time() - started,
+        "seconds": seconds,
+        "logit_scale": scale,
         "images": [
-            {"image": s.name, "class": name(int(row.argmax())), "logits": [float(v) for v in row]}
-            for s, row in zip(sources, logits, strict=True)
+            {"image": source.name, "class": name(int(row.argmax())), "logits": row.tolist()}
+            for source, row in zip(sources, logits, strict=True)
         ],
     }
     if options.data:
-        console.print(f"top-1 {accuracy(logits, sources):.2f} % of {len(sources)} images ({options.backend})")
         report["accuracy"] = accuracy(logits, sources)
+        show(f"top-1 {report['accuracy']:.2f} % of {len(sources)} images ({options.backend})")
     else:
         order = np.argsort(-logits[0].astype(np.float64), kind="stable")[: options.top]
         table(
@@ -139,6 +94,5 @@ def execute(options) -> int:
             [[name(int(k)), f"{logits[0][k] * scale:.3f}"] for k in order],
         )
     if cycles:
-        say(f"{sum(cycles):,} cycles on the RTL, {time.time() - started:.1f} s in all")
+        say(f"{sum(cycles):,} cycles on the RTL, {seconds:.1f} s in all")
     write_json(options.json, report)
-    return 0

@@ -1,49 +1,49 @@
-"""What commands work on: networks and images, named on the command line."""
+"""What commands work on: configurations and networks, named on the command line."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import dataclass
+import warnings
 from pathlib import Path
-
-import numpy as np
 
 from flow.errors import UsageError
 from flow.output import say, steps
-from golden.integer.execute import pixels_to_input
-from golden.integer.network import IntegerNetwork
+from golden.integer.network import IntegerNetwork, NetworkError
 from golden.integer.serialize import load_network
-from golden.network.bundled import ASSETS, load_bundled
+from golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
 from golden.network.checkpoint import load_model
-from golden.network.datasets import CifarArchive, Dataset, ImageFolder
 from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import load_image
 from golden.network.presets import PRESETS
 from golden.network.weights import initialize
 from golden.quantization.calibrate import random_images
 from golden.quantization.quantize import quantize
+from hdl.config import AcceleratorConfig, load_config
 
 BUNDLED = "bundled"
 BUNDLED_NETWORK = ASSETS / "efficientvit_b0_cifar10_r64.int8.safetensors"
-SEEDED = re.compile(r"(b[0-9])-r(\d+)")
+SEEDED = re.compile(r"(b[0-9])-r(\d{1,5})")
 SEEDED_IMAGES = 8
 NETWORK_HELP = (
     "a quantized network (.safetensors from 'triovit quantize'), 'bundled' (EfficientViT-B0 for CIFAR-10 at 64 x 64, "
     "the default), or PRESET-rRESOLUTION such as b1-r224 for seeded random weights"
 )
+CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True)
-class Source:
-    """An image with its name and, from a data set, its label."""
-
-    name: str
-    pixels: np.ndarray
-    label: int | None = None
-
-    @property
-    def input(self) -> np.ndarray:
-        return pixels_to_input(self.pixels)
+def find_config(name: str) -> AcceleratorConfig:
+    """The configuration that --config names: a preset or a JSON file. A file without a name gets the file's."""
+    if not Path(name).is_file():
+        return load_config(name)
+    try:
+        config = load_config(name)
+        if config.name == AcceleratorConfig.name:
+            config = dataclasses.replace(config, name=Path(name).stem)
+        if not isinstance(config.name, str) or not CONFIG_NAME.fullmatch(config.name):  # it becomes a folder's name
+            raise UsageError(f"name must be up to 64 letters, digits, '.', '_' or '-', not {config.name!r}")
+    except ValueError as error:
+        raise UsageError(f"--config {name}: {error}") from None
+    return config
 
 
 def seeded_model(name: str, seed: int) -> EfficientViT | None:
@@ -62,12 +62,12 @@ def seeded_model(name: str, seed: int) -> EfficientViT | None:
 def find_network(name: str, seed: int = 0) -> IntegerNetwork:
     """The quantized network that an argument names (see NETWORK_HELP)."""
     if name == BUNDLED:
-        return load_network(BUNDLED_NETWORK)
+        return _load(_whole_checkout(BUNDLED_NETWORK))
     model = seeded_model(name, seed)
     if model is None:
         if not Path(name).is_file():
             raise UsageError(f"no network {name!r}: give {NETWORK_HELP}")
-        return load_network(name)
+        return _load(Path(name))
     say(f"{name}: seeded random weights (seed {seed}), quantized on {SEEDED_IMAGES} random images")
     with steps("calibrating") as update:
         return quantize(
@@ -78,33 +78,29 @@ def find_network(name: str, seed: int = 0) -> IntegerNetwork:
 def find_model(name: str, resolution: int, seed: int = 0) -> EfficientViT:
     """The float network that an argument names: 'bundled', PRESET-rRESOLUTION, or a checkpoint file."""
     if name == BUNDLED:
+        _whole_checkout(BUNDLED_PATH)
         return load_bundled().model
-    return seeded_model(name, seed) or load_model(name, resolution)
+    model = seeded_model(name, seed)
+    if model is None:
+        with warnings.catch_warnings(action="ignore"):  # torch remarks on a strange file before it refuses it
+            model = load_model(name, resolution)
+    return model
 
 
-def photo_path() -> Path:
-    """The public-domain sample photo (a cat) that the package scikit-image carries."""
-    import skimage
-
-    return Path(skimage.__file__).parent / "data" / "chelsea.png"
-
-
-def find_image(name: str, resolution: int) -> Source:
-    """An image file, or 'cat' for the sample photo, cropped and resized for a network."""
-    path = photo_path() if name == "cat" else Path(name)
-    return Source("sample photo of a cat" if name == "cat" else str(name), load_image(path, resolution).numpy())
+def _whole_checkout(path: Path) -> Path:
+    if not path.is_file():
+        raise UsageError(f"the bundled network is missing from this installation: {path}")
+    return path
 
 
-def find_dataset(path: str, split: str) -> Dataset:
-    """A folder with a folder a class, or a CIFAR-10 JPEG archive (.npz)."""
-    return CifarArchive(path, split) if str(path).endswith(".npz") else ImageFolder(path)
-
-
-def dataset_images(dataset: Dataset, count: int | None, resolution: int) -> list[Source]:
-    """`count` evenly spaced images of a data set (None: all)."""
-    total = len(dataset)
-    count = total if count is None else count
-    if not 1 <= count <= total:
-        raise UsageError(f"--images must lie in 1..{total} for this data set, not {count}")
-    chosen = [k * total // count for k in range(count)]
-    return [Source(f"image {k}", np.asarray(dataset.image(k, resolution)), dataset.labels[k]) for k in chosen]
+def _load(path: Path) -> IntegerNetwork:
+    """Read a network; what only reports use of it is checked here, and every error names the file."""
+    try:
+        network = load_network(path)
+        if not isinstance(network.metadata, dict) or not all(isinstance(name, str) for name in network.classes):
+            raise NetworkError("metadata must be an object, and classes must be texts")
+        if type(network.metadata.get("logit_scale", 1.0)) not in (int, float):
+            raise NetworkError(f"logit_scale must be a number, not {network.metadata['logit_scale']!r}")
+    except NetworkError as error:
+        raise NetworkError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    return network

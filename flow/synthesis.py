@@ -12,12 +12,15 @@ from flow.errors import UsageError
 from hdl.generate import TOP
 from sim.toolchain import ToolchainError, environment, verilator_root
 
-FAMILIES = ("generic", "xilinx", "ecp5")
-COMMANDS = {
+COMMANDS = {  # all keep the hierarchy: each kind of module is synthesized once
     "generic": f"synth -top {TOP}",
     "xilinx": f"synth_xilinx -family xcup -top {TOP}",
-    "ecp5": f"synth_ecp5 -top {TOP}",
+    "ecp5": f"synth_ecp5 -noflatten -top {TOP}",
 }
+FAMILIES = tuple(COMMANDS)
+# Amaranth names the elements of an array `x` too: "x[3]". Yosys' ABC9 makes wires of that name for the bits of `x`
+# and stops on the second one (YosysHQ/yosys issue 4349).
+HIDE_ELEMENTS = "rename -hide w:*[[]*"
 
 
 def lint(files: list[Path]) -> list[str]:
@@ -29,20 +32,27 @@ def lint(files: list[Path]) -> list[str]:
 
 
 def synthesize(files: list[Path], family: str, log: Path) -> dict[str, int]:
-    """Cells of the whole design by type after Yosys' synthesis, hierarchy kept; the log goes to a file.
+    """Cells of the whole design by type after Yosys' synthesis, hierarchy kept; the log goes to a file beside them.
 
     Yosys runs in a process of its own. Raises ToolchainError with the log's last line when it fails.
     """
     if family not in FAMILIES:
         raise UsageError(f"synthesis must be for one of {', '.join(FAMILIES)}, not {family!r}")
     netlist = log.with_suffix(".stat.json")
-    script = [f"read_verilog {' '.join(str(f) for f in files)}", COMMANDS[family], f"tee -q -o {netlist} stat -json"]
+    # Names relative to the folder: Yosys splits its commands at blanks.
+    script = [
+        f"read_verilog {' '.join(file.name for file in files)}",
+        HIDE_ELEMENTS,
+        COMMANDS[family],
+        f"tee -q -o {netlist.name} stat -json",
+    ]
     program = (
         "import sys; from pyosys import libyosys as ys; design = ys.Design(); "
         "[ys.run_pass(command, design) for command in sys.argv[1:]]"
     )
+    command = [sys.executable, "-c", program, *script]
     with log.open("w") as output:
-        result = subprocess.run([sys.executable, "-c", program, *script], stdout=output, stderr=subprocess.STDOUT)
+        result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
     if result.returncode:
         tail = log.read_text().strip().splitlines()
         raise ToolchainError(f"Yosys failed ({log}): {tail[-1] if tail else 'no output'}")

@@ -35,7 +35,7 @@ class AcceleratorConfig:
     feature_bytes: int = 128 * 1024  # buffer A: input features
     output_bytes: int = 64 * 1024  # buffer O: results (auxiliary and output buffer)
     weight_bytes: int = 64 * 1024  # buffers B (R-MAC) and C (MAT), each
-    parameter_bytes: int = 32 * 1024  # buffer P: post-processing records
+    parameter_bytes: int = 64 * 1024  # buffer P: post-processing records (B3's layer norm needs 40 KiB)
     attention_bytes: int = 8 * 1024  # buffer K: K^T V and the row sums of K, as MAT weights
     divisors: int = 1024  # divisor buffer: 4-bit codes, one a token
     queue_depth: int = 4  # instructions waiting in front of each unit
@@ -110,8 +110,8 @@ class AcceleratorConfig:
         for name in ("feature", "output", "weight", "parameter", "attention"):
             size = getattr(self, f"{name}_bytes")
             rule(power(size), f"{name}_bytes must be a power of two, not {size}")
-            lowest = 16 * self.block * self.block
-            rule(lowest <= size <= 1 << 23, f"{name}_bytes must be {lowest}..{1 << 23}, not {size}")
+            lowest, highest = 16 * self.block * self.block, self.block << 20  # on-chip addresses have 20 bits
+            rule(lowest <= size <= highest, f"{name}_bytes must be {lowest}..{highest}, not {size}")
         rule(power(self.divisors) and 16 <= self.divisors <= 4096,
              f"divisors must be a power of two in 16..4096, not {self.divisors}")
         rule(2 <= self.queue_depth <= 64, f"queue_depth must be 2..64, not {self.queue_depth}")

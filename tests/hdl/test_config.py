@@ -44,7 +44,7 @@ def test_all_broken_rules_are_told_at_once():
         ({"data_bytes": 4}, "data_bytes must be 8..64 for block 8, not 4"),
         ({"data_bytes": 128}, "data_bytes must be 8..64 for block 8, not 128"),
         ({"burst_beats": 512}, "burst_beats must be a power of two up to 256"),
-        ({"weight_bytes": 512}, "weight_bytes must be 1024"),
+        ({"weight_bytes": 512}, "weight_bytes must be 1024..8388608, not 512"),
         ({"divisors": 8192}, "divisors must be a power of two in 16..4096"),
         ({"queue_depth": 1}, "queue_depth must be 2..64"),
         ({"read_bursts": 3}, "read_bursts must be a power of two"),

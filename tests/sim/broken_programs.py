@@ -114,7 +114,8 @@ def _programs(b: Breaker) -> None:
     size = (end + 1) * INSTRUCTION_BYTES
     b.add("no END", ErrorCode.TRUNCATED, end, b.code(lambda parts: parts.pop("end")), modelled=False)
     for bytes_, index in ((size - 1, end), (4 * INSTRUCTION_BYTES, 4), (INSTRUCTION_BYTES, 1), (0, 0)):
-        b.add(f"program of {bytes_} bytes", ErrorCode.TRUNCATED, index, registers={"PROGRAM_BYTES": bytes_}, modelled=False)
+        b.add(f"program of {bytes_} bytes", ErrorCode.TRUNCATED, index, modelled=False,
+              registers={"PROGRAM_BYTES": bytes_})  # fmt: skip
     for count in (1, 5):
         changed = Instruction(Opcode.PROGRAM, b.good["program"].fields | {"instructions": count}).encode()
         b.add(f"program of {count} instructions", ErrorCode.TRUNCATED, count,
@@ -203,9 +204,11 @@ def _memory(b: Breaker) -> None:
                   responses=[("read", index * INSTRUCTION_BYTES, INSTRUCTION_BYTES, response)])  # fmt: skip
         for index, name in ((1, "first"), (5, "last")):
             address = b.good[NAMES[index]].memory + (0 if name == "first" else WORDS * word - 1)
-            b.add(f"{response} of a load's {name} byte", read, index, modelled=False, responses=[("read", address, 1, response)])
+            b.add(f"{response} of a load's {name} byte", read, index, modelled=False,
+                  responses=[("read", address, 1, response)])  # fmt: skip
         for address in (RESULT, RESULT + WORDS * word - 1):
-            b.add(f"{response} of a store at {address:#x}", write, 9, modelled=False, responses=[("write", address, 1, response)])
+            b.add(f"{response} of a store at {address:#x}", write, 9, modelled=False,
+                  responses=[("write", address, 1, response)])  # fmt: skip
     # Memory that MEMORY_SIZE promises and nobody has.
     for name, code in (("load b", ErrorCode.READ_DECERR), ("store", ErrorCode.WRITE_DECERR)):
         b.fields(name, code, memory=0x100000)
@@ -215,9 +218,8 @@ def _memory(b: Breaker) -> None:
 def _semaphores(b: Breaker) -> None:
     b.fields("mat", ErrorCode.WATCHDOG, wait=1 << NEVER)
     b.cases[-1].index = 7  # what finished last
-    for name, opcode in (("mat", Opcode.MAT_JOIN),):
-        changed = Instruction(opcode, {"wait": 0b10}).encode()
-        b.add("a MAT_JOIN alone", ErrorCode.WATCHDOG, 7, b.code(lambda parts: parts.update({name: changed})))
+    join = Instruction(Opcode.MAT_JOIN, {"wait": 0b10}).encode()
+    b.add("a MAT_JOIN alone", ErrorCode.WATCHDOG, 7, b.code(lambda parts: parts.update(mat=join)))
     for case in b.cases[-2:]:
         case.registers["WATCHDOG"], case.modelled = 3000, False
     joint = Instruction(Opcode.RMAC_CONV, b.good["rmac"].fields | {"joint": 1}).encode()

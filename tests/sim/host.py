@@ -1,4 +1,4 @@
-"""A host that runs hand-made programs on the verilated accelerator, many in one process, and collects how they ended."""
+"""A host that runs hand-made programs on the verilated accelerator, many in one process, and sees how they end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class _Handles:
     registers: dict[str, int]
     memory: int
     after_reset: int | None = None
-    memory_bytes: int = 0
 
 
 @dataclass
@@ -74,7 +73,8 @@ class Host:
         """Wait for the interrupt and look at everything; returns the number of the run."""
         wait = self.simulation.wait_interrupt(limit)
         names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", *COUNTERS)
-        handles = _Handles(wait, {name: self.read(name) for name in names}, self.simulation.dump(self.memory.base, memory_bytes))
+        registers = {name: self.read(name) for name in names}
+        handles = _Handles(wait, registers, self.simulation.dump(self.memory.base, memory_bytes))
         if soft_reset:
             handles.after_reset = self.soft_reset()
         else:
@@ -88,13 +88,16 @@ class Host:
         self.simulation.run(cycles)
         return self.read("STATUS")
 
-    def run(self, memory: np.ndarray, program_bytes: int, core_stride: int = 0, *, soft_reset: bool = False, **registers: int) -> int:
+    def run(
+        self, memory: np.ndarray, program_bytes: int, core_stride: int = 0, *, soft_reset: bool = False,
+        **registers: int,
+    ) -> int:  # fmt: skip
         """`start` and `finish`."""
         self.start(memory, program_bytes, core_stride, **registers)
         return self.finish(memory.size, soft_reset=soft_reset)
 
     def execute(self) -> list[Outcome]:
-        """Outcomes of all runs. Raises SimulationError when an interrupt does not come, ProtocolError for broken AXI rules."""
+        """Outcomes of all runs. Raises SimulationError for an interrupt that does not come, ProtocolError."""
         result = self.simulation.execute()
         self.result = result
         outcomes = []

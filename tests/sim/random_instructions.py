@@ -35,7 +35,7 @@ class Segment:
 
         size = config.output_words // 2
         self.first = self.results = half * size + rng.randrange(size // 8)
-        self.end, self.to_dump = (half + 1) * size, 3 * config.block  # room that the dumps will need
+        self.end, self.to_dump = (half + 1) * size, 1 + 3 * 9  # room that the dumps will need: codes, and one word
         self.operands = self.allocate(OPERANDS)
         self.residuals = OPERANDS // 2
         # A holds results below `output_words`, features above.
@@ -124,8 +124,9 @@ class Segment:
             f["cols"] = min(f["cols"], self.codes // f["rows"])
         elif special == "stationary":
             f["stationary"] = 1
-            while self._tiles(f) > self.tiles:
-                f[max(("groups", "kernel_rows", "kernel_cols", "blocks"), key=f.get)] -= 1
+        room = self.tiles if special == "stationary" else WEIGHTS // self.block
+        while self._tiles(f) > room:
+            f[max(("groups", "kernel_rows", "kernel_cols", "blocks"), key=f.get)] -= 1
         if f["mode"] == PostMode.WIDE:
             f["rows"] = 1
         self._window(f, f["blocks"])
@@ -133,7 +134,7 @@ class Segment:
         if special == "stationary":
             f["weights"] = self.kept + rng.randint(0, self.tiles * self.block - words)
         else:
-            f["weights"] = self.weights + rng.randint(0, max(0, WEIGHTS - words))
+            f["weights"] = self.weights + rng.randint(0, WEIGHTS - words)
         self._place(f, f["groups"] * (1 + joint), f["rows"], f["cols"])
         return Instruction(Opcode.RMAC_CONV if unit == Unit.RMAC else Opcode.MAT_CONV, f)
 
@@ -177,8 +178,8 @@ class Segment:
         return Instruction(Opcode.RMAC_ROW_SUM, f)
 
     def layer_norm(self) -> Instruction:
-        f = self._common() | {"blocks": self.rng.randint(1, 6), "epsilon": self.rng.getrandbits(self.rng.randint(1, 32))}
-        f["cols"] = f["blocks"] * self.block
+        f = self._common() | {"blocks": self.rng.randint(1, 6)}
+        f |= {"cols": f["blocks"] * self.block, "epsilon": self.rng.getrandbits(self.rng.randint(1, 32))}
         f["in_base"], (f["in_block"],) = self._nest(self.features, FEATURES, f["blocks"])
         f["weights"] = self.weights + self.rng.randint(0, WEIGHTS - 6)
         self._place(f, f["blocks"], 1, 1)
@@ -191,7 +192,7 @@ class Segment:
         """
         block, self.to_dump = self.block, 0
         zeros, identity = self.weights, self.weights + block
-        common = {name: 1 for name in ("groups", "rows", "kernel_rows", "kernel_cols", "blocks")}
+        common = dict.fromkeys(("groups", "rows", "kernel_rows", "kernel_cols", "blocks"), 1)
         common |= {"in_row": 1, "out_row": 1, "destination": int(Destination.O), "parameters": self.records + IDENTITY}
         made = [
             {"in_base": first, "cols": count, "weights": identity, "out_base": self.allocate(count)}

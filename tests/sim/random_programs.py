@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compiler.pack import RECORD
 from hdl.config import PARAMETER_BYTES, AcceleratorConfig
 from hdl.isa import INSTRUCTION_BYTES, PROGRAM_MAGIC, Buffer, Instruction, Opcode, Unit
 from sim.functional import FunctionalSimulator
-from sim.functional_compute import RECORD
-from tests.sim.random_instructions import CODES, FEATURES, IDENTITY, OPERANDS, RECORDS, WEIGHTS, Full, Segment
+from tests.sim.random_instructions import CODES, FEATURES, IDENTITY, RECORDS, WEIGHTS, Full, Segment
 
 CONSTANTS = 1 << 14  # first byte after the program
 LINKS = ("loaded rmac", "loaded mat", "rmac done", "mat done", "dumped", "stored", "codes free",
@@ -105,13 +105,13 @@ class _Generator:
         space = "maps" if buffer <= Buffer.O else "constants"
         words = count if values is not None else rng.randint(max(1, count // 9), count)
         made = []
-        for first, words, rows in ((0, words, count // words), (count // words * words, count % words, 1)):
-            if not words:
+        for first, length, rows in ((0, words, count // words), (count // words * words, count % words, 1)):
+            if not length:
                 continue
             offset = self.sizes[space] + rng.randint(0, 9) * block
-            row = (words + rng.randint(0, 5)) * block
+            row = (length + rng.randint(0, 5)) * block
             self.sizes[space] = offset + rows * row
-            f = {"words": words, "rows": rows, "planes": 1, "local": local + first, "local_row": words,
+            f = {"words": length, "rows": rows, "planes": 1, "local": local + first, "local_row": length,
                  "memory": offset, "memory_row": row}  # fmt: skip
             made.append(Instruction(opcode, f | ({"buffer": int(buffer)} if opcode == Opcode.LOAD else {})))
             self.regions.append((made[-1], space))
@@ -123,8 +123,8 @@ class _Generator:
         """Random records, then those of the dumps."""
         noise, records = self.noise, np.zeros((RECORDS, self.block), RECORD)
         for name, low, high in (
-            ("bias", -30000, 30000), ("m1", 1 << 11, 1 << 16), ("n1", 19, 30), ("zero_point", -40, 41), ("m2", 1, 1 << 16),
-            ("n2", 18, 44), ("residual_multiplier", 0, 1 << 16), ("residual_shift", 0, 14),
+            ("bias", -30000, 30000), ("m1", 1 << 11, 1 << 16), ("n1", 19, 30), ("zero_point", -40, 41),
+            ("m2", 1, 1 << 16), ("n2", 18, 44), ("residual_multiplier", 0, 1 << 16), ("residual_shift", 0, 14),
         ):  # fmt: skip
             records[name] = noise.integers(low, high, records.shape)
         for special in (IDENTITY, CODES):
@@ -214,7 +214,8 @@ class _Generator:
         def pair() -> list[tuple[Instruction, Unit | None]]:
             special = rng.choice([""] + ["use codes"] * bool(s.codes))
             convolution = s.convolution(Unit.RMAC, joint=True, special=special)
-            halves = [(half, code_unit if special else None) for half in (convolution, Instruction(Opcode.MAT_JOIN, {}))]
+            giver = code_unit if special else None
+            halves = [(convolution, giver), (Instruction(Opcode.MAT_JOIN, {}), giver)]
             rng.shuffle(halves)
             # The halves need not be neighbours: the second one's unit may have something to do before.
             between = one(halves[1][0].unit) if rng.random() < 0.3 else []

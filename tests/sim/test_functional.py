@@ -62,7 +62,7 @@ def test_magic_and_hash():
 
 
 def test_end_is_missing():
-    expect(ErrorCode.TRUNCATED, len(PROGRAM.instructions) - 2, changed(0, instructions=len(PROGRAM.instructions) - 1))
+    expect(ErrorCode.TRUNCATED, len(PROGRAM.instructions) - 1, changed(0, instructions=len(PROGRAM.instructions) - 1))
 
 
 def test_addresses():

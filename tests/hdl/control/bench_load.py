@@ -77,6 +77,7 @@ async def random_transfers(dut, timing, stall):
     for buffer in Buffer:
         assert buffers.contents[buffer] == expected[buffer], buffer.name
     assert memory.quiet and dut.load_idle.value == 1
+    assert monitor.beats == len(memory.log["r"])
     assert memory.most_reads <= config().read_bursts
 
 

@@ -73,6 +73,7 @@ async def random_transfers(dut, timing, stall):
     assert monitor.started == list(range(100, 100 + len(transfers)))
     assert monitor.done == [(100 + k, signal) for k, signal in enumerate(signals)]
     assert memory.quiet and dut.store_idle.value == 1
+    assert monitor.beats == len(memory.log["w"])
     assert memory.most_writes <= config().write_bursts
 
 

@@ -109,13 +109,14 @@ def source(dut, unit: str, seed=0, pattern="none") -> StreamSource:
 
 
 class Monitor:
-    """Logs strobes of a unit by cycle: starts, dones with their signal, and the first error."""
+    """Logs strobes of a unit: starts, dones with their signal, errors; counts beats on its side of the bus."""
 
     def __init__(self, dut, unit: str):
         self.dut, self.unit = dut, unit
         self.started: list[int] = []
         self.done: list[tuple[int, int]] = []  # index, signal
         self.errors: list[tuple[ErrorCode, int]] = []
+        self.beats = 0
         cocotb.start_soon(self._run())
 
     def _value(self, name):
@@ -125,6 +126,7 @@ class Monitor:
         while True:
             await ReadOnly()
             if self.dut.rst.value == 0:
+                self.beats += int(self.dut.store_beat.value if self.unit == "store" else self.dut.beat.value)
                 if self._value("start"):
                     self.started.append(self._value("start_index"))
                 if self._value("done"):

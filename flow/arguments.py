@@ -1,0 +1,101 @@
+"""Checked types of command line arguments, and options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+MOST_IMAGES = 10_000_000
+LONGEST_LATENCY = 100_000
+LARGEST_SEED = (1 << 32) - 1
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Type of a whole number in low..high."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be a whole number in {low}..{high}, not {text}")
+        return value
+
+    return parse
+
+
+def number(low: float, below: float) -> Callable[[str], float]:
+    """Type of a number, at least `low` and less than `below`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value < below:  # false for NaN as well
+            raise argparse.ArgumentTypeError(f"must be a number from {low} to less than {below}, not {text}")
+        return value
+
+    return parse
+
+
+def resolution(text: str) -> int:
+    """Type of an input side in pixels."""
+    value = int(text) if text.isascii() and text.isdigit() else 0
+    if value % 32 or not 32 <= value <= 1024:
+        raise argparse.ArgumentTypeError(f"must be a multiple of 32 in 32..1024, not {text}")
+    return value
+
+
+def add_seed_option(parser: argparse.ArgumentParser, what: str = "seeded weights") -> None:
+    parser.add_argument(
+        "--seed", type=whole(0, LARGEST_SEED), default=0, metavar="N", help=f"of {what} (default %(default)s)"
+    )
+
+
+def add_config_option(parser) -> None:
+    parser.add_argument(
+        "--config",
+        default="trio-core",
+        metavar="NAME|FILE",
+        help="trio-core, trio-zcu102, trio-tiny, or a JSON file (default %(default)s)",
+    )
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """Where images come from."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--image", metavar="FILE", help="image file; without it a public-domain sample photo of a cat"
+    )
+    source.add_argument(
+        "--data", metavar="PATH", help="labelled images instead: a folder with a folder a class, or a CIFAR-10 archive"
+    )
+    parser.add_argument(
+        "--images", type=whole(1, MOST_IMAGES), metavar="N", help="evenly spaced images of --data (default: all)"
+    )
+
+
+def add_simulation_options(parser: argparse.ArgumentParser) -> None:
+    """Configuration of the machine and timing of its memory."""
+    group = parser.add_argument_group("machine and memory")
+    add_config_option(group)
+    group.add_argument(
+        "--bytes-per-cycle",
+        type=number(0.01, 4096),
+        metavar="B",
+        help="memory bandwidth, reads and writes together (default: one beat a cycle)",
+    )
+    latency = whole(1, LONGEST_LATENCY)
+    group.add_argument("--read-latency", type=latency, default=32, metavar="CYCLES", help="default %(default)s")
+    group.add_argument("--write-latency", type=latency, default=8, metavar="CYCLES", help="default %(default)s")
+    group.add_argument(
+        "--stalls",
+        type=number(0, 1),
+        default=0.0,
+        metavar="P",
+        help="probability of a stall in every cycle on every AXI channel (default 0)",
+    )
+    group.add_argument("--stall-seed", type=whole(0, LARGEST_SEED), default=1, metavar="N", help="default %(default)s")

@@ -1,0 +1,128 @@
+"""Broken float checkpoints: one line, status 2, nothing written, nothing executed."""
+
+import pickle
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from golden.network.bundled import BUNDLED_PATH
+from golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
+
+
+@pytest.fixture(scope="module")
+def state():
+    return load_file(BUNDLED_PATH)
+
+
+class Malicious:
+    """Runs a command when a careless reader unpickles it."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return subprocess.run, (["touch", str(self.marker)],)
+
+
+@pytest.fixture
+def quantize_refused(refused, tmp_path):
+    """Quantizing a file is refused in a line that names it, and leaves nothing behind; returns the line."""
+
+    def call(path) -> str:
+        before = sorted(tmp_path.iterdir())
+        target = tmp_path / "result.safetensors"
+        text = refused("quantize", path, "--resolution", 64, "-o", target)
+        assert path.name in text
+        assert sorted(tmp_path.iterdir()) == before
+        assert path.name in refused("run", path, "--backend", "float", "--resolution", 64)
+        return text
+
+    return call
+
+
+def test_truncated(quantize_refused, tmp_path):
+    data = BUNDLED_PATH.read_bytes()
+    for length in (0, 4, 100, len(data) // 2, len(data) - 1):
+        path = tmp_path / "cut.safetensors"
+        path.write_bytes(data[:length])
+        quantize_refused(path)
+
+
+def test_truncated_torch_file(quantize_refused, tmp_path, state):
+    path = tmp_path / "cut.pth"
+    torch.save(state, path)
+    data = path.read_bytes()
+    for length in (0, 100, len(data) // 2):
+        path.write_bytes(data[:length])
+        quantize_refused(path)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".safetensors"])
+def test_random_bytes(quantize_refused, tmp_path, suffix):
+    for seed in range(4):
+        path = tmp_path / f"noise{suffix}"
+        path.write_bytes(np.random.default_rng(seed).bytes(3000))
+        quantize_refused(path)
+
+
+def test_code_in_a_pickle_does_not_run(quantize_refused, tmp_path):
+    marker = tmp_path / "executed"
+    torch.save({"state_dict": Malicious(marker)}, tmp_path / "zip.pth")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Malicious(marker)))
+    for name in ("zip.pth", "plain.pt"):
+        quantize_refused(tmp_path / name)
+    assert not marker.exists()
+    pickle.loads((tmp_path / "plain.pt").read_bytes())
+    assert marker.exists()  # a careless reader would have done it
+
+
+def test_wrong_tensors(quantize_refused, tmp_path, state):
+    name = CLASSIFIER_KEY.replace("weight", "bias")
+    cases = {
+        "missing": {k: v for k, v in state.items() if k != name},
+        "unexpected": state | {"more.weight": torch.zeros(3)},
+        "mis-shaped": state | {name: torch.zeros(11)},
+        "non-finite": state | {name: torch.full((10,), torch.nan)},
+        "infinite": state | {name: torch.full((10,), torch.inf)},
+        "integers": state | {name: torch.zeros(10, dtype=torch.int32)},
+        "no EfficientViT": {"fc.weight": torch.zeros(10, 4)},
+        "another stem": state | {STEM_KEY: torch.zeros(13, 3, 3, 3)},
+    }
+    for case, tensors in cases.items():
+        path = tmp_path / f"{case.replace(' ', '-')}.safetensors"
+        save_file(tensors, path)
+        text = quantize_refused(path)
+        if case in ("missing", "unexpected", "mis-shaped", "non-finite"):
+            assert case in text and (name in text or "more.weight" in text)
+
+
+def test_no_dictionary(quantize_refused, tmp_path):
+    for number, content in enumerate(([1, 2], {"a": 1}, {}, torch.zeros(3), {"state_dict": {}})):
+        path = tmp_path / f"strange{number}.pth"
+        torch.save(content, path)
+        quantize_refused(path)
+
+
+def test_not_a_file(quantize_refused, tmp_path):
+    (tmp_path / "folder.pth").mkdir()
+    quantize_refused(tmp_path / "folder.pth")
+    quantize_refused(tmp_path / "nowhere.pth")
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "suffix" in quantize_refused(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("name", ["b9-r224", "b0-r100", "b0-r0", "b0-r4096", "b0-r99999"])
+def test_unknown_presets(refused, tmp_path, name):
+    target = tmp_path / "result.safetensors"
+    assert "b0, b1, b2, b3" in (text := refused("quantize", name, "-o", target)) or "multiple of 32" in text
+    for command in ("compile", "run", "compare"):
+        assert refused(command, name) == text
+
+
+@pytest.mark.parametrize("resolution", ["0", "-32", "65", "100000", "64.0", "x"])
+def test_impossible_resolutions(refused, tmp_path, resolution):
+    text = refused("quantize", BUNDLED_PATH, f"--resolution={resolution}", "-o", tmp_path / "result.safetensors")
+    assert "--resolution" in text and "multiple of 32" in text

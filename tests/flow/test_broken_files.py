@@ -1,0 +1,172 @@
+"""Broken quantized networks, compiled programs and configurations: one line that names the file, status 2."""
+
+import json
+
+import numpy as np
+import pytest
+
+from flow import sources
+from golden.network.bundled import BUNDLED_PATH
+
+
+def change_header(data: bytes, change) -> bytes:
+    """A safetensors file with another header: `change` works on the parsed one."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def change_structure(key: str, change):
+    """For `change_header`: work on the JSON text in the metadata."""
+
+    def apply(header):
+        structure = json.loads(header["__metadata__"][key])
+        header["__metadata__"][key] = json.dumps(change(structure) or structure)
+
+    return apply
+
+
+def damaged(data: bytes, key: str):
+    """name -> contents of files that are no longer what they were."""
+    noise = bytearray(data)
+    start = 8 + int.from_bytes(data[:8], "little")
+    noise[start::97] = bytes(byte ^ 0x55 for byte in noise[start::97])
+    cases = {f"cut at {length}": data[:length] for length in (0, 7, 100, len(data) // 2, len(data) - 1)}
+    cases["noise"] = np.random.default_rng(0).bytes(2000)
+    cases["text"] = b"hello"
+    cases["changed bytes"] = bytes(noise)
+    cases["format"] = change_header(data, lambda h: h["__metadata__"].update(format="something"))
+    cases["version"] = change_header(data, lambda h: h["__metadata__"].update(version="99"))
+    cases["no metadata"] = change_header(data, lambda h: h.pop("__metadata__"))
+    cases["half the JSON"] = change_header(data, lambda h: h["__metadata__"].update({key: h["__metadata__"][key][:500]}))
+    cases["a list"] = change_header(data, change_structure(key, lambda s: [1, 2]))
+    cases["nested"] = change_header(data, lambda h: h["__metadata__"].update({key: "[" * 100_000}))
+    for name in json.loads(json.loads(data[8:start])["__metadata__"][key]):
+        cases[f"without {name}"] = change_header(data, change_structure(key, lambda s, n=name: {k: s[k] for k in s if k != n}))
+    return cases
+
+
+def test_quantized_networks(refused, small_file, tmp_path):
+    path, target = tmp_path / "broken.safetensors", tmp_path / "program.safetensors"
+    data = small_file.read_bytes()
+    cases = damaged(data, "network")
+
+    def node(change):
+        return change_header(data, change_structure("network", lambda s: change(s["nodes"][1])))
+
+    cases |= {
+        "no post": node(lambda n: n.pop("post")),
+        "stride 0": node(lambda n: n.update(stride=0)),
+        "stride x": node(lambda n: n.update(stride="x")),
+        "unknown type": node(lambda n: n.update(type="Transformer")),
+        "unknown input": node(lambda n: n.update(input="nowhere")),
+        "input shape": change_header(data, change_structure("network", lambda s: s.update(input_shape=[3, 64]))),
+        "metadata": change_header(data, change_structure("network", lambda s: s.update(metadata=[]))),
+        "scale": change_header(data, change_structure("network", lambda s: s.update(metadata={"logit_scale": "1"}))),
+        "classes": change_header(data, change_structure("network", lambda s: s.update(classes=[1, 2]))),
+    }
+    for name, content in cases.items():
+        path.write_bytes(content)
+        text = refused("compile", path, "--config", "trio-tiny", "-o", target)
+        assert name == "nested" or path.name in text, name
+        assert not target.exists()
+    assert len(cases) > 20
+    for command in (("run", "--backend", "golden"), ("run",), ("compare",)):
+        refused(command[0], path, *command[1:])
+
+
+def test_another_kind_of_file_says_what_to_do(refused, small_file):
+    assert "triovit quantize" in refused("compile", BUNDLED_PATH)
+    assert "triovit compile" in refused("disassemble", small_file)
+    assert "b1-r224" in refused("compile", "nothing")
+    assert "triovit compile" in refused("disassemble", "nothing")
+
+
+def test_programs(refused, triovit, small_file, tmp_path):
+    good, path = tmp_path / "good.safetensors", tmp_path / "broken.safetensors"
+    assert triovit("compile", small_file, "--config", "trio-tiny", "-o", good).status == 0
+    data = good.read_bytes()
+    cases = damaged(data, "program")
+    del cases["changed bytes"]  # of the constants as well, which no reader can know
+    another = change_structure("program", lambda s: s["config"].update(cores=2))
+    cases["another configuration"] = change_header(data, another)
+    cases["impossible configuration"] = change_header(
+        data, change_structure("program", lambda s: s["config"].update(cores=0))
+    )
+    cases["no layers"] = change_header(data, change_structure("program", lambda s: s.update(layers=[])))
+    start = 8 + int.from_bytes(data[:8], "little")
+    begin = start + json.loads(data[8:start])["program"]["data_offsets"][0]
+    cases["unknown opcode"] = data[: begin + 64] + b"\xff" * 64 + data[begin + 128 :]
+    for name, content in cases.items():
+        path.write_bytes(content)
+        text = refused("disassemble", path)
+        assert name == "nested" or path.name in text, (name, text)
+        if name == "another configuration":
+            assert "hash" in text
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('{"cores": 0}', "cores must be a positive integer, not 0"),
+        ('{"block": 5, "data_bytes": 3}', "block must be 4, 8 or 16, not 5; data_bytes must be a power of two, not 3"),
+        ('{"coores": 2}', "unknown field coores"),
+        ('{"cores": "two"}', "cores must be a positive integer, not 'two'"),
+        ('{"cores": true}', "cores must be a positive integer, not True"),
+        ('{"cores": ', "not JSON"),
+        ("[]", "must be a JSON object"),
+        ("", "not JSON"),
+        ('{"name": 5}', "name must be"),
+        ('{"name": "../../elsewhere"}', "name must be"),
+        ("[" * 100_000, "nested"),
+        ('{"cores": ' + "1" * 5000 + "}", "4300 digits"),
+    ],
+)
+@pytest.mark.parametrize("command", ["generate", "compile", "run"])
+def test_configurations(refused, tmp_path, text, said, command):
+    path = tmp_path / "own.json"
+    path.write_text(text)
+    target = tmp_path / "target"
+    outputs = [] if command == "run" else ["-o", target]
+    line = refused(command, "--config", path, *outputs)
+    assert said in line and (said == "nested" or "own.json" in line)
+    assert not target.exists()
+
+
+def test_configurations_that_are_no_files(refused, tmp_path):
+    for command in ("compile", "run", "compare"):
+        assert "trio-core, trio-zcu102, trio-tiny" in refused(command, "--config", "huge")
+        assert "none.json" in refused(command, "--config", tmp_path / "none.json")
+        refused(command, "--config", tmp_path)
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    assert "binary.json" in refused("compile", "--config", tmp_path / "binary.json")
+
+
+def test_network_that_does_not_fit(refused, tmp_path):
+    target = tmp_path / "program.safetensors"
+    text = refused("compile", "bundled", "--config", "trio-tiny", "-o", target)
+    assert text == "head.op_list.2.norm: needs 5120 words of buffer P, which has 2048\n"
+    assert not target.exists()
+    assert refused("run", "--config", "trio-tiny") == refused("compare", "--config", "trio-tiny") == text
+
+
+def test_missing_bundled_networks(refused, monkeypatch, tmp_path):
+    monkeypatch.setattr(sources, "BUNDLED_NETWORK", tmp_path / "int8.safetensors")
+    monkeypatch.setattr(sources, "BUNDLED_PATH", tmp_path / "float.safetensors")
+    for command in (("compile",), ("run",), ("compare",), ("run", "--backend", "golden")):
+        assert f"missing from this installation: {tmp_path}/int8" in refused(*command)
+    assert f"missing from this installation: {tmp_path}/float" in refused("run", "--backend", "float")
+
+
+@pytest.mark.parametrize("command", [("compile", "bundled"), ("quantize", "b0-r32")])
+def test_outputs_that_cannot_be(refused, tmp_path, command):
+    for target, fault in (
+        (tmp_path / "none" / "x.safetensors", "there is no folder"),
+        (tmp_path, "is a folder"),
+        ("/dev/null", "is no regular file"),
+    ):
+        assert fault in refused(*command, "-o", target)
+    assert not list(tmp_path.rglob("*.safetensors*"))

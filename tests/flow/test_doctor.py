@@ -1,0 +1,37 @@
+"""triovit doctor."""
+
+import importlib.metadata
+import shutil
+
+from flow import doctor
+
+
+def test_everything_with_its_version(triovit):
+    outcome = triovit("doctor")
+    tools = outcome.report["tools"]
+    assert tools["amaranth"] == {"version": importlib.metadata.version("amaranth"), "needed": True}
+    assert set(doctor.PACKAGES) <= set(tools) and set(doctor.TEST_PACKAGES) <= set(tools)
+    for name, tool in tools.items():
+        assert name.split()[0] in outcome.out
+        assert tool["version"] is None or any(character.isdigit() for character in tool["version"]), name
+    assert outcome.status == (1 if outcome.report["missing"] else 0)
+
+
+def test_what_is_missing_comes_with_its_remedy(triovit, monkeypatch):
+    version, which = importlib.metadata.version, shutil.which
+
+    def no_cocotb(name):
+        if name in ("cocotb", "hypothesis"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", no_cocotb)
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in ("make", "ccache") else which(name))
+    outcome = triovit("doctor")
+    assert outcome.status == 1
+    assert outcome.report["missing"] == ["cocotb", "make (GNU make)"]  # the others are optional
+    lines = {line.split("│")[1].strip(): line for line in outcome.out.splitlines() if "│" in line}
+    assert "MISSING" in lines["cocotb"] and "make setup" in lines["cocotb"]
+    assert "optional" in lines["hypothesis"] and "make setup" in lines["hypothesis"]
+    assert "package manager" in lines["make (GNU make)"]
+    assert outcome.out.endswith("missing: cocotb, make (GNU make)\n")

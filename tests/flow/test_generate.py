@@ -1,0 +1,113 @@
+"""triovit generate: files, lint, synthesis."""
+
+import json
+import re
+
+import pytest
+
+from flow import generate, synthesis
+from hdl.config import PRESETS, AcceleratorConfig
+
+TINY = PRESETS["trio-tiny"]
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """Folder with the small machine's files; status, and what was printed."""
+    from flow.cli import main
+
+    folder = tmp_path_factory.mktemp("generated")
+    status = main(["generate", "--config", "trio-tiny", "-o", f"{folder}/out", "--lint", "--json", f"{folder}/r.json"])
+    return folder / "out", status, json.loads((folder / "r.json").read_text())
+
+
+def test_files(generated):
+    folder, status, report = generated
+    assert status == 0
+    assert {path.name for path in folder.iterdir()} == {
+        "triovit.v", "ram.v", "triovit.json", "configuration.json", "registers.md", "triovit_registers.h",
+    }  # fmt: skip
+    assert AcceleratorConfig.from_json((folder / "configuration.json").read_text()) == TINY
+    text = (folder / "triovit.v").read_text()
+    assert f"hash {TINY.hash:016x}" in text and report["hash"] == f"{TINY.hash:016x}"
+    assert report["bytes"] == len(text) and report["multipliers"] == 2 * 4 * 4
+    assert "#define" in (folder / "triovit_registers.h").read_text()
+    assert "trio-tiny" in (folder / "registers.md").read_text()
+
+
+def test_lint_is_clean_and_finds_faults(generated, tmp_path):
+    folder, _, report = generated
+    assert report["lint"] == []
+    text = (folder / "triovit.v").read_text()
+    (tmp_path / "triovit.v").write_text(text.replace("endmodule", "assign nowhere = aclk;\nendmodule", 1))
+    assert synthesis.lint([tmp_path / "triovit.v", folder / "ram.v"])
+
+
+def test_one_module_a_kind(generated):
+    folder, _, report = generated
+    modules = re.findall(r"^module (\w+)", (folder / "triovit.v").read_text(), re.M)
+    assert len(modules) == len(set(modules)) == report["modules"]
+    assert report["instances"]["triovit_rmac_cell"] == 4 * 4
+    assert report["instances"]["triovit_rmac_lane"] == report["instances"]["triovit_mat_lane"] == 4
+
+
+def test_lint_findings_make_the_status_1(triovit, monkeypatch, tmp_path):
+    findings = ["%Warning-LATCH: triovit.v:1: a [latch]"]
+    monkeypatch.setattr(generate, "lint", lambda files: findings)
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Emitted())
+    outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--lint")
+    assert outcome.status == 1 and outcome.report["lint"] == findings
+    assert findings[0] in outcome.out and "1 lines" in outcome.out
+
+
+class Emitted:
+    """A small module in the accelerator's place: a multiplier and a memory, twice."""
+
+    modules, instances, text = {"triovit": None}, {"triovit": 1}, ""
+
+    def write(self, folder):
+        folder.mkdir()
+        (folder / "triovit.v").write_text(
+            "module triovit(input aclk, input [7:0] a, input [7:0] b, output [15:0] p, output [15:0] q);\n"
+            "  part x(.clk(aclk), .a(a), .b(b), .p(p));\n  part y(.clk(aclk), .a(b), .b(a), .p(q));\nendmodule\n"
+            "module part(input clk, input signed [7:0] a, input signed [7:0] b, output reg signed [15:0] p);\n"
+            "  always @(posedge clk) p <= a * b;\nendmodule\n"
+        )
+        return [folder / "triovit.v"]
+
+
+@pytest.mark.parametrize("family, cell", [("xilinx", "DSP48E2"), ("ecp5", "MULT18X18D"), ("generic", None)])
+def test_synthesis_counts_cells_of_all_instances(triovit, monkeypatch, tmp_path, family, cell):
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Emitted())
+    outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--synthesize", family)
+    assert outcome.status == 0
+    cells = outcome.report["cells"]
+    assert "part" not in cells
+    if cell:
+        assert cells[cell] == 2 and cell in outcome.out
+    else:
+        flip_flops = sum(number for name, number in cells.items() if "DFF" in name)
+        assert flip_flops == 2 * 16
+    assert (tmp_path / "out" / f"synthesis-{family}.log").stat().st_size
+
+
+def test_synthesis_that_fails_names_the_log(refused, monkeypatch, tmp_path, triovit):
+    class Broken(Emitted):
+        def write(self, folder):
+            files = super().write(folder)
+            files[0].write_text("module triovit(input a); nothing b(); endmodule")
+            return files
+
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Broken())
+    outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--synthesize", "generic")
+    assert outcome.status == 2 and outcome.report is None
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith("triovit generate: error: Yosys failed") and "nothing" in last and "Traceback" not in last
+
+
+def test_folder_that_cannot_be(refused, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("here")
+    assert f"{file} is no folder" in refused("generate", "--config", "trio-tiny", "-o", file)
+    assert f"{file} is no folder" in refused("generate", "--config", "trio-tiny", "-o", file / "deep" / "er")
+    assert file.read_text() == "here"

@@ -1,0 +1,27 @@
+"""Accelerator: the top level through an independent AXI implementation, and its ports."""
+
+import pytest
+
+from hdl.accelerator import TRACED, Accelerator
+from hdl.config import AcceleratorConfig, ConfigurationError
+from hdl.control.register_map import ADDRESS_BITS
+from sim.bench import run_bench
+from tests.sim.configurations import TINY, WIDE
+
+
+def test_bench():
+    passed = run_bench(Accelerator(TINY), "tests.hdl.bench_accelerator", name="accelerator")
+    assert sorted(passed) == ["compiled_network", "errors", "random_programs", "registers"]
+
+
+@pytest.mark.parametrize("config", (TINY, WIDE), ids=lambda config: config.name)
+def test_ports(config):
+    top = Accelerator(config)
+    assert len(top.m_axi.rdata) == len(top.m_axi.wdata) == 8 * config.data_bytes
+    assert len(top.s_axil.araddr) == ADDRESS_BITS and len(top.interrupt) == 1
+    assert {f"trace_{unit}_{event}" for unit in TRACED for event in ("start", "done")} < set(top.signature.members)
+
+
+def test_a_configuration_is_checked():
+    with pytest.raises(ConfigurationError, match="block must be 4, 8 or 16, not 5"):
+        Accelerator(AcceleratorConfig(block=5))
