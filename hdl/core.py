@@ -32,8 +32,9 @@ class Core(wiring.Component):
 
     Parameters: config.
     Members:
-      reads, operands, results (In): control, the same for every core. b_data, c_data (In, block words), p_data (In, 16 words):
-      outputs of the shared buffers. load_a, load_o (In, 1), load_address, load_data, load_mask (In): a LOAD's write, given only
+      reads, operands, results (In): control, the same for every core. b_data, c_data (In, block words), p_data (In, 16
+      words): outputs of the shared buffers. load_a, load_o (In, 1), load_address, load_data, load_mask (In): a LOAD's
+      write, given only
       in cycles without a result for the same buffer.
       rmac_ready, row_sum_ready, layer_norm_ready, mat_ready (Out, 1): engines take the beat in S2.
       rmac_row, rmac_last, row_sum_row, layer_norm_row, mat_row (Out, 1): engines offer a row of psums.
@@ -43,15 +44,31 @@ class Core(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         block = config.block
-        super().__init__({
-            "reads": In(read_control(config)), "operands": In(operand_control(config)), "results": In(RESULT_CONTROL),
-            "b_data": In(words(config, block)), "c_data": In(words(config, block)), "p_data": In(words(config, 16)),
-            "load_a": In(1), "load_o": In(1), "load_address": In(20), "load_data": In(words(config, config.beat_words)),
-            "load_mask": In(config.beat_words),
-            "rmac_ready": Out(1), "row_sum_ready": Out(1), "layer_norm_ready": Out(1), "mat_ready": Out(1),
-            "rmac_row": Out(1), "rmac_last": Out(1), "row_sum_row": Out(1), "layer_norm_row": Out(1), "mat_row": Out(1),
-            "o_data": Out(words(config, config.beat_words)),
-        })
+        super().__init__(
+            {
+                "reads": In(read_control(config)),
+                "operands": In(operand_control(config)),
+                "results": In(RESULT_CONTROL),
+                "b_data": In(words(config, block)),
+                "c_data": In(words(config, block)),
+                "p_data": In(words(config, 16)),
+                "load_a": In(1),
+                "load_o": In(1),
+                "load_address": In(20),
+                "load_data": In(words(config, config.beat_words)),
+                "load_mask": In(config.beat_words),
+                "rmac_ready": Out(1),
+                "row_sum_ready": Out(1),
+                "layer_norm_ready": Out(1),
+                "mat_ready": Out(1),
+                "rmac_row": Out(1),
+                "rmac_last": Out(1),
+                "row_sum_row": Out(1),
+                "layer_norm_row": Out(1),
+                "mat_row": Out(1),
+                "o_data": Out(words(config, config.beat_words)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -67,9 +84,14 @@ class Core(wiring.Component):
         m.submodules.post = post = PostProcessing(block)
 
         m.d.comb += [
-            a.read_en.eq(self.reads.a_en), a.read_address.eq(self.reads.a_address), a.read_double.eq(self.reads.a_double),
-            o.read_en.eq(self.reads.o_en), o.read_address.eq(self.reads.o_address), self.o_data.eq(o.read_data),
-            k.read_en.eq(self.reads.k_en), k.read_address.eq(self.reads.k_address),
+            a.read_en.eq(self.reads.a_en),
+            a.read_address.eq(self.reads.a_address),
+            a.read_double.eq(self.reads.a_double),
+            o.read_en.eq(self.reads.o_en),
+            o.read_address.eq(self.reads.o_address),
+            self.o_data.eq(o.read_data),
+            k.read_en.eq(self.reads.k_en),
+            k.read_address.eq(self.reads.k_address),
         ]
         self._build_operands(m, a.read_data, o.read_data[0], k.read_data, rmac, mat, row_sum, layer_norm)
         self._build_results(m, rmac, mat, row_sum, layer_norm, post, o, codes)
@@ -108,7 +130,9 @@ class Core(wiring.Component):
             with m.If(ctl.rmac_outer):
                 # features[0] is the current token's k; byte 0 of lane l is its v_l.
                 m.d.sync += features.eq(key)
-                assign(weights, [[window_view[token][lane] for token in range(block)] for lane in range(block)], m.d.sync)
+                assign(
+                    weights, [[window_view[token][lane] for token in range(block)] for lane in range(block)], m.d.sync
+                )
             with m.Else():
                 m.d.sync += [features.eq(relu_seen), weights.eq(b_tile)]
         with m.Elif(ctl.rmac_shift):
@@ -132,41 +156,73 @@ class Core(wiring.Component):
             m.d.sync += mat_weights.eq(Mux(stationary, k_data.as_value(), self.c_data.as_value()))
 
         m.d.comb += [
-            rmac.i.valid.eq(ctl.rmac_valid), rmac.i.payload.features.eq(features), rmac.i.payload.weights.eq(weights),
-            rmac.i.payload.mode.eq(ctl.mode), rmac.i.payload.first.eq(ctl.first), rmac.i.payload.last.eq(ctl.last),
-            rmac.i.payload.rows.eq(ctl.rows), self.rmac_ready.eq(rmac.i.ready),
-            row_sum.i.valid.eq(ctl.row_sum_valid), row_sum.i.payload.window.eq(features), row_sum.i.payload.count.eq(ctl.count),
-            row_sum.i.payload.first.eq(ctl.first), row_sum.i.payload.last.eq(ctl.last), self.row_sum_ready.eq(row_sum.i.ready),
-            layer_norm.i.valid.eq(ctl.layer_norm_valid), layer_norm.i.payload.x.eq(features[0]),
-            layer_norm.i.payload.weight.eq(weights[0]), layer_norm.i.payload.channels.eq(ctl.channels),
-            layer_norm.i.payload.epsilon.eq(ctl.epsilon), layer_norm.i.payload.last.eq(ctl.last),
+            rmac.i.valid.eq(ctl.rmac_valid),
+            rmac.i.payload.features.eq(features),
+            rmac.i.payload.weights.eq(weights),
+            rmac.i.payload.mode.eq(ctl.mode),
+            rmac.i.payload.first.eq(ctl.first),
+            rmac.i.payload.last.eq(ctl.last),
+            rmac.i.payload.rows.eq(ctl.rows),
+            self.rmac_ready.eq(rmac.i.ready),
+            row_sum.i.valid.eq(ctl.row_sum_valid),
+            row_sum.i.payload.window.eq(features),
+            row_sum.i.payload.count.eq(ctl.count),
+            row_sum.i.payload.first.eq(ctl.first),
+            row_sum.i.payload.last.eq(ctl.last),
+            self.row_sum_ready.eq(row_sum.i.ready),
+            layer_norm.i.valid.eq(ctl.layer_norm_valid),
+            layer_norm.i.payload.x.eq(features[0]),
+            layer_norm.i.payload.weight.eq(weights[0]),
+            layer_norm.i.payload.channels.eq(ctl.channels),
+            layer_norm.i.payload.epsilon.eq(ctl.epsilon),
+            layer_norm.i.payload.last.eq(ctl.last),
             self.layer_norm_ready.eq(layer_norm.i.ready),
-            mat.i.valid.eq(ctl.mat_valid), mat.i.payload.features.eq(mat_features), mat.i.payload.weights.eq(mat_weights),
-            mat.i.payload.first.eq(ctl.mat_first), mat.i.payload.last.eq(ctl.mat_last), self.mat_ready.eq(mat.i.ready),
+            mat.i.valid.eq(ctl.mat_valid),
+            mat.i.payload.features.eq(mat_features),
+            mat.i.payload.weights.eq(mat_weights),
+            mat.i.payload.first.eq(ctl.mat_first),
+            mat.i.payload.last.eq(ctl.mat_last),
+            self.mat_ready.eq(mat.i.ready),
         ]
 
     def _build_results(self, m, rmac, mat, row_sum, layer_norm, post, o, codes):
         """A row of psums, chosen in T0, meets its records, residual operand and divisor code in T1."""
         ctl, block = self.results, self.config.block
         m.d.comb += [
-            rmac.o.ready.eq(ctl.rmac_ready), mat.o.ready.eq(ctl.mat_ready), row_sum.o.ready.eq(ctl.row_sum_ready),
+            rmac.o.ready.eq(ctl.rmac_ready),
+            mat.o.ready.eq(ctl.mat_ready),
+            row_sum.o.ready.eq(ctl.row_sum_ready),
             layer_norm.o.ready.eq(ctl.layer_norm_ready),
-            self.rmac_row.eq(rmac.o.valid), self.rmac_last.eq(rmac.o.payload.last), self.mat_row.eq(mat.o.valid),
-            self.row_sum_row.eq(row_sum.o.valid), self.layer_norm_row.eq(layer_norm.o.valid),
-            codes.read_en.eq(ctl.code_en), codes.read_address.eq(ctl.code_address),
+            self.rmac_row.eq(rmac.o.valid),
+            self.rmac_last.eq(rmac.o.payload.last),
+            self.mat_row.eq(mat.o.valid),
+            self.row_sum_row.eq(row_sum.o.valid),
+            self.layer_norm_row.eq(layer_norm.o.valid),
+            codes.read_en.eq(ctl.code_en),
+            codes.read_address.eq(ctl.code_address),
         ]
         row = Signal(data.ArrayLayout(signed(32), block), reset_less=True)
         with m.If(ctl.take):
             with m.Switch(ctl.source):
-                for source, engine in ((RowSource.RMAC, rmac), (RowSource.ROW_SUM, row_sum),
-                                       (RowSource.LAYER_NORM, layer_norm), (RowSource.MAT, mat)):
+                for source, engine in (
+                    (RowSource.RMAC, rmac),
+                    (RowSource.ROW_SUM, row_sum),
+                    (RowSource.LAYER_NORM, layer_norm),
+                    (RowSource.MAT, mat),
+                ):
                     with m.Case(source):
                         m.d.sync += row.eq(engine.o.payload.acc)
         records = data.View(data.ArrayLayout(POST_PARAMETERS, block), self.p_data.as_value())
         m.d.comb += [
-            post.en.eq(1), post.i.acc.eq(row), post.i.parameters.eq(records), post.i.residual.eq(o.read_data[0]),
-            post.i.code.eq(codes.read_data), post.i.mode.eq(ctl.mode), post.i.fraction_bits.eq(ctl.fraction_bits),
-            post.i.use_residual.eq(ctl.use_residual), post.i.log2_offset.eq(ctl.log2_offset),
+            post.en.eq(1),
+            post.i.acc.eq(row),
+            post.i.parameters.eq(records),
+            post.i.residual.eq(o.read_data[0]),
+            post.i.code.eq(codes.read_data),
+            post.i.mode.eq(ctl.mode),
+            post.i.fraction_bits.eq(ctl.fraction_bits),
+            post.i.use_residual.eq(ctl.use_residual),
+            post.i.log2_offset.eq(ctl.log2_offset),
             post.i.high_byte.eq(ctl.high_byte),
         ]
 
@@ -176,14 +232,19 @@ class Core(wiring.Component):
         for memory, destination, load in ((a, Destination.A, self.load_a), (o, Destination.O, self.load_o)):
             write = ctl.write[int(destination).bit_length() - 1]
             m.d.comb += [
-                memory.write_en.eq(write | load), memory.write_address.eq(Mux(write, ctl.out, self.load_address)),
-                memory.write_data.eq(self.load_data), memory.write_mask.eq(Mux(write, 1, self.load_mask)),
+                memory.write_en.eq(write | load),
+                memory.write_address.eq(Mux(write, ctl.out, self.load_address)),
+                memory.write_data.eq(self.load_data),
+                memory.write_mask.eq(Mux(write, 1, self.load_mask)),
             ]
             with m.If(write):
                 m.d.comb += memory.write_data[0].eq(result)
         m.d.comb += [
-            k.write_en.eq(ctl.write[int(Destination.K).bit_length() - 1]), k.write_address.eq(ctl.attention),
-            k.write_data[0].eq(result), k.write_mask.eq(1),
-            codes.write_en.eq(ctl.write[int(Destination.DIVISOR).bit_length() - 1]), codes.write_address.eq(ctl.pixel),
+            k.write_en.eq(ctl.write[int(Destination.K).bit_length() - 1]),
+            k.write_address.eq(ctl.attention),
+            k.write_data[0].eq(result),
+            k.write_mask.eq(1),
+            codes.write_en.eq(ctl.write[int(Destination.DIVISOR).bit_length() - 1]),
+            codes.write_address.eq(ctl.pixel),
             codes.write_data.eq(result[0]),
         ]

@@ -12,7 +12,8 @@ INDEX_BITS = 32
 
 
 def instruction_layout(opcode: Opcode) -> data.StructLayout:
-    """Fields of one kind of instruction, padded to 512 bits, so that `data.View(instruction_layout(op), word)` decodes it."""
+    """Fields of one kind of instruction, padded to 512 bits, so that `data.View(instruction_layout(op), word)` decodes
+    it."""
     members = {name: signed(width) if name == "log2_offset" else unsigned(width) for name, width, _ in layout(opcode)}
     used = sum(width for _, width, _ in layout(opcode))
     return data.StructLayout({**members, "_reserved": unsigned(INSTRUCTION_BITS - used)})

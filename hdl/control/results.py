@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum, fifo, wiring
 from amaranth.lib.wiring import In, Out
@@ -25,21 +27,44 @@ class RowSource(enum.Enum, shape=unsigned(2)):
     MAT = 3
 
 
-RESULT_CONTROL = data.StructLayout({
-    # T0: a row leaves its engine
-    "take": 1, "source": RowSource, "rmac_ready": 1, "row_sum_ready": 1, "layer_norm_ready": 1, "mat_ready": 1,
-    "code_address": unsigned(12), "code_en": 1,
-    # T1: the row enters post-processing
-    "mode": PostMode, "fraction_bits": unsigned(4), "use_residual": 1, "log2_offset": signed(6), "high_byte": 1,
-    # the result is written
-    "write": unsigned(4), "out": unsigned(ADDRESS_BITS), "attention": unsigned(13), "pixel": unsigned(12),
-})
+RESULT_CONTROL = data.StructLayout(
+    {
+        # T0: a row leaves its engine
+        "take": 1,
+        "source": RowSource,
+        "rmac_ready": 1,
+        "row_sum_ready": 1,
+        "layer_norm_ready": 1,
+        "mat_ready": 1,
+        "code_address": unsigned(12),
+        "code_en": 1,
+        # T1: the row enters post-processing
+        "mode": PostMode,
+        "fraction_bits": unsigned(4),
+        "use_residual": 1,
+        "log2_offset": signed(6),
+        "high_byte": 1,
+        # the result is written
+        "write": unsigned(4),
+        "out": unsigned(ADDRESS_BITS),
+        "attention": unsigned(13),
+        "pixel": unsigned(12),
+    }
+)
 
 # What travels beside a row through the pipeline.
-_WRITE = data.StructLayout({
-    "valid": 1, "final": 1, "mat": 1, "bad": 1, "destination": unsigned(4), "out": unsigned(ADDRESS_BITS), "attention": unsigned(13),
-    "pixel": unsigned(24),
-})
+_WRITE = data.StructLayout(
+    {
+        "valid": 1,
+        "final": 1,
+        "mat": 1,
+        "bad": 1,
+        "destination": unsigned(4),
+        "out": unsigned(ADDRESS_BITS),
+        "attention": unsigned(13),
+        "pixel": unsigned(24),
+    }
+)
 
 
 class ResultControl(wiring.Component):
@@ -47,12 +72,12 @@ class ResultControl(wiring.Component):
 
     Parameters: config.
     Members (x = rmac, mat):
-      x_push, x_result, x_space: descriptors from the operand control, in order. x_accepted, x_signal, x_index: instructions
-      from the sequencers. x_room (Out, 1): another instruction may be accepted.
+      x_push, x_result, x_space: descriptors from the operand control, in order. x_accepted, x_signal, x_index:
+      instructions from the sequencers. x_room (Out, 1): another instruction may be accepted.
       rmac_valid, rmac_last, row_sum_valid, layer_norm_valid, mat_valid (In, 1): rows of core 0's engines.
-      control (Out, RESULT_CONTROL). p_en, p_address (Out): records of the row, in words. o_en, o_address (Out): residual operand.
-      x_done (Out, 1), x_done_signal (Out, 32), x_done_index (Out, 32): the last result of an instruction is written.
-      x_fault (Out, 1), x_fault_index (Out, 32): a result beyond a buffer. x_idle (Out, 1).
+      control (Out, RESULT_CONTROL). p_en, p_address (Out): records of the row, in words. o_en, o_address (Out):
+      residual operand. x_done (Out, 1), x_done_signal (Out, 32), x_done_index (Out, 32): the last result of an
+      instruction is written. x_fault (Out, 1), x_fault_index (Out, 32): a result beyond a buffer. x_idle (Out, 1).
     Latency: a row taken in cycle t is written at the end of cycle t + 1 + PostProcessing.latency. One row a cycle; a
     `wide` row takes two cycles (low bytes, high bytes).
     """
@@ -62,16 +87,32 @@ class ResultControl(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         members = {
-            "rmac_valid": In(1), "rmac_last": In(1), "row_sum_valid": In(1), "layer_norm_valid": In(1), "mat_valid": In(1),
-            "control": Out(RESULT_CONTROL), "p_en": Out(1), "p_address": Out(ADDRESS_BITS),
-            "o_en": Out(1), "o_address": Out(ADDRESS_BITS),
+            "rmac_valid": In(1),
+            "rmac_last": In(1),
+            "row_sum_valid": In(1),
+            "layer_norm_valid": In(1),
+            "mat_valid": In(1),
+            "control": Out(RESULT_CONTROL),
+            "p_en": Out(1),
+            "p_address": Out(ADDRESS_BITS),
+            "o_en": Out(1),
+            "o_address": Out(ADDRESS_BITS),
         }
         for x in ("rmac", "mat"):
             members |= {
-                f"{x}_push": In(1), f"{x}_result": In(RESULT), f"{x}_space": Out(1),
-                f"{x}_accepted": In(1), f"{x}_signal": In(32), f"{x}_index": In(INDEX_BITS), f"{x}_room": Out(1),
-                f"{x}_done": Out(1), f"{x}_done_signal": Out(32), f"{x}_done_index": Out(INDEX_BITS),
-                f"{x}_fault": Out(1), f"{x}_fault_index": Out(INDEX_BITS), f"{x}_idle": Out(1),
+                f"{x}_push": In(1),
+                f"{x}_result": In(RESULT),
+                f"{x}_space": Out(1),
+                f"{x}_accepted": In(1),
+                f"{x}_signal": In(32),
+                f"{x}_index": In(INDEX_BITS),
+                f"{x}_room": Out(1),
+                f"{x}_done": Out(1),
+                f"{x}_done_signal": Out(32),
+                f"{x}_done_index": Out(INDEX_BITS),
+                f"{x}_fault": Out(1),
+                f"{x}_fault_index": Out(INDEX_BITS),
+                f"{x}_idle": Out(1),
             }
         super().__init__(members)
 
@@ -107,7 +148,8 @@ class ResultControl(wiring.Component):
         last_row = Signal()
         m.d.comb += [
             last_row.eq(Mux(chosen_rmac, single | self.rmac_last, 1)),
-            rmac_queue.r_en.eq(leaves & chosen_rmac & last_row), mat_queue.r_en.eq(leaves & ~chosen_rmac),
+            rmac_queue.r_en.eq(leaves & chosen_rmac & last_row),
+            mat_queue.r_en.eq(leaves & ~chosen_rmac),
             control.take.eq(take),
             control.rmac_ready.eq(leaves & chosen_rmac & ~single),
             control.row_sum_ready.eq(leaves & chosen_rmac & (rmac.kind == StepKind.ROW_SUM)),
@@ -130,13 +172,20 @@ class ResultControl(wiring.Component):
         out = Signal(ADDRESS_BITS)
         m.d.comb += [
             out.eq(row.out + offset + Mux(second, row.high, 0)),
-            self.p_en.eq(take), self.p_address.eq(row.parameters * PARAMETER_BYTES),
-            self.o_en.eq(take & row.residual), self.o_address.eq(out),
-            control.code_en.eq(take), control.code_address.eq(row.pixel),
+            self.p_en.eq(take),
+            self.p_address.eq(row.parameters * PARAMETER_BYTES),
+            self.o_en.eq(take & row.residual),
+            self.o_address.eq(out),
+            control.code_en.eq(take),
+            control.code_address.eq(row.pixel),
         ]
-        for target, value in ((control.mode, row.mode), (control.fraction_bits, row.fraction_bits),
-                              (control.use_residual, row.residual), (control.log2_offset, row.log2_offset),
-                              (control.high_byte, second)):
+        for target, value in (
+            (control.mode, row.mode),
+            (control.fraction_bits, row.fraction_bits),
+            (control.use_residual, row.residual),
+            (control.log2_offset, row.log2_offset),
+            (control.high_byte, second),
+        ):
             delayed = Signal.like(value, reset_less=True)
             m.d.sync += delayed.eq(value)
             m.d.comb += target.eq(delayed)
@@ -148,7 +197,8 @@ class ResultControl(wiring.Component):
         queue = fifo.SyncFIFOBuffered(width=RESULT.size, depth=RESULTS_IN_FLIGHT)
         m.submodules[f"{x}_results"] = queue
         m.d.comb += [
-            queue.w_data.eq(getattr(self, f"{x}_result")), queue.w_en.eq(getattr(self, f"{x}_push")),
+            queue.w_data.eq(getattr(self, f"{x}_result")),
+            queue.w_en.eq(getattr(self, f"{x}_push")),
             getattr(self, f"{x}_space").eq(queue.w_rdy),
         ]
         return data.View(RESULT, queue.r_data), queue
@@ -158,25 +208,39 @@ class ResultControl(wiring.Component):
         config, control = self.config, self.control
         line = [Signal(_WRITE, name=f"write_{k}") for k in range(self.LATENCY)]
         m.d.sync += [
-            line[0].valid.eq(take), line[0].final.eq(final & row.final), line[0].mat.eq(~chosen_rmac),
-            line[0].destination.eq(row.destination), line[0].out.eq(out), line[0].attention.eq(row.attention + offset),
+            line[0].valid.eq(take),
+            line[0].final.eq(final & row.final),
+            line[0].mat.eq(~chosen_rmac),
+            line[0].destination.eq(row.destination),
+            line[0].out.eq(out),
+            line[0].attention.eq(row.attention + offset),
             line[0].pixel.eq(row.pixel),
-            # A record block or a code that was never there is as bad as a result that goes nowhere. It is reported at the
-            # end of the line, where the instruction that the row belongs to is known.
-            line[0].bad.eq((row.parameters >= config.parameter_blocks)
-                           | ((row.mode == PostMode.DIVIDE) & (row.pixel >= config.divisors))),
-            *(after.eq(before) for before, after in zip(line, line[1:])),
+            # A record block or a code that was never there is as bad as a result that goes nowhere. It is reported at
+            # the end of the line, where the instruction that the row belongs to is known.
+            line[0].bad.eq(
+                (row.parameters >= config.parameter_blocks)
+                | ((row.mode == PostMode.DIVIDE) & (row.pixel >= config.divisors))
+            ),
+            *(after.eq(before) for before, after in itertools.pairwise(line)),
         ]
         end = line[-1]
-        o, a, k, divisor = (end.destination[int(d).bit_length() - 1] for d in
-                            (Destination.O, Destination.A, Destination.K, Destination.DIVISOR))
+        o, a, k, divisor = (
+            end.destination[int(d).bit_length() - 1]
+            for d in (Destination.O, Destination.A, Destination.K, Destination.DIVISOR)
+        )
         beyond, fault = Signal(), Signal()
         m.d.comb += [
             beyond.eq(
-                end.bad | (o & (end.out >= config.output_words)) | (a & (end.out >= config.feature_words))
-                | (k & (end.attention >= config.attention_words)) | (divisor & (end.pixel >= config.divisors))),
+                end.bad
+                | (o & (end.out >= config.output_words))
+                | (a & (end.out >= config.feature_words))
+                | (k & (end.attention >= config.attention_words))
+                | (divisor & (end.pixel >= config.divisors))
+            ),
             control.write.eq(Mux(end.valid & ~beyond, end.destination, 0)),
-            control.out.eq(end.out), control.attention.eq(end.attention), control.pixel.eq(end.pixel),
+            control.out.eq(end.out),
+            control.attention.eq(end.attention),
+            control.pixel.eq(end.pixel),
             fault.eq(end.valid & beyond),
         ]
         for x, mine in (("rmac", ~end.mat), ("mat", end.mat)):
@@ -188,7 +252,9 @@ class ResultControl(wiring.Component):
                 instructions.w_en.eq(getattr(self, f"{x}_accepted")),
                 # One place is kept for the instruction whose acceptance is a cycle away.
                 getattr(self, f"{x}_room").eq(instructions.level < INSTRUCTIONS_IN_FLIGHT - 1),
-                done.eq(end.valid & end.final & mine), instructions.r_en.eq(done), getattr(self, f"{x}_done").eq(done),
+                done.eq(end.valid & end.final & mine),
+                instructions.r_en.eq(done),
+                getattr(self, f"{x}_done").eq(done),
                 getattr(self, f"{x}_done_signal").eq(instructions.r_data[:32]),
                 getattr(self, f"{x}_done_index").eq(instructions.r_data[32:]),
                 getattr(self, f"{x}_fault").eq(fault & mine),

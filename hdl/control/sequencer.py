@@ -1,6 +1,7 @@
 """Sequencer of a MAC unit: turns one instruction into its steps, one a cycle.
 
-Every instruction is one loop nest of six levels. The three outer levels choose a result, the three inner ones accumulate it:
+Every instruction is one loop nest of six levels. The three outer levels choose a result, the three inner ones
+accumulate it:
 
     level            5        4             3                2               1            0
     convolution      group    row           column           kernel row      kernel col   input block
@@ -38,11 +39,22 @@ class StepKind(enum.Enum, shape=unsigned(3)):
 
 
 # Where one accumulation's result goes and how it is post-processed.
-RESULT = data.StructLayout({
-    "kind": StepKind, "out": unsigned(ADDRESS_BITS), "high": unsigned(20), "parameters": unsigned(13),
-    "attention": unsigned(13), "pixel": unsigned(24), "destination": unsigned(4), "mode": unsigned(3),
-    "fraction_bits": unsigned(4), "residual": unsigned(1), "log2_offset": signed(6), "final": unsigned(1),
-})
+RESULT = data.StructLayout(
+    {
+        "kind": StepKind,
+        "out": unsigned(ADDRESS_BITS),
+        "high": unsigned(20),
+        "parameters": unsigned(13),
+        "attention": unsigned(13),
+        "pixel": unsigned(24),
+        "destination": unsigned(4),
+        "mode": unsigned(3),
+        "fraction_bits": unsigned(4),
+        "residual": unsigned(1),
+        "log2_offset": signed(6),
+        "final": unsigned(1),
+    }
+)
 
 
 def step_layout(block: int) -> data.StructLayout:
@@ -51,12 +63,27 @@ def step_layout(block: int) -> data.StructLayout:
     key: an outer product's k half. count: valid pixels or tokens of a window. push: the step ends an accumulation whose
     `result` descriptor has to be kept. partner_out: where the MAT's result of a joint step goes.
     """
-    return data.StructLayout({
-        "kind": StepKind, "joint": 1, "source": 1, "relu": 1, "stationary": 1, "key": 1, "stride": 1,
-        "first": 1, "last": 1, "count": range(block + 1), "features": unsigned(ADDRESS_BITS),
-        "weights": unsigned(ADDRESS_BITS), "channels": unsigned(13), "epsilon": unsigned(32),
-        "push": 1, "result": RESULT, "partner_out": unsigned(ADDRESS_BITS),
-    })
+    return data.StructLayout(
+        {
+            "kind": StepKind,
+            "joint": 1,
+            "source": 1,
+            "relu": 1,
+            "stationary": 1,
+            "key": 1,
+            "stride": 1,
+            "first": 1,
+            "last": 1,
+            "count": range(block + 1),
+            "features": unsigned(ADDRESS_BITS),
+            "weights": unsigned(ADDRESS_BITS),
+            "channels": unsigned(13),
+            "epsilon": unsigned(32),
+            "push": 1,
+            "result": RESULT,
+            "partner_out": unsigned(ADDRESS_BITS),
+        }
+    )
 
 
 class Sequencer(wiring.Component):
@@ -68,12 +95,14 @@ class Sequencer(wiring.Component):
       partner_joined (In, 1, R-MAC): the MAT unit stands at a MAT_JOIN. joined (Out, 1, MAT): this one does.
       release (In, 1, MAT): the joint instruction's last step has gone. releases (Out, 1, R-MAC): that strobe.
       accepted (Out, 1) with signal (Out, 32), index (Out, 32): an instruction has been taken, for the result control.
-      busy (Out, 1). error (Out, 1) with error_code (Out, 8) and error_index (Out, 32): the instruction is refused and the unit stops.
+      busy (Out, 1). error (Out, 1) with error_code (Out, 8) and error_index (Out, 32): the instruction is refused and
+      the unit stops.
     Timing: two cycles from an accepted instruction to its first step, then one step a cycle (two for an outer product's
     step: k, then v) while o.ready; one idle cycle between instructions.
     Errors: ILLEGAL_FIELD for a zero count, an unknown mode, and what the operation does not have: K as a destination of
-      anything but OUTER and ROW_SUM; O as a source, the divisor buffer as a destination and DIVIDE of anything but CONV;
-      the divisor buffer in a mode other than LOG2; joint of anything but RMAC_CONV, stationary of anything but MAT_CONV.
+      anything but OUTER and ROW_SUM; O as a source, the divisor buffer as a destination and DIVIDE of anything but
+      CONV; the divisor buffer in a mode other than LOG2; joint of anything but RMAC_CONV, stationary of anything but
+      MAT_CONV.
     Source: Trio-ViT sections 1.1 and 1.2 of the fact sheet (operand patterns); loop order is ours.
     """
 
@@ -81,12 +110,23 @@ class Sequencer(wiring.Component):
         if unit not in (Unit.RMAC, Unit.MAT):
             raise ValueError(f"unit must be RMAC or MAT, not {unit!r}")
         self.config, self.unit = config, unit
-        super().__init__({
-            "i": In(stream.Signature(ISSUED)), "o": Out(stream.Signature(step_layout(config.block))),
-            "partner_joined": In(1), "joined": Out(1), "release": In(1), "releases": Out(1),
-            "accepted": Out(1), "signal": Out(32), "index": Out(INDEX_BITS), "busy": Out(1),
-            "error": Out(1), "error_code": Out(8), "error_index": Out(INDEX_BITS),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(ISSUED)),
+                "o": Out(stream.Signature(step_layout(config.block))),
+                "partner_joined": In(1),
+                "joined": Out(1),
+                "release": In(1),
+                "releases": Out(1),
+                "accepted": Out(1),
+                "signal": Out(32),
+                "index": Out(INDEX_BITS),
+                "busy": Out(1),
+                "error": Out(1),
+                "error_code": Out(8),
+                "error_index": Out(INDEX_BITS),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -98,8 +138,9 @@ class Sequencer(wiring.Component):
         m.d.comb += [signal.eq(opcode == op.value) for op, signal in is_.items()]
         conv = is_[Opcode.RMAC_CONV if self.unit == Unit.RMAC else Opcode.MAT_CONV]
         depthwise, outer, row_sum, layer_norm = (
-            is_.get(op, Const(0)) for op in
-            (Opcode.RMAC_DEPTHWISE, Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM, Opcode.RMAC_LAYER_NORM))
+            is_.get(op, Const(0))
+            for op in (Opcode.RMAC_DEPTHWISE, Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM, Opcode.RMAC_LAYER_NORM)
+        )
         join = is_.get(Opcode.MAT_JOIN, Const(0))
         joint = f.joint & conv if self.unit == Unit.RMAC else Const(0)
 
@@ -142,8 +183,11 @@ class Sequencer(wiring.Component):
                 with m.If(self.release):
                     m.next = "IDLE"
         m.d.comb += [
-            self.signal.eq(f.signal), self.index.eq(word.index), self.error_index.eq(word.index),
-            self.error_code.eq(ErrorCode.ILLEGAL_FIELD), self.o.valid.eq(running),
+            self.signal.eq(f.signal),
+            self.index.eq(word.index),
+            self.error_index.eq(word.index),
+            self.error_code.eq(ErrorCode.ILLEGAL_FIELD),
+            self.o.valid.eq(running),
         ]
 
         # ---- loop counts and strides of the opcode ----
@@ -179,8 +223,12 @@ class Sequencer(wiring.Component):
                 values.strides[level].eq(0 if level == 4 else strides[level]),
             ]
         m.d.comb += [
-            features.ends.eq(counters.ends), values.ends.eq(counters.ends), results.ends.eq(counters.ends[3:]),
-            features.advance.eq(advance), values.advance.eq(advance), results.advance.eq(advance & inner_end),
+            features.ends.eq(counters.ends),
+            values.ends.eq(counters.ends),
+            results.ends.eq(counters.ends[3:]),
+            features.advance.eq(advance),
+            values.advance.eq(advance),
+            results.advance.eq(advance & inner_end),
             results.strides[0].eq(Mux(depthwise, block, 1)),
             results.strides[1].eq(Mux(layer_norm, f.out_group, f.out_row)),
             results.strides[2].eq(Mux(layer_norm, 0, Mux(joint, f.out_group << 1, f.out_group))),
@@ -206,35 +254,62 @@ class Sequencer(wiring.Component):
             window_end = Mux(depthwise, counters.ends[3], counters.ends[window_level])
             m.d.sync += columns.eq(Mux(window_end, f.cols, columns - block))
 
-        kinds = ((outer, StepKind.OUTER), (row_sum, StepKind.ROW_SUM), (layer_norm, StepKind.LAYER_NORM),
-                 (depthwise, StepKind.DEPTHWISE), (conv, StepKind.CONV))
+        kinds = (
+            (outer, StepKind.OUTER),
+            (row_sum, StepKind.ROW_SUM),
+            (layer_norm, StepKind.LAYER_NORM),
+            (depthwise, StepKind.DEPTHWISE),
+            (conv, StepKind.CONV),
+        )
         for active, kind in kinds:
             with m.If(active):
                 m.d.comb += [step.kind.eq(kind), step.result.kind.eq(kind)]
         m.d.comb += [
-            step.joint.eq(joint), step.source.eq(f.source), step.relu.eq(f.relu),
-            step.stationary.eq(f.stationary), step.key.eq(outer & key), step.stride.eq(stride & depthwise),
+            step.joint.eq(joint),
+            step.source.eq(f.source),
+            step.relu.eq(f.relu),
+            step.stationary.eq(f.stationary),
+            step.key.eq(outer & key),
+            step.stride.eq(stride & depthwise),
             step.first.eq(Mux(layer_norm, 0, counters.starts[:3].all())),
             step.last.eq(Mux(layer_norm, counters.ends[4], inner_end)),
             step.count.eq(Mux(columns > block, block, columns)),
             step.features.eq(Mux(outer & ~key, values.address, features.address)),
-            step.channels.eq(f.cols), step.epsilon.eq(f.epsilon),
+            step.channels.eq(f.cols),
+            step.epsilon.eq(f.epsilon),
         ]
         return m
 
     def _illegal(self, m, f, is_, conv, join):
         """A signal: the instruction in hand has a field that its operation does not allow."""
-        zero = (f.groups == 0) | (f.rows == 0) | (f.cols == 0) | (f.kernel_rows == 0) | (f.kernel_cols == 0) | (f.blocks == 0)
+        zero = (
+            (f.groups == 0)
+            | (f.rows == 0)
+            | (f.cols == 0)
+            | (f.kernel_rows == 0)
+            | (f.kernel_cols == 0)
+            | (f.blocks == 0)
+        )
         illegal = Signal()
         known = Cat(*is_.values()).any()
         # K is for matrices of weights, the divisor buffer for the pixels of a convolution.
         kept = is_.get(Opcode.RMAC_OUTER, Const(0)) | is_.get(Opcode.RMAC_ROW_SUM, Const(0))
         codes = f.destination[3] | (f.mode == PostMode.DIVIDE)
         foreign = f.stationary if self.unit == Unit.RMAC else f.joint
-        m.d.comb += illegal.eq(~join & (
-            ~known | zero | (f.mode > max(PostMode).value) | (f.destination == 0) | (f.destination[2] & ~kept)
-            | (f.destination[3] & (f.mode != PostMode.LOG2)) | ((f.source | f.joint | codes) & ~conv) | foreign
-            | (f.fraction_bits > 13)))
+        m.d.comb += illegal.eq(
+            ~join
+            & (
+                ~known
+                | zero
+                | (f.mode > max(PostMode).value)
+                | (f.destination == 0)
+                | (f.destination[2] & ~kept)
+                | (f.destination[3] & (f.mode != PostMode.LOG2))
+                | ((f.source | f.joint | codes) & ~conv)
+                | foreign
+                | (f.fraction_bits > 13)
+            )
+        )
         return illegal
 
     def _drive_weights(self, m, f, conv, layer_norm, load, advance, inner_end, counters, step):
@@ -280,8 +355,15 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             step.push.eq(inner_end & ~(outer & step.key) & ~(layer_norm & ~counters.ends[5])),
             step.partner_out.eq(results.address + f.out_group),
-            result.out.eq(results.address), result.high.eq(f.out_row), result.parameters.eq(parameters),
-            result.attention.eq(attention), result.pixel.eq(pixel), result.destination.eq(f.destination),
-            result.mode.eq(f.mode), result.fraction_bits.eq(f.fraction_bits), result.residual.eq(f.residual),
-            result.log2_offset.eq(f.log2_offset), result.final.eq(counters.last),
+            result.out.eq(results.address),
+            result.high.eq(f.out_row),
+            result.parameters.eq(parameters),
+            result.attention.eq(attention),
+            result.pixel.eq(pixel),
+            result.destination.eq(f.destination),
+            result.mode.eq(f.mode),
+            result.fraction_bits.eq(f.fraction_bits),
+            result.residual.eq(f.residual),
+            result.log2_offset.eq(f.log2_offset),
+            result.final.eq(counters.last),
         ]

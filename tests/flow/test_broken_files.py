@@ -29,6 +29,11 @@ def change_structure(key: str, change):
     return apply
 
 
+def change_text(key: str, change):
+    """For `change_header`: work on the JSON as a text."""
+    return lambda header: header["__metadata__"].update({key: change(header["__metadata__"][key])})
+
+
 def damaged(data: bytes, key: str):
     """name -> contents of files that are no longer what they were."""
     noise = bytearray(data)
@@ -41,11 +46,12 @@ def damaged(data: bytes, key: str):
     cases["format"] = change_header(data, lambda h: h["__metadata__"].update(format="something"))
     cases["version"] = change_header(data, lambda h: h["__metadata__"].update(version="99"))
     cases["no metadata"] = change_header(data, lambda h: h.pop("__metadata__"))
-    cases["half the JSON"] = change_header(data, lambda h: h["__metadata__"].update({key: h["__metadata__"][key][:500]}))
+    cases["half the JSON"] = change_header(data, change_text(key, lambda text: text[:500]))
     cases["a list"] = change_header(data, change_structure(key, lambda s: [1, 2]))
-    cases["nested"] = change_header(data, lambda h: h["__metadata__"].update({key: "[" * 100_000}))
+    cases["nested"] = change_header(data, change_text(key, lambda text: "[" * 100_000))
     for name in json.loads(json.loads(data[8:start])["__metadata__"][key]):
-        cases[f"without {name}"] = change_header(data, change_structure(key, lambda s, n=name: {k: s[k] for k in s if k != n}))
+        without = change_structure(key, lambda s, name=name: {k: s[k] for k in s if k != name})
+        cases[f"without {name}"] = change_header(data, without)
     return cases
 
 

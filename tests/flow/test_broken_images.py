@@ -33,10 +33,10 @@ def bad_images(tmp_path):
     return [*sorted(folder.iterdir()), folder / "nowhere.jpg"]
 
 
-@pytest.mark.parametrize("command", [("run", "--backend", "golden"), ("run", "--backend", "float"), ("run",), ("compare",)])
+@pytest.mark.parametrize("command", ["run --backend golden", "run --backend float", "run", "compare"])
 def test_images(refused, bad_images, command):
     for path in bad_images:
-        assert path.name in refused(*command, "--image", path)
+        assert path.name in refused(*command.split(), "--image", path)
 
 
 def test_one_pixel_is_an_image(triovit, tmp_path):
@@ -46,10 +46,11 @@ def test_one_pixel_is_an_image(triovit, tmp_path):
 
 
 def test_brackets_in_a_name_are_nothing_special(triovit, tmp_path):
-    path = tmp_path / "[bold]x[/red].png"
+    path = tmp_path / "[bold]x[" / "red].png"
+    path.parent.mkdir()
     Image.new("RGB", (9, 9)).save(path)
     outcome = triovit("run", "--backend", "golden", "--image", path)
-    assert outcome.status == 0 and "[bold]x[/red].png" in outcome.out
+    assert outcome.status == 0 and "[bold]x[/red].png" in outcome.out.replace("\n", "")
     assert "[/red].jpg" in triovit("run", "--backend", "golden", "--image", tmp_path / "[/red].jpg").err
 
 
@@ -78,16 +79,16 @@ def data_sets(folder):
     }
 
 
-@pytest.mark.parametrize("command", [("run", "--backend", "golden"), ("run", "--backend", "float"), ("compare",)])
+@pytest.mark.parametrize("command", ["run --backend golden", "run --backend float", "compare"])
 def test_data(refused, tmp_path, command):
     for name, said in data_sets(tmp_path).items():
-        assert said in refused(*command, "--data", tmp_path / name), name
+        assert said in refused(*command.split(), "--data", tmp_path / name), name
 
 
 def test_calibration_data(refused, tmp_path):
     cases = data_sets(tmp_path)
     for name in ("empty", "class only", "bad image", "nowhere", "noise.npz", "other.npz", "nowhere.npz"):
-        said = refused("quantize", "b0-r32", "--data", tmp_path / name, "-o", tmp_path / "q.safetensors")
+        said = refused("quantize", "bundled", "--data", tmp_path / name, "-o", tmp_path / "q.safetensors")
         assert cases[name] in said, name
     assert not (tmp_path / "q.safetensors").exists()
 
@@ -127,5 +128,5 @@ def test_number_of_classes(refused):
 @pytest.mark.parametrize("option", ["--images=0", "--images=-5", "--seed=-1", "--percentile=200", "--percentile=nan"])
 def test_impossible_calibration(refused, tmp_path, option):
     method = ["--method", "percentile"]
-    text = refused("quantize", "b0-r32", *method, option, "-o", tmp_path / "q.safetensors")
+    text = refused("quantize", "bundled", *method, option, "-o", tmp_path / "q.safetensors")
     assert option.split("=")[0].strip("-") in text

@@ -1,0 +1,62 @@
+"""triovit compile and triovit disassemble."""
+
+import dataclasses
+import json
+import re
+
+from compiler.program import CompiledProgram
+from hdl.config import PRESETS
+
+
+def test_compile_and_disassemble(triovit, small_file, tmp_path):
+    target = tmp_path / "small.program.safetensors"
+    outcome = triovit("compile", small_file, "--config", "trio-tiny", "-o", target)
+    assert outcome.status == 0
+    program, report = CompiledProgram.load(target), outcome.report
+    assert program.config == PRESETS["trio-tiny"] and not program.trace
+    assert report["hash"] == f"{program.config.hash:016x}"
+    assert report["instructions"] == len(program.instructions)
+    assert report["memory_bytes"] == program.memory_bytes
+    assert f"{len(program.instructions):,} instructions" in outcome.out and str(target) in outcome.out
+    assert {layer["name"] for layer in report["layers"]} <= set(program.layers)
+    assert sum(layer["cycles"] for layer in report["layers"]) <= report["estimated_cycles"] + len(report["layers"])
+    assert all(layer["name"] in outcome.out for layer in report["layers"])
+
+    listing = triovit("disassemble", target)
+    assert listing.status == 0 and listing.err == ""
+    lines = listing.out.splitlines()
+    assert len(lines) == len(program.instructions) == len(listing.report["instructions"])
+    for line, entry, instruction in zip(lines, listing.report["instructions"], program.instructions, strict=True):
+        number, layer, unit, opcode = line.split()[:4]
+        assert (int(number), layer, unit, opcode) == tuple(entry[k] for k in ("index", "layer", "unit", "opcode"))
+        assert opcode == instruction.opcode.name
+    assert lines[0].split()[3] == "PROGRAM" and lines[-1].split()[3] == "END"
+
+
+def test_without_a_file_only_the_estimate(triovit, small_file, tmp_path):
+    outcome = triovit("compile", small_file, "--config", "trio-tiny")
+    assert outcome.status == 0 and re.search(r"about [\d,]+ cycles, [\d.]+ % of the multipliers", outcome.out)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_trace_stores_more(triovit, small_file):
+    plain, trace = (
+        triovit("compile", small_file, "--config", "trio-tiny", *more).report for more in ((), ("--trace",))
+    )
+    assert trace["memory_bytes"] > plain["memory_bytes"]
+
+
+def test_configuration_of_ones_own(triovit, small_file, tmp_path):
+    values = dataclasses.asdict(PRESETS["trio-tiny"]) | {"cores": 2}
+    del values["name"]
+    path = tmp_path / "twins.json"
+    path.write_text(json.dumps(values))
+    report = triovit("compile", small_file, "--config", path, "-o", tmp_path / "p.safetensors").report
+    assert report["config"] == "twins"
+    assert CompiledProgram.load(tmp_path / "p.safetensors").config.cores == 2
+
+
+def test_seeded_network(triovit):
+    outcome = triovit("compile", "b0-r32", "--seed", 5)
+    assert outcome.status == 0 and outcome.report["network"] == "b0-r32-seed5"
+    assert "seeded random weights (seed 5)" in outcome.err

@@ -1,0 +1,80 @@
+"""triovit run on its three backends."""
+
+import numpy as np
+import pytest
+
+from flow.images import find_image
+from golden.integer.execute import execute
+from golden.integer.serialize import load_network
+from golden.network.bundled import BUNDLED_PATH
+
+
+def logits(outcome):
+    return np.array([image["logits"] for image in outcome.report["images"]])
+
+
+def test_the_sample_photo_shows_a_cat(triovit):
+    outcomes = {backend: triovit("run", "--backend", backend) for backend in ("float", "golden")}
+    for backend, outcome in outcomes.items():
+        assert outcome.status == 0
+        assert outcome.report["images"][0]["class"] == "cat" and outcome.report["backend"] == backend
+        assert f"sample photo of a cat: cat ({backend})" in outcome.out
+        assert outcome.report["cycles"] is None
+    scale = outcomes["golden"].report["logit_scale"]
+    spread = np.ptp(logits(outcomes["float"]))
+    assert np.abs(logits(outcomes["golden"]) * scale - logits(outcomes["float"])).max() < 0.1 * spread
+
+
+def test_top(triovit):
+    outcome = triovit("run", "--backend", "golden", "--top", 2)
+    rows = [line.split("│")[1].strip() for line in outcome.out.splitlines() if line.startswith("│")]
+    order = np.argsort(-logits(outcome)[0], kind="stable")[:2]
+    assert len(rows) == 2 and rows[0] == "cat"
+    assert order[0] == 3
+
+
+def test_rtl_gives_the_integer_model_s_logits(triovit, small_file, photos):
+    """All timings of the memory, and a data set of more than one image."""
+    network = load_network(small_file)
+    image = photos / "cat" / "a.png"
+    expected = execute(network, find_image(str(image), 20).input)[network.output].reshape(-1)
+    cycles = []
+    for more in ((), ("--stalls", 0.2, "--stall-seed", 5), ("--read-latency", 200), ("--bytes-per-cycle", 2)):
+        outcome = triovit("run", small_file, "--config", "trio-tiny", "--image", image, *more)
+        assert outcome.status == 0
+        assert np.array_equal(logits(outcome)[0], expected)
+        cycles += outcome.report["cycles"]
+    assert len(set(cycles)) == 4 and min(cycles) == cycles[0]
+    assert f"{cycles[-1]:,} cycles on the RTL" in outcome.err
+
+    golden, rtl = (
+        triovit("run", small_file, "--config", "trio-tiny", "--data", photos, "--backend", backend)
+        for backend in ("golden", "rtl")
+    )
+    assert np.array_equal(logits(golden), logits(rtl)) and len(logits(rtl)) == 4
+    assert golden.report["accuracy"] == rtl.report["accuracy"]
+    assert len(rtl.report["cycles"]) == 4
+
+
+def test_accuracy_counts_the_network_s_classes(triovit, photos):
+    """Folders are matched by name: cat, dog and ship are classes 3, 5 and 8 of the bundled network."""
+    outcome = triovit("run", "--backend", "golden", "--data", photos)
+    found = [image["class"] for image in outcome.report["images"]]
+    right = sum(a == b for a, b in zip(found, ["cat", "cat", "dog", "ship"], strict=True))
+    assert outcome.report["accuracy"] == 25 * right
+    assert f"top-1 {25 * right:.2f} % of 4 images (golden)" in outcome.out
+
+
+def test_evenly_spaced_images(triovit, photos):
+    names = [image["image"] for image in triovit("run", "--backend", "golden", "--data", photos).report["images"]]
+    assert names == ["image 0", "image 1", "image 2", "image 3"]
+    outcome = triovit("run", "--backend", "golden", "--data", photos, "--images", 2)
+    assert [image["image"] for image in outcome.report["images"]] == ["image 0", "image 2"]
+
+
+@pytest.mark.parametrize("network", ["b0-r32", str(BUNDLED_PATH)])
+def test_float_networks(triovit, network):
+    outcome = triovit("run", network, "--backend", "float", "--resolution", 64)
+    assert outcome.status == 0
+    assert outcome.report["images"][0]["class"].startswith("class ")
+    assert np.isfinite(logits(outcome)).all()
