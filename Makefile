@@ -11,7 +11,7 @@ demo: setup  ## one image through the quantized network on the simulated acceler
 	@$(BIN)/triovit compare
 
 test: setup  ## the whole suite: units, cocotb benches, whole networks on the RTL
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 lint: setup  ## style of all Python files
 	@$(BIN)/ruff check .

@@ -29,12 +29,13 @@ def say(text: str) -> None:
 
 
 def table(title: str, columns: list[tuple[str, str]], rows: list[list]) -> None:
-    """Print a table; columns: (heading, "left" or "right"). Whole numbers get thousands separators."""
-    result = Table(title=Text(title), title_justify="left", header_style="bold")
+    """Print a title and a table; columns: (heading, "left" or "right"). Whole numbers get thousands separators."""
+    result = Table(header_style="bold")
     for heading, justify in columns:
         result.add_column(heading, justify=justify, no_wrap=True)
     for row in rows:
         result.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
+    show(title)
     # A pipe gets whole lines, whatever width the terminal would have.
     (console if console.is_terminal else Console(width=200, highlight=False)).print(result)
 

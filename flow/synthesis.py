@@ -12,9 +12,10 @@ from flow.errors import UsageError
 from hdl.generate import TOP
 from sim.toolchain import ToolchainError, environment, verilator_root
 
-COMMANDS = {  # all keep the hierarchy: each kind of module is synthesized once
+# All keep the hierarchy, so that each kind of module is synthesized once. No pads: the design is a part of a chip.
+COMMANDS = {
     "generic": f"synth -top {TOP}",
-    "xilinx": f"synth_xilinx -family xcup -top {TOP}",
+    "xilinx": f"synth_xilinx -family xcup -noiopad -noclkbuf -top {TOP}",
     "ecp5": f"synth_ecp5 -noflatten -top {TOP}",
 }
 FAMILIES = tuple(COMMANDS)

@@ -7,7 +7,8 @@ words of `block` bytes; memory offsets count bytes from the memory base register
 Order: each unit executes its own instructions in program order. An instruction starts when every semaphore
 of its `wait` mask is above zero (each is then decremented), and increments every semaphore of its `signal`
 mask when its last effect is done. A program is legal when executing it strictly in program order never
-waits for a semaphore that is zero; then the machine cannot deadlock, whatever its queue depth.
+waits for a semaphore that is zero, and a joint RMAC_CONV and its MAT_JOIN follow each other with nothing of either
+unit between them; then the machine cannot deadlock, whatever its queue depth.
 """
 
 from __future__ import annotations

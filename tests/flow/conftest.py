@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from flow.cli import main
 from golden.integer.serialize import save_network
 from tests.networks import small_network
+
+torch.set_num_threads(1)  # the networks are small, and tests run side by side
 
 
 @dataclass
