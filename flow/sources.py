@@ -28,7 +28,6 @@ NETWORK_HELP = (
     "a quantized network (.safetensors from 'triovit quantize'), 'bundled' (EfficientViT-B0 for CIFAR-10 at 64 x 64, "
     "the default), or PRESET-rRESOLUTION such as b1-r224 for seeded random weights"
 )
-CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def find_config(name: str) -> AcceleratorConfig:
@@ -38,9 +37,7 @@ def find_config(name: str) -> AcceleratorConfig:
     try:
         config = load_config(name)
         if config.name == AcceleratorConfig.name:
-            config = dataclasses.replace(config, name=Path(name).stem)
-        if not isinstance(config.name, str) or not CONFIG_NAME.fullmatch(config.name):  # it becomes a folder's name
-            raise UsageError(f"name must be up to 64 letters, digits, '.', '_' or '-', not {config.name!r}")
+            config = dataclasses.replace(config, name=Path(name).stem).validate()
     except ValueError as error:
         raise UsageError(f"--config {name}: {error}") from None
     return config

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 ISA_VERSION = 1  # part of the hash: a program for another instruction set is refused as well
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PARAMETER_BYTES = 16  # one channel's post-processing record
 
 
@@ -99,6 +101,8 @@ class AcceleratorConfig:
                 errors.append(f"{field.name} must be a positive integer, not {getattr(self, field.name)!r}")
         if errors:
             raise ConfigurationError("; ".join(errors))
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):  # it becomes a folder's name
+            errors.append(f"name must be up to 64 letters, digits, '.', '_' or '-', not {self.name!r}")
         power = lambda n: n & (n - 1) == 0  # noqa: E731
         rule(1 <= self.cores <= 64, f"cores must be 1..64, not {self.cores}")
         rule(self.block in (4, 8, 16), f"block must be 4, 8 or 16, not {self.block}")
@@ -135,7 +139,7 @@ class AcceleratorConfig:
         """Read a configuration; raises ConfigurationError for bad JSON, unknown fields or broken rules."""
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"configuration is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise ConfigurationError(f"configuration must be a JSON object, not {type(values).__name__}")

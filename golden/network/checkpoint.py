@@ -8,6 +8,7 @@ Everything wrong with a file is one `CheckpointError` with a one-line message.
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -156,7 +157,10 @@ def _read_torch(path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # likewise: pickle, zip, end-of-file and runtime errors
-        raise CheckpointError(f"{path}: not a whole torch file of plain tensors ({_first_line(error)})") from None
+        # Torch's own text for pickled objects advises to load them all the same.
+        refused = isinstance(error, pickle.UnpicklingError)
+        reason = "it is damaged or holds more than tensors" if refused else _first_line(error)
+        raise CheckpointError(f"{path}: not a whole torch file of plain tensors ({reason})") from None
 
 
 def _unwrap(path, content):

@@ -127,7 +127,7 @@ def test_programs(refused, triovit, small_file, tmp_path):
         ("", "not JSON"),
         ('{"name": 5}', "name must be"),
         ('{"name": "../../elsewhere"}', "name must be"),
-        ("[" * 100_000, "nested"),
+        ("[" * 100_000, "not JSON: maximum recursion"),
         ('{"cores": ' + "1" * 5000 + "}", "4300 digits"),
     ],
 )
@@ -138,7 +138,7 @@ def test_configurations(refused, tmp_path, text, said, command):
     target = tmp_path / "target"
     outputs = [] if command == "run" else ["-o", target]
     line = refused(command, "--config", path, *outputs)
-    assert said in line and (said == "nested" or "own.json" in line)
+    assert said in line and "own.json" in line
     assert not target.exists()
 
 

@@ -39,6 +39,8 @@ def test_all_broken_rules_are_told_at_once():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"name": "../other"}, "name must be up to 64 letters, digits"),
+        ({"name": 3}, "name must be up to 64 letters, digits"),
         ({"cores": 0}, "cores must be a positive integer, not 0"),
         ({"cores": "1"}, "cores must be a positive integer, not '1'"),
         ({"data_bytes": 4}, "data_bytes must be 8..64 for block 8, not 4"),
@@ -60,7 +62,12 @@ def test_files(tmp_path):
     good = tmp_path / "mine.json"
     good.write_text(json.dumps({"name": "mine", "cores": 2}))
     assert load_config(str(good)).cores == 2
-    for text, message in (("{", "not JSON"), ("[]", "must be a JSON object"), ('{"corse": 2}', "unknown field corse")):
+    for text, message in (
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"corse": 2}', "unknown field corse"),
+        ("[" * 100000, "not JSON"),
+    ):
         bad = tmp_path / "bad.json"
         bad.write_text(text)
         with pytest.raises(ConfigurationError, match=message):

@@ -44,7 +44,7 @@ def test_fields_are_stable():
     assert masks["STATUS"] == {"busy": 1, "done": 2, "error": 4, "interrupt": 8}
     values = {r.name: r.reset for r in register_map(PRESETS["trio-zcu102"])}
     assert values["CONFIG_ARRAY"] == 0x04_40_08_10
-    assert values["CONFIG_BUFFERS"] == 0x0F_10_10_11
+    assert values["CONFIG_BUFFERS"] == 0x10_10_10_11
     assert values["CONFIG_MORE"] == 0x06_4_4_0A_0D
     assert values["VERSION"] == 0x0001_0001
 
