@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flow.arguments import MOST_IMAGES, add_seed_option, resolution, whole
 from flow.images import dataset_images, find_dataset
-from flow.output import check_replaceable, say, show, steps, write_json
+from flow.output import check_replaceable, say, show, steps, table, write_json
 from flow.sources import BUNDLED, find_model
 from golden.integer.bounds import accumulator_bounds
 from golden.integer.serialize import save_network
@@ -86,6 +86,11 @@ def execute(options) -> int:
     save_network(network, options.output)
     bounds = accumulator_bounds(network)
     widest = max(bounds, key=lambda bound: bound.bound)
+    table(
+        "accumulators: largest magnitude for any input, of 32 bits",
+        [("layer", "left"), ("accumulation", "left"), ("bound", "right"), ("bits", "right")],
+        [[b.node, b.operation, b.bound, b.bits] for b in bounds],
+    )
     show(
         f"{options.output}: {len(network.nodes)} layers, {Path(options.output).stat().st_size:,} bytes; "
         f"widest accumulator {widest.bits} of 32 bits ({widest.node})"

@@ -20,6 +20,9 @@ def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
     assert "calibrating on 3 of 4 images" in outcome.err
     assert f"{len(network.nodes)} layers" in outcome.out
     assert f"widest accumulator {max(a['bits'] for a in outcome.report['accumulators'])} of 32 bits" in outcome.out
+    for bound in outcome.report["accumulators"]:  # the table has every accumulation
+        row = next(line for line in outcome.out.splitlines() if bound["layer"] in line and bound["operation"] in line)
+        assert f"{bound['bound']:,}" in row
     assert not list(tmp_path.glob("*.partial"))
 
 
