@@ -17,6 +17,7 @@ from compiler.head import lower_layer_norm, lower_pool
 from compiler.layout import align, borders, tensor_layouts
 from compiler.pipeline import Pipeline, plan
 from compiler.program import CompiledProgram
+from compiler.requirements import check_family
 from compiler.schedule import Draft, Schedule, Step
 from compiler.synchronize import Synchronizer
 from compiler.transfer import Region
@@ -34,10 +35,12 @@ def compile_network(
 
     trace: tensors that otherwise stay on chip go to memory too, so that every one can be read back. fuse: run a
     depthwise and the pointwise layer behind it as a pipeline where that gains time. Raises CompileError naming
-    the layer, what it needs and the limit; NetworkError or ConfigurationError for a broken network or configuration.
+    the layer, what it needs and the limit, or the network's family when the configuration does not run it; NetworkError
+    or ConfigurationError for a broken network or configuration.
     """
     network.validate()
     config.validate()
+    check_family(network, config)
     tensors = tensor_layouts(network, config, trace)
     context = Context(config, tensors, trace)
     pipelines = _pipelines(network, context) if fuse else {}
@@ -70,6 +73,8 @@ def compile_network(
         if draft.region is not None:
             draft.fields["memory"] += offsets[draft.region]
     Synchronizer(config, (maps_offset + core_stride) // config.block).run(schedule.drafts)
+    # What the integers mean is for reports about the network; a program only says which network it is.
+    facts = {name: value for name, value in network.metadata.items() if name != "encodings"}
     return CompiledProgram(
         name=network.name,
         config=config,
@@ -84,7 +89,7 @@ def compile_network(
         output=network.output,
         classes=tuple(network.classes),
         trace=trace,
-        metadata={"config_hash": f"{config.hash:016x}", "network": network.metadata, "macs": layer_macs(network)},
+        metadata={"config_hash": f"{config.hash:016x}", "network": facts, "macs": layer_macs(network)},
     )
 
 

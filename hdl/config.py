@@ -47,6 +47,12 @@ class AcceleratorConfig:
 
     # ---- derived ----
     @property
+    def family(self) -> str:
+        """Networks that the generated hardware runs, see golden.integer.family. There is one, so no field and no part
+        of the hash: 8-bit products and dyadic requantization, both with multipliers."""
+        return "trio"
+
+    @property
     def multipliers(self) -> int:
         """Multipliers of both engines over all cores."""
         return 2 * self.block * self.block * self.cores

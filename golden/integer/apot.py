@@ -106,3 +106,10 @@ class ApotFormat:
         # Doubled on both sides, so that the midpoints are integers; "left" counts midpoints strictly below the value.
         index = np.searchsorted(magnitudes[:-1] + magnitudes[1:], 2 * np.abs(values), side="left")
         return codes[index] | ((values < 0) & (index > 0))
+
+    def nearest(self, values) -> np.ndarray:
+        """Levels nearest to integer values (any shape), as int64: decode(encode(values)), ties and range as there.
+
+        Operand fetch of K in M2-ViT's K^T V product: a relu(k) of 0..127 becomes a level of 0..128.
+        """
+        return self.decode(self.encode(values))

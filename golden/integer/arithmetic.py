@@ -16,6 +16,7 @@ PRODUCT_BITS = ACCUMULATOR_BITS + MULTIPLIER_BITS + 2  # accumulator * M plus th
 FIXED_POINT_BITS = 16  # hardswish operand
 DIVIDEND_BITS = 24
 MAX_DIVISOR_CODE = 15
+MAX_UNIFORM_DIVISOR = 255
 
 
 def signed_range(bits: int) -> tuple[int, int]:
@@ -139,6 +140,28 @@ def shift_divide(accumulator, multiplier, shift, code, zero_point=0):
     zp = check_range(zero_point, -128, 127, "zero point")
     dividend = requantize(accumulator, multiplier, shift, 0, DIVIDEND_BITS)
     return saturate(zp + rounding_shift(dividend, code), 8)
+
+
+def uniform_divisor(value, multiplier, shift):
+    """8-bit uniform divisor D8 = min(max(rshift(D * M, n), 0), 255): the alternative to `divisor_code` in an ablation.
+
+    value D: int32. multiplier M: 0..65535. shift n: 0..MAX_SHIFT. The smallest code, 0, stands for 1 when it divides
+    (Trio-ViT, Table VI, has uniform divisors and does not define that case: there they give NaN).
+    """
+    shift = check_range(shift, 0, MAX_SHIFT, "shift n")
+    return np.clip(rounding_shift(dyadic_product(value, multiplier), shift), 0, MAX_UNIFORM_DIVISOR)
+
+
+def uniform_divide(accumulator, multiplier, shift, divisor, zero_point=0):
+    """sat8(zp + floor((2 d + D) / (2 D))), round half up of d / D, with d = sat24(rshift(acc * M, n)) the dividend.
+
+    divisor: 0..255 of `uniform_divisor`, where 0 acts as 1. The other arguments are those of `shift_divide`. For an
+    ablation only: no hardware of this project has a divider.
+    """
+    divisor = np.maximum(check_range(divisor, 0, MAX_UNIFORM_DIVISOR, "uniform divisor"), 1)
+    zp = check_range(zero_point, -128, 127, "zero point")
+    dividend = requantize(accumulator, multiplier, shift, 0, DIVIDEND_BITS)
+    return saturate(zp + (2 * dividend + divisor) // (2 * divisor), 8)
 
 
 def dyadic(ratio_numerator: int, ratio_denominator: int, max_shift: int = MAX_SHIFT) -> tuple[int, int]:

@@ -54,10 +54,12 @@ def accumulator_bounds(network: IntegerNetwork) -> list[Bound]:
                 add(node.name, "layer norm", np.abs(node.weight.astype(np.int64)) << 15, node.post)
             case Attention():
                 _, height, width = shapes[node.inputs[0]]
+                key = 127 if node.key_apot is None else int(node.key_apot.nearest(np.arange(128)).max())
+                divisor_scale = node.divisor_scale or (None,) * len(node.inputs)
                 for branch in range(len(node.inputs)):
-                    add(node.name, f"K^T V {branch}", 127 * 128 * height * width, node.product[branch])
-                    add(node.name, f"sum of K {branch}", 127 * height * width, node.key_sum[branch])
-                    add(node.name, f"divisor {branch}", 127 * 128 * node.dim, None)
+                    add(node.name, f"K^T V {branch}", key * 128 * height * width, node.product[branch])
+                    add(node.name, f"sum of K {branch}", key * height * width, node.key_sum[branch])
+                    add(node.name, f"divisor {branch}", 127 * 128 * node.dim, divisor_scale[branch])
                     add(node.name, f"dividend {branch}", 127 * 128 * node.dim, node.divide[branch])
     return bounds
 

@@ -32,7 +32,8 @@ def execute(network: IntegerNetwork, image: np.ndarray, *, keep: bool = False,
     """Run one image. image: int8 of the network's input shape.
 
     Returns every tensor by name when `keep`, else only the output. progress is called with each node's name.
-    Tensors are int8 (codes and feature maps) or int16 (wide logits). Raises NetworkError for a wrong image.
+    Tensors are int8 (feature maps, log2 codes) or int16 (wide logits, uniform divisors). Raises NetworkError for a
+    wrong image.
     """
     if image.shape != tuple(network.input_shape) or image.dtype != np.int8:
         raise NetworkError(f"image must be int8 {tuple(network.input_shape)}, not {image.dtype} {image.shape}")
@@ -116,18 +117,25 @@ def _attention(node: Attention, tensors: dict[str, np.ndarray]) -> dict[str, np.
         height, width = x.shape[1:]
         qkv = x.reshape(node.heads, 3, node.dim, height * width).astype(np.int64)
         q, k, v = np.maximum(qkv[:, 0], 0), np.maximum(qkv[:, 1], 0), qkv[:, 2]
+        if node.key_apot is not None:
+            k = node.key_apot.nearest(k)
         head = lambda post: [getattr(post, n)[:, None, None] for n in ("bias", "m1", "n1", "zero_point")]  # noqa: E731
         bias, m1, n1, zp = head(node.product[branch])
         kv = arithmetic.requantize(v @ k.transpose(0, 2, 1) + bias, m1, n1, zp)  # (heads, v, k)
         bias, m1, n1, zp = head(node.key_sum[branch])
         sums = arithmetic.requantize(k.sum(axis=2, keepdims=True) + bias, m1, n1, zp)  # (heads, k, 1)
         divisor = (sums * q).sum(axis=1, keepdims=True)  # (heads, 1, tokens)
-        code = arithmetic.divisor_code(divisor, node.log2_offset[branch])
+        if node.divisor == "uniform":
+            _, m1, n1, _ = head(node.divisor_scale[branch])
+            code, divide, kind = arithmetic.uniform_divisor(divisor, m1, n1), arithmetic.uniform_divide, np.int16
+        else:
+            code = arithmetic.divisor_code(divisor, node.log2_offset[branch])
+            divide, kind = arithmetic.shift_divide, np.int8
         bias, m1, n1, zp = head(node.divide[branch])
-        out = arithmetic.shift_divide(kv @ q + bias, m1, n1, code, zp)  # (heads, v, tokens)
+        out = divide(kv @ q + bias, m1, n1, code, zp)  # (heads, v, tokens)
         result[f"{node.name}.kv{branch}"] = kv.astype(np.int8)
         result[f"{node.name}.sum{branch}"] = sums[:, :, 0].astype(np.int8)
-        result[f"{node.name}.code{branch}"] = code[:, 0].astype(np.int8)
+        result[f"{node.name}.code{branch}"] = code[:, 0].astype(kind)
         outputs.append(out.astype(np.int8).reshape(-1, height, width))
     result[node.name] = np.concatenate(outputs)
     return result

@@ -1,8 +1,8 @@
 """The quantized network as data: nodes with integer parameters, in execution order.
 
 Every node writes one tensor that carries its name; tensors are int8 arrays (C, H, W), except the logits of a
-`wide` node (int16) and the attention intermediates (see `Attention`). Execution is in `execute.py`,
-files in `serialize.py`.
+`wide` node (int16) and the attention intermediates (see `Attention`). The rules that a node keeps are in `shapes.py`,
+execution is in `execute.py`, files in `serialize.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
+from golden.integer.apot import ApotFormat
 from golden.integer.arithmetic import ACCUMULATOR_BITS, MAX_SHIFT, MULTIPLIER_BITS, signed_range
 
 INPUT = "input"  # name of the network's input tensor: raw pixels minus 128, (3, H, W) int8
@@ -82,8 +83,11 @@ class PostParameters:
 class Convolution:
     """Generic, pointwise, depthwise or grouped convolution; a fully connected layer is one on a 1 x 1 map.
 
-    weight: (Cout, Cin / groups, k, k) int8 in [-127, 127]. padding pixels take pad_value[c] (the input's zero
-    point, a channel). residual: name of a tensor of the output's shape that is added before the rounding.
+    weight: (Cout, Cin / groups, k, k) integers, the values of uniform and of APoT filters alike: int8, or int16 when a
+    level of an APoT filter needs it. padding pixels take pad_value[c] (the input's zero point, a channel). residual:
+    name of a tensor of the output's shape that is added before the rounding. weight_bits: of the uniform filters, 8 for
+    values in [-127, 127] or 4 for [-7, 7] (M2-ViT's depthwise layers). apot_filters: (Cout,) bool, the filters whose
+    weights are levels of `apot`, additive powers of two (M2-ViT, quantization section); empty means none.
     """
 
     name: str
@@ -95,6 +99,11 @@ class Convolution:
     pad_value: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     groups: int = 1
     residual: str | None = None
+    weight_bits: int = 8
+    apot: ApotFormat | None = None
+    apot_filters: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    WEIGHT_LIMITS = {4: 7, 8: 127}  # largest magnitude of a uniform weight by weight_bits: symmetric ranges
 
     @property
     def kernel(self) -> int:
@@ -121,6 +130,13 @@ class Attention:
       out[v, t] = shift_divide(relu(q)[t] . kv[v], record h of `divide`, code[t])
     The first three are tensors too: NAME.kv{branch} (heads, dim, dim), NAME.sum{branch} (heads, dim) and
     NAME.code{branch} (heads, tokens).
+
+    key_apot: relu(k) is replaced by the nearest level of these additive powers of two, in the product and in the sum
+    (M2-ViT runs K^T V on its shifter-adder-tree); q is not. divisor: "log2", or "uniform" for the ablation of
+    Trio-ViT's Table VI, which no hardware runs. Then log2_offset is empty, divisor_scale holds a record a head for
+    each branch (m1 and n1 alone), and
+      code[t]   = uniform_divisor(relu(q)[t] . sums, record h of `divisor_scale`)    0..255, an int16 tensor
+      out[v, t] = uniform_divide(relu(q)[t] . kv[v], record h of `divide`, code[t])
     """
 
     name: str
@@ -131,6 +147,11 @@ class Attention:
     key_sum: tuple[PostParameters, ...]
     divide: tuple[PostParameters, ...]
     log2_offset: tuple[int, ...]
+    key_apot: ApotFormat | None = None
+    divisor: str = "log2"
+    divisor_scale: tuple[PostParameters, ...] = ()
+
+    DIVISORS = ("log2", "uniform")
 
     def intermediates(self, tokens: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the intermediate tensors."""
@@ -198,6 +219,8 @@ class IntegerNetwork:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor in execution order, intermediates before their node's output; validates as it goes."""
+        from golden.integer.shapes import output_shapes
+
         if len(self.input_shape) != 3 or any(n < 1 for n in self.input_shape):
             raise NetworkError(f"network {self.name}: input_shape must be three positive sizes, not {self.input_shape}")
         shapes: dict[str, tuple[int, ...]] = {INPUT: tuple(self.input_shape)}
@@ -211,7 +234,7 @@ class IntegerNetwork:
                 if name not in maps:
                     raise NetworkError(f"{node.name}: input {name} is no int8 feature map "
                                        "(wide logits, or inside an attention)")
-            for name, shape in _output_shapes(node, shapes).items():
+            for name, shape in output_shapes(node, shapes).items():
                 if name in shapes:
                     raise NetworkError(f"tensor name {name} is used twice")
                 shapes[name] = shape
@@ -231,81 +254,6 @@ class IntegerNetwork:
 
     def with_metadata(self, **values) -> IntegerNetwork:
         return replace(self, metadata={**self.metadata, **values})
-
-
-def _output_shapes(node: Node, shapes: dict) -> dict[str, tuple[int, ...]]:
-    source = shapes[node.inputs[0]]
-    if len(source) != 3:
-        raise NetworkError(f"{node.name}: input {node.inputs[0]} must have shape (C, H, W), not {source}")
-    channels, height, width = source
-    match node:
-        case Convolution():
-            if node.weight.ndim != 4 or node.weight.shape[2] != node.weight.shape[3]:
-                raise NetworkError(f"{node.name}: weight must have shape (Cout, Cin/groups, k, k), "
-                                   f"not {node.weight.shape}")
-            if node.weight.dtype.kind != "i" or node.pad_value.dtype.kind != "i":
-                raise NetworkError(f"{node.name}: weight and pad_value must be integers, "
-                                   f"not {node.weight.dtype}, {node.pad_value.dtype}")
-            if node.padding < 0 or node.groups < 1:
-                raise NetworkError(f"{node.name}: padding must be at least 0 and groups at least 1, "
-                                   f"not {node.padding}, {node.groups}")
-            out, per_group, kernel, _ = node.weight.shape
-            if per_group * node.groups != channels or out % node.groups:
-                raise NetworkError(f"{node.name}: weight {node.weight.shape} with {node.groups} groups "
-                                   f"does not fit {channels} channels")
-            if np.abs(node.weight.astype(np.int64)).max() > 127:
-                raise NetworkError(f"{node.name}: weights must lie in [-127, 127]")
-            if node.stride not in (1, 2):
-                raise NetworkError(f"{node.name}: stride must be 1 or 2, not {node.stride}")
-            if node.padding and node.pad_value.shape != (channels,):
-                raise NetworkError(f"{node.name}: pad_value must have shape ({channels},), not {node.pad_value.shape}")
-            if node.padding and (node.pad_value.min() < -128 or node.pad_value.max() > 127):
-                raise NetworkError(f"{node.name}: pad_value must be int8")
-            size = [(n + 2 * node.padding - kernel) // node.stride + 1 for n in (height, width)]
-            if min(size) < 1:
-                raise NetworkError(f"{node.name}: a {kernel} x {kernel} kernel does not fit a {height} x {width} map")
-            shape = (out, *size)
-            node.post.validate(node.name, out)
-            if node.residual is not None:
-                if shapes[node.residual] != shape:
-                    raise NetworkError(f"{node.name}: residual {node.residual} has shape "
-                                       f"{shapes[node.residual]}, not {shape}")
-                if node.post.activation != "linear":
-                    raise NetworkError(f"{node.name}: a residual needs a linear activation, not {node.post.activation}")
-            return {node.name: shape}
-        case Attention():
-            for name in node.inputs:
-                if shapes[name] != (3 * node.heads * node.dim, height, width):
-                    raise NetworkError(f"{node.name}: input {name} must have {3 * node.heads * node.dim} channels, "
-                                       f"not {shapes[name]}")
-            for group in (node.product, node.key_sum, node.divide):
-                if len(group) != len(node.inputs):
-                    raise NetworkError(f"{node.name}: {len(node.inputs)} branches need as many records, "
-                                       f"not {len(group)}")
-                for post in group:
-                    post.validate(node.name, node.heads)
-                    if post.activation != "linear":
-                        raise NetworkError(f"{node.name}: attention records must be linear, not {post.activation}")
-            if len(node.log2_offset) != len(node.inputs) or any(not -32 <= o <= 31 for o in node.log2_offset):
-                raise NetworkError(f"{node.name}: log2_offset must be one of -32..31 a branch, not {node.log2_offset}")
-            return {
-                **node.intermediates(height * width),
-                node.name: (len(node.inputs) * node.heads * node.dim, height, width),
-            }
-        case Pool():
-            node.post.validate(node.name, channels)
-            return {node.name: (channels, 1, 1)}
-        case LayerNorm():
-            if (height, width) != (1, 1) or node.weight.shape != (channels,):
-                raise NetworkError(f"{node.name}: layer norm needs a ({channels}, 1, 1) input "
-                                   f"and ({channels},) weights")
-            if node.weight.dtype.kind != "i" or np.abs(node.weight.astype(np.int64)).max() > 127:
-                raise NetworkError(f"{node.name}: weights must be integers in [-127, 127]")
-            if channels > 4095 or not 0 <= node.epsilon < 1 << 32:
-                raise NetworkError(f"{node.name}: layer norm takes at most 4095 channels and a 32-bit epsilon")
-            node.post.validate(node.name, channels)
-            return {node.name: (channels, 1, 1)}
-    raise NetworkError(f"unknown node type {type(node).__name__}")
 
 
 def record_arrays(post: PostParameters) -> dict[str, np.ndarray]:

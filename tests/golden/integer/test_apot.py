@@ -47,6 +47,18 @@ def test_encode_is_nearest_with_ties_to_the_smaller_magnitude(format):
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=str)
+def test_nearest_levels_of_relu_k(format):
+    values = np.arange(-300, 300).reshape(3, -1)
+    found = format.nearest(values)
+    assert found.shape == values.shape and found.dtype == np.int64
+    assert found.reshape(-1).tolist() == [
+        min(format.levels.tolist(), key=lambda level: (abs(level - v), abs(level))) for v in range(-300, 300)
+    ]
+    assert format.nearest(np.arange(128)).max() <= 128
+    assert np.array_equal(format.nearest(format.levels), format.levels)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=str)
 def test_codes_of_the_encoder_are_canonical(format):
     table = values(format)
     mask = 2**format.exponent_bits - 1

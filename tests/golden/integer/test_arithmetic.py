@@ -149,6 +149,32 @@ def test_shift_divide_rounds_the_dividend_first(acc, multiplier, shift, code, ze
 
 
 @SEEDED
+@given(INT32, UINT16, SHIFT)
+@example((1 << 31) - 1, 65535, 0)
+@example(-1, 65535, 0)
+@example(1, 1, 1)
+@example(511, 1, 1)
+@example(0, 0, 47)
+def test_uniform_divisor(value, multiplier, shift):
+    expected = min(max(nearest(Fraction(value * multiplier, 2**shift)), 0), 255)
+    assert arithmetic.uniform_divisor(value, multiplier, shift) == expected
+
+
+@SEEDED
+@given(INT32, UINT16, SHIFT, st.integers(0, 255), INT8)
+@example((1 << 31) - 1, 65535, 0, 255, 127)
+@example(-(1 << 31), 65535, 0, 255, -128)
+@example(3, 1, 0, 2, 0)
+@example(-3, 1, 0, 2, 0)
+@example(-1, 1, 0, 0, 0)
+@example(100, 1, 0, 1, 0)
+def test_uniform_divide_rounds_half_up_and_zero_acts_as_one(acc, multiplier, shift, divisor, zero_point):
+    dividend = clip(nearest(Fraction(acc * multiplier, 2**shift)), 24)
+    expected = clip(zero_point + nearest(Fraction(dividend, divisor or 1)), 8)
+    assert arithmetic.uniform_divide(acc, multiplier, shift, divisor, zero_point) == expected
+
+
+@SEEDED
 @given(st.integers(1, 1 << 40), st.integers(1, 1 << 40), st.integers(0, arithmetic.MAX_SHIFT))
 @example(65535, 1, 47)
 @example(131071, 2, 47)
@@ -254,6 +280,14 @@ def test_layer_norm_is_close_to_the_real_one():
         (lambda: arithmetic.divisor_code(1, -33), "log2 offset"),
         (lambda: arithmetic.shift_divide(0, 1, 0, 16), "divisor code"),
         (lambda: arithmetic.shift_divide(0, 1, 0, 0, 128), "zero point"),
+        (lambda: arithmetic.uniform_divisor(1 << 31, 1, 0), "accumulator"),
+        (lambda: arithmetic.uniform_divisor(0, 65536, 0), "multiplier M"),
+        (lambda: arithmetic.uniform_divisor(0, 1, 48), "shift n"),
+        (lambda: arithmetic.uniform_divisor(0, 1, -1), "shift n"),
+        (lambda: arithmetic.uniform_divide(0, 1, 0, 256), r"uniform divisor must lie in \[0, 255\], not 256"),
+        (lambda: arithmetic.uniform_divide(0, 1, 0, -1), "uniform divisor"),
+        (lambda: arithmetic.uniform_divide(0, 1, 0, 1, 128), "zero point"),
+        (lambda: arithmetic.uniform_divide(0, 1, 0, 1, -129), "zero point"),
         (lambda: arithmetic.layer_norm_reciprocal(1 << 44), "layer-norm variance"),
         (lambda: arithmetic.layer_norm_reciprocal(-1), "layer-norm variance"),
         (lambda: arithmetic.layer_norm(np.array([128]), np.array([0])), "layer-norm input"),

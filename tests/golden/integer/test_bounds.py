@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from golden.integer.apot import ApotFormat
 from golden.integer.bounds import accumulator_bounds
 from golden.integer.execute import convolve, execute
 from golden.integer.network import (
@@ -123,6 +124,45 @@ def test_bounds_of_the_other_operations():
         "layer norm": 127 * 2**15 + 5,
     }
     assert found == {name: (value, value * (1 if name == "divisor 0" else 2)) for name, value in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("apot", "largest"),
+    [(ApotFormat(), 128), (ApotFormat(1, 0), 2), (ApotFormat(2, 4), 128), (ApotFormat(3, 8), 0), (None, 127)],
+    ids=str,
+)
+def test_keys_in_additive_powers_of_two_reach_their_largest_level(apot, largest):
+    post = (PostParameters.create(1, m1=1),)
+    node = Attention("att", (INPUT,), 1, 2, post, post, post, (0,), key_apot=apot)
+    found = {bound.operation: bound.bound for bound in accumulator_bounds(IntegerNetwork("net", (6, 5, 3), (node,)))}
+    assert found["K^T V 0"] == largest * 128 * 15
+    assert found["sum of K 0"] == largest * 15
+    assert found["divisor 0"] == found["dividend 0"] == 127 * 128 * 2  # of q, which stays uniform
+
+
+def test_product_of_the_divisor_with_its_uniform_scale_is_bounded():
+    post = (PostParameters.create(1, m1=1),)
+    scales = (PostParameters.create(1, m1=3), PostParameters.create(1, m1=65535))
+    node = Attention(
+        "att", (INPUT, INPUT), 1, 2, post * 2, post * 2, post * 2, (), divisor="uniform", divisor_scale=scales
+    )
+    bounds = accumulator_bounds(IntegerNetwork("net", (6, 5, 3), (node,)).validate())
+    found = {bound.operation: bound.product_bound for bound in bounds}
+    assert (found["divisor 0"], found["divisor 1"]) == (127 * 128 * 2 * 3, 127 * 128 * 2 * 65535)
+
+
+def test_bound_takes_the_values_of_additive_weights():
+    weight = np.array([[-32768 + 16384, 64], [127, -127]], dtype=np.int16).reshape(2, 2, 1, 1)
+    filters = np.array([True, False])
+    node = Convolution(
+        "a", INPUT, weight, PostParameters.create(2), apot=ApotFormat(4, 0), apot_filters=filters
+    )
+    network = IntegerNetwork("net", (2, 1, 1), (node,)).validate()
+    assert accumulator_bounds(network)[0].bound == (16384 + 64) * 128
+    assert convolve(node, np.array([-128, 127], dtype=np.int8).reshape(2, 1, 1)).reshape(-1).tolist() == [
+        16384 * 128 + 64 * 127,
+        -127 * 255,
+    ]
 
 
 def test_a_large_pool_is_refused():

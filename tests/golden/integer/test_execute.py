@@ -1,8 +1,13 @@
 """Execution against plain loops over Python integers, one output value at a time."""
 
+import math
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from golden.integer.apot import ApotFormat
 from golden.integer.execute import execute, execute_node, pixels_to_input
 from golden.integer.network import (
     INPUT,
@@ -14,6 +19,7 @@ from golden.integer.network import (
     Pool,
     PostParameters,
 )
+from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import efficientvit_like, random_image, small_network, unusual_network
 
 
@@ -52,6 +58,14 @@ def convolution_value(node, x, c, row, col):
     return acc
 
 
+def key_value(node, k):
+    """relu(k) as the product and the sum see it: the nearest sum of at most two powers, the smaller one of a tie."""
+    if node.key_apot is None:
+        return k
+    powers = [0, *(2**p for p in range(node.key_apot.low, node.key_apot.high + 1))]
+    return min((a + b for a in powers for b in powers), key=lambda level: (abs(level - k), level))
+
+
 def attention_tensors(node, tensors):
     """All four tensors of one attention by the definition, head by head and token by token."""
     result, outputs = {}, []
@@ -63,7 +77,7 @@ def attention_tensors(node, tensors):
         for h in range(node.heads):
             base, dim = h * 3 * node.dim, node.dim
             q = [[max(v, 0) for v in x[base + i]] for i in range(dim)]
-            k = [[max(v, 0) for v in x[base + dim + i]] for i in range(dim)]
+            k = [[key_value(node, max(v, 0)) for v in x[base + dim + i]] for i in range(dim)]
             v = [x[base + 2 * dim + i] for i in range(dim)]
             kv = [
                 [finish(sum(v[i][t] * k[j][t] for t in range(tokens)), node.product[b], h) for j in range(dim)]
@@ -73,6 +87,10 @@ def attention_tensors(node, tensors):
             code = []
             for t in range(tokens):
                 divisor = sum(q[j][t] * ksum[j] for j in range(dim))
+                if node.divisor == "uniform":
+                    scale = node.divisor_scale[b]
+                    code.append(max(0, min(255, shift_half_up(divisor * int(scale.m1[h]), int(scale.n1[h])))))
+                    continue
                 lead = divisor.bit_length() - 1
                 exponent = lead + (divisor >> (lead - 1) & 1 if lead > 0 else 0)
                 code.append(max(0, min(15, exponent + node.log2_offset[b])) if divisor > 0 else 0)
@@ -81,7 +99,11 @@ def attention_tensors(node, tensors):
                 for t in range(tokens):
                     acc = sum(q[j][t] * kv[i][j] for j in range(dim)) + int(divide.bias[h])
                     d = clip(shift_half_up(acc * int(divide.m1[h]), int(divide.n1[h])), 24)
-                    outputs.append(clip(int(divide.zero_point[h]) + shift_half_up(d, code[t])))
+                    if node.divisor == "uniform":
+                        quotient = math.floor(Fraction(d, code[t] or 1) + Fraction(1, 2))
+                    else:
+                        quotient = shift_half_up(d, code[t])
+                    outputs.append(clip(int(divide.zero_point[h]) + quotient))
             kvs.append(kv)
             sums.append(ksum)
             codes.append(code)
@@ -121,9 +143,21 @@ def layer_norm_value(x, c, node):
     return z * int(node.weight[c])
 
 
+def named(network, name):
+    return replace(network, name=name)
+
+
 @pytest.mark.parametrize(
     "network",
-    [small_network(1, size=20), small_network(2, size=12, width=5, dim=4, kernel=5), unusual_network(3)],
+    [
+        small_network(1, size=20),
+        small_network(2, size=12, width=5, dim=4, kernel=5),
+        unusual_network(3),
+        named(mixed(small_network(4, size=16), 1), "mixed"),
+        named(mixed(unusual_network(5), 2, ApotFormat(2, 5)), "mixed, coarse levels"),
+        named(shifting(small_network(6, size=16)), "shifts"),
+        named(uniform_divisors(mixed(small_network(7, size=16), 3)), "uniform divisors"),
+    ],
     ids=lambda network: network.name,
 )
 @pytest.mark.parametrize("extreme", [False, True])
@@ -189,6 +223,31 @@ def test_attention_by_hand():
     assert result["att.code0"].tolist() == [[4, 0]]  # divisor 15 = 1111b -> 3 + 1; divisor 0 -> code 0
     # token 0: -20 / 16 rounds to -1, 115 / 16 to 7; token 1: q meets k = 0
     assert result["att"].reshape(2, 2).tolist() == [[-1, 0], [7, 0]]
+
+
+def test_additive_keys_by_hand():
+    # q = (7, 11), (0, 0); v = (1, -1), (2, 0); k = (7, 11), (127, 0) becomes (6, 10), (128, 0)
+    x = np.array([[7, 0], [11, 0], [7, 127], [11, 0], [1, 2], [-1, 0]], dtype=np.int8).reshape(6, 1, 2)
+    wide = (PostParameters.create(1, m1=1, n1=2),)
+    result = execute_node(attention_node(key_apot=ApotFormat(), product=wide, key_sum=wide), {INPUT: x})
+    assert result["att.kv0"].tolist() == [[[66, 3], [-1, -2]]]  # 262, 10, -6, -10 over 4, half up
+    assert result["att.sum0"].tolist() == [[34, 3]]  # 134, 10 over 4
+    assert result["att.code0"].tolist() == [[8, 0]]  # q stays as it is: 7 * 34 + 11 * 3 = 271, about 2**8
+    plain = execute_node(attention_node(product=wide, key_sum=wide), {INPUT: x})
+    assert plain["att.kv0"].tolist() == [[[65, 3], [-2, -3]]]  # 261, 11, -7, -11 over 4
+
+
+def test_uniform_divisor_by_hand():
+    # two tokens; q = (5, 0), (0, 3); k = (1, 2), (0, 0); v = (4, -4), (7, 8)
+    x = np.array([[5, -9], [-1, 3], [1, 2], [-5, 0], [4, -4], [7, 8]], dtype=np.int8).reshape(6, 1, 2)
+    halves = (PostParameters.create(1, m1=1, n1=1),)
+    node = attention_node(divisor="uniform", divisor_scale=halves, log2_offset=())
+    result = execute_node(node, {INPUT: x})
+    assert result["att.code0"].tolist() == [[8, 0]] and result["att.code0"].dtype == np.int16  # 7.5 and 0
+    # token 0: -20 / 8 = -2.5 rounds to -2, 115 / 8 = 14.4 to 14; token 1: q meets k = 0, and 0 / 1 = 0
+    assert result["att"].reshape(2, 2).tolist() == [[-2, 0], [14, 0]]
+    full = attention_node(divisor="uniform", divisor_scale=(PostParameters.create(1, m1=65535),), log2_offset=())
+    assert execute_node(full, {INPUT: x})["att.code0"].tolist() == [[255, 0]]
 
 
 def test_dividend_saturates_at_24_bits_and_codes_at_both_ends():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from golden.integer.apot import ApotFormat
 from golden.integer.network import (
     INPUT,
     Attention,
@@ -46,6 +47,17 @@ def attend(**values):
 
 def network(*nodes, shape=(3, 4, 4)):
     return IntegerNetwork("net", shape, nodes)
+
+
+def one_weight(value, dtype=np.int8):
+    """Weights of four filters over three channels: ones, but for one of the second filter."""
+    weight = np.ones((4, 3, 1, 1), dtype=dtype)
+    weight[1, 2] = value
+    return weight
+
+
+def filters(*flags):
+    return np.array(flags, dtype=bool)
 
 
 def pads(*values):
@@ -121,11 +133,51 @@ WRONG = {
     "groups": ((conv(weight=np.ones((4, 1, 1, 1), dtype=np.int8), groups=3),), "with 3 groups does not fit 3 channels"),
     "no groups": ((conv(weight=np.ones((4, 3, 1, 1), dtype=np.int8), groups=0),), "groups at least 1, not 0, 0"),
     "weight -128": ((conv(weight=np.full((4, 3, 1, 1), -128, dtype=np.int8)),), r"weights must lie in \[-127, 127\]"),
-    "float weight": ((conv(weight=np.ones((4, 3, 1, 1))),), "weight and pad_value must be integers, not float64"),
+    "weight bits": ((conv(weight_bits=6),), "weight_bits must be 4 or 8, not 6"),
+    "4-bit weight": ((conv(weight_bits=4, weight=one_weight(-8)),), r"weights must lie in \[-7, 7\] for 4 bits, .* -8"),
+    "int16 weight": ((conv(weight=one_weight(1, np.int16)),), "int8, or int16 with APoT filters, not int16"),
+    "int32 APoT": (
+        (conv(weight=one_weight(1, np.int32), apot=ApotFormat(), apot_filters=filters(1, 1, 1, 1)),),
+        "or int16 with APoT filters, not int32",
+    ),
+    "int16 without filters": (
+        (conv(weight=one_weight(1, np.int16), apot=ApotFormat(), apot_filters=filters(0, 0, 0, 0)),),
+        "or int16 with APoT filters, not int16",
+    ),
+    "filters without a format": ((conv(apot_filters=filters(0, 0, 0, 0)),), "apot_filters need the format apot"),
+    "filter count": (
+        (conv(apot=ApotFormat(), apot_filters=filters(1, 0, 1)),),
+        r"apot_filters must be \(4,\) bool or empty, not \(3,\) bool",
+    ),
+    "filter flags": (
+        (conv(apot=ApotFormat(), apot_filters=np.ones(4, dtype=np.int8)),),
+        r"apot_filters must be \(4,\) bool or empty, not \(4,\) int8",
+    ),
+    "between two levels": (
+        (conv(weight=one_weight(7), apot=ApotFormat(), apot_filters=filters(0, 1, 0, 0)),),
+        r"weights of APoT filters must be levels of ApotFormat\(exponent_bits=3, low=0\), not 7",
+    ),
+    "beyond the levels": (
+        (conv(weight=one_weight(160, np.int16), apot=ApotFormat(), apot_filters=filters(0, 1, 0, 0)),),
+        "must be levels of .*, not 160",
+    ),
+    "uniform beside APoT": (
+        (conv(weight=one_weight(128, np.int16), apot=ApotFormat(), apot_filters=filters(1, 0, 0, 0)),),
+        r"weights must lie in \[-127, 127\] for 8 bits, not 128",
+    ),
+    "float weight": ((conv(weight=np.ones((4, 3, 1, 1))),), "weight must be int8, or int16 with .*, not float64"),
+    "no weights": ((conv(weight=np.ones((0, 3, 1, 1), dtype=np.int8), post=records(0)),), r"weight must have shape"),
+    "float pad value": ((conv(pad_value=np.zeros(3)),), "pad_value must be integers, not float64"),
     "stride": ((conv(stride=3),), "stride must be 1 or 2, not 3"),
     "padding": ((conv(padding=-1),), "padding must be at least 0"),
+    "padding of a point": ((conv(padding=1, pad_value=pads(0, 0, 0)),), "padding must be less than the kernel, 1, no"),
+    "padding beyond the kernel": (
+        (conv(kernel=3, padding=3, pad_value=pads(0, 0, 0)),),
+        "padding must be less than the kernel, 3, not 3",
+    ),
     "pad shape": ((conv(kernel=3, padding=1, pad_value=pads(0, 0)),), r"pad_value must have shape \(3,\)"),
     "pad value": ((conv(kernel=3, padding=1, pad_value=pads(0, 128, 0)),), "pad_value must be int8"),
+    "pad value below": ((conv(kernel=3, padding=1, pad_value=pads(0, -129, 0)),), "pad_value must be int8"),
     "kernel": ((conv(kernel=5),), "a 5 x 5 kernel does not fit a 4 x 4 map"),
     "residual shape": ((conv(residual=INPUT),), r"residual input has shape \(3, 4, 4\), not \(4, 4, 4\)"),
     "residual activation": (
@@ -167,6 +219,35 @@ WRONG = {
         r"log2_offset must be one of -32..31 a branch, not \(32,\)",
     ),
     "offset count": ((conv("q", out=12), attend(log2_offset=(0, 0))), "log2_offset must be one of"),
+    "divisor": (
+        (conv("q", out=12), attend(divisor="softmax")),
+        "divisor must be one of log2, uniform, not 'softmax'",
+    ),
+    "divisor scale of log2": (
+        (conv("q", out=12), attend(divisor_scale=(records(2),))),
+        "divisor_scale belongs to divisor 'uniform', not to 'log2'",
+    ),
+    "no divisor scale": (
+        (conv("q", out=12), attend(divisor="uniform", log2_offset=())),
+        "1 branches need as many records, not 0",
+    ),
+    "heads of divisor scale": (
+        (conv("q", out=12), attend(divisor="uniform", log2_offset=(), divisor_scale=(records(3),))),
+        r"bias must have shape \(2,\)",
+    ),
+    "bias of divisor scale": (
+        (conv("q", out=12), attend(divisor="uniform", log2_offset=(), divisor_scale=(records(2, bias=[0, 1]),))),
+        "divisor_scale must have bias 0 and zero_point 0",
+    ),
+    "zero point of divisor scale": (
+        (conv("q", out=12), attend(divisor="uniform", log2_offset=(), divisor_scale=(records(2, zero_point=-1),))),
+        "divisor_scale must have bias 0 and zero_point 0",
+    ),
+    "offset of uniform": (
+        (conv("q", out=12), attend(divisor="uniform", divisor_scale=(records(2),))),
+        r"log2_offset must be empty with divisor 'uniform', not \(0,\)",
+    ),
+    "no log2 offset": ((conv("q", out=12), attend(log2_offset=())), r"log2_offset must be one of .*, not \(\)"),
     "pool records": ((Pool("p", INPUT, records(4)),), r"bias must have shape \(3,\)"),
     "norm of a map": ((LayerNorm("n", INPUT, np.ones(3, dtype=np.int8), 0, records(3)),), r"needs a \(3, 1, 1\) input"),
     "norm weights": (
@@ -182,6 +263,35 @@ WRONG = {
         "32-bit epsilon",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        conv(weight_bits=4, weight=one_weight(-7)),
+        conv(weight_bits=4, weight=one_weight(7)),
+        conv(weight=one_weight(-127)),
+        conv(weight=one_weight(-127), apot=ApotFormat()),
+        conv(weight=one_weight(-127), apot=ApotFormat(), apot_filters=filters(1, 0, 1, 1)),
+        conv(weight=one_weight(-128), apot=ApotFormat(), apot_filters=filters(0, 1, 0, 0)),
+        conv(weight=one_weight(128, np.int16), apot=ApotFormat(), apot_filters=filters(1, 1, 1, 1)),
+        conv(weight=one_weight(66), weight_bits=4, apot=ApotFormat(), apot_filters=filters(0, 1, 0, 0)),
+    ],
+)
+def test_weights_of_both_kinds(node):
+    network(node).validate()
+
+
+def test_extremes_pass():
+    network(conv(kernel=3, padding=2, pad_value=pads(-128, 0, 127))).validate()
+    network(conv("q", out=12), attend(log2_offset=(-32,))).validate()
+    network(conv("q", out=12), attend(log2_offset=(31,))).validate()
+
+
+def test_both_divisors_pass():
+    network(conv("q", out=12), attend()).validate()
+    built = network(conv("q", out=12), attend(divisor="uniform", log2_offset=(), divisor_scale=(records(2),)))
+    assert built.validate().shapes()["att.code0"] == (2, 16)
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -1,0 +1,69 @@
+"""Multiply-accumulates by hand."""
+
+import numpy as np
+
+from golden.integer.apot import ApotFormat
+from golden.integer.macs import node_macs, operation, scheme_macs
+from golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork, LayerNorm, Pool, PostParameters
+from tests.golden.integer.variants import mixed
+from tests.networks import small_network
+
+
+def conv(name, source, shape, groups=1, **values):
+    post = PostParameters.create(shape[0], m1=1)
+    return Convolution(name, source, np.ones(shape, dtype=np.int8), post, groups=groups, **values)
+
+
+def build(**values):
+    """values: of the pointwise layer and of the attention."""
+    heads = (PostParameters.create(2, m1=1),) * 2
+    return IntegerNetwork(
+        "net",
+        (3, 6, 7),
+        (
+            conv("dense", INPUT, (4, 3, 2, 2)),
+            conv("depthwise", "dense", (4, 1, 1, 1), 4, weight_bits=4),
+            conv("point", "depthwise", (12, 4, 1, 1), **values.get("point", {})),
+            Attention("att", ("point", "point"), 2, 2, heads, heads, heads, (0, 0), **values.get("att", {})),
+            conv("group", "att", (4, 4, 1, 1), 2),
+            Pool("pool", "group", PostParameters.create(4, m1=1)),
+            LayerNorm("norm", "pool", np.ones(4, dtype=np.int8), 0, PostParameters.create(4, m1=1)),
+        ),
+    ).validate()
+
+
+TOKENS = 5 * 6
+DENSE, DEPTHWISE, POINT, GROUP = 4 * 12 * TOKENS, 4 * TOKENS, 48 * TOKENS, 16 * TOKENS
+HEAD = 2 * (2 * 2 * TOKENS + 2 * TOKENS)  # K^T V and sum of K, Q (K^T V) and divisor
+ATTENTION = 4 * HEAD  # two branches of two heads
+
+
+def test_node_macs():
+    network = build()
+    assert node_macs(network) == {
+        "dense": DENSE, "depthwise": DEPTHWISE, "point": POINT, "att": ATTENTION, "group": GROUP, "pool": 0, "norm": 0
+    }  # fmt: skip
+    assert [operation(node) for node in network.nodes] == [
+        "conv 2x2", "depthwise 1x1", "pointwise", "attention", "group", "pool", "layer norm"
+    ]  # fmt: skip
+
+
+def test_scheme_macs():
+    uniform = DENSE + POINT + GROUP + ATTENTION
+    assert scheme_macs(build()) == {"uniform 8": uniform, "uniform 4": DEPTHWISE, "apot": 0}
+    flags = np.arange(12) < 5
+    point = {"apot": ApotFormat(), "apot_filters": flags}
+    additive = POINT * 5 // 12
+    assert scheme_macs(build(point=point)) == {
+        "uniform 8": uniform - additive, "uniform 4": DEPTHWISE, "apot": additive
+    }  # fmt: skip
+    assert scheme_macs(build(point=point | {"weight_bits": 4}, att={"key_apot": ApotFormat()})) == {
+        "uniform 8": DENSE + GROUP + ATTENTION // 2,
+        "uniform 4": DEPTHWISE + POINT - additive,
+        "apot": additive + ATTENTION // 2,
+    }
+
+
+def test_schemes_add_up():
+    network = mixed(small_network(3), 1)
+    assert sum(scheme_macs(network).values()) == sum(node_macs(network).values())
