@@ -17,6 +17,9 @@ COMMANDS = {
     "compile": "compile a quantized network",
     "disassemble": "print a compiled program",
     "run": "classify images on a backend",
+    "evaluate": "measure accuracy on labelled images",
+    "report": "tell all about a quantized network in one HTML file",
+    "ablate": "quantize in many ways and measure each",
     "compare": "compare the RTL with the integer model, tensor by tensor",
 }
 

@@ -29,6 +29,8 @@ PACKAGES = (
     "torch",
     "safetensors",
     "pillow",
+    "dask",
+    "distributed",
     "scikit-image",
     "rich",
     "matplotlib",

@@ -23,6 +23,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
             return "an input file is nested too deeply", 2
     # Only now: 'doctor' must work where these modules' packages are missing.
     from compiler.errors import CompileError
+    from golden.evaluation.journal import JournalError
+    from golden.evaluation.parallel import ParallelError
     from golden.integer.network import NetworkError
     from golden.network.checkpoint import CheckpointError
     from golden.network.datasets import DatasetError
@@ -40,7 +42,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
             return _one_line(error), 1
         case (
             CompileError() | NetworkError() | CheckpointError() | DatasetError() | ImageError() | QuantizationError()
-            | ConfigurationError() | SimulationError()
+            | ConfigurationError() | SimulationError() | JournalError() | ParallelError()
         ):
             return _one_line(error), 2
     return None

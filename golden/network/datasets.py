@@ -1,13 +1,13 @@
-"""Labelled images: the CIFAR-10 JPEG archive, and folders with a sub-folder a class.
+"""Images of data sets: the CIFAR-10 JPEG archive, folders with a sub-folder a class, and folders of any images.
 
-Both give `classes` (names in index order), `labels` (one class index an image), `len()` and
-`image(index, resolution)` -> (R, R, 3) uint8.
+All give `classes` (names in index order), `labels` (one class index an image), `len()` and
+`image(index, resolution)` -> (R, R, 3) uint8. A folder of any images has no classes and no labels.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ import torch
 from golden.network.preprocess import decode_image, load_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+ARCHIVE_SUFFIX = ".npz"
 SPLITS = {"train": 0, "test": 1}
 ARCHIVE_ARRAYS = ("jpeg", "offset", "label", "split", "classes")
 
@@ -25,15 +26,20 @@ class DatasetError(ValueError):
     """A data set that cannot be used; the message is one line."""
 
 
-class Dataset(Protocol):
-    """What evaluation and calibration need of a data set."""
+class Images(Protocol):
+    """What calibration needs: images, and names of classes if there are any."""
 
     classes: tuple[str, ...]
-    labels: Sequence[int]
 
     def __len__(self) -> int: ...
 
     def image(self, index: int, resolution: int) -> torch.Tensor: ...
+
+
+class Dataset(Images, Protocol):
+    """What evaluation needs: images with labels."""
+
+    labels: Sequence[int]
 
 
 class CifarArchive:
@@ -100,7 +106,7 @@ class ImageFolder:
     """Images in `root/<class name>/`, at any depth below the class folder.
 
     classes: names in index order; by default the sorted folder names. A folder that is not among them is an
-    error, a class without a folder is not. Hidden folders and files of other suffixes are passed over.
+    error, a class without a folder is not. Hidden files and folders, and files of other suffixes, are passed over.
     """
 
     def __init__(self, root, classes: Sequence[str] | None = None):
@@ -116,7 +122,7 @@ class ImageFolder:
             raise DatasetError(f"{self.root}: folders that name no class of the network: {', '.join(unknown[:4])}")
         self._paths, labels = [], []
         for folder in folders:
-            found = [p for p in sorted((self.root / folder).rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+            found = _image_files(self.root / folder)
             self._paths += found
             labels += [self.classes.index(folder)] * len(found)
         if not self._paths:
@@ -130,20 +136,57 @@ class ImageFolder:
         return load_image(self._paths[index], resolution)
 
 
-class Subset:
-    """`count` evenly spaced images of a data set.
+class ImageFiles:
+    """All images below a folder, at any depth, in the order of their sorted paths; no classes, no labels.
 
-    Data sets are often sorted by class (the CIFAR archive is): their first images are of one class, and a share of
-    them that is right is no accuracy. Raises ValueError unless 1 <= count <= len(dataset).
+    Hidden files and folders, and files of other suffixes, are passed over.
     """
 
-    def __init__(self, dataset: Dataset, count: int):
-        if not 1 <= count <= len(dataset):
-            raise ValueError(f"count must lie in 1..{len(dataset)}, not {count}")
+    classes: tuple[str, ...] = ()
+    labels: tuple[int, ...] = ()
+
+    def __init__(self, root):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DatasetError(f"{self.root}: no such folder")
+        self._paths = _image_files(self.root)
+        if not self._paths:
+            known = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+            raise DatasetError(f"{self.root}: no images in it, files that end in {known}")
+
+    def __len__(self):
+        return len(self._paths)
+
+    def image(self, index: int, resolution: int) -> torch.Tensor:
+        return load_image(self._paths[index], resolution)
+
+
+def open_images(path, split: str = "train") -> Images:
+    """Images of a CIFAR archive (.npz; `split` of it) or of a folder, with class names where the folder has them.
+
+    A folder whose sub-folders hold all of its images is an `ImageFolder`, any other one `ImageFiles`. Raises
+    DatasetError for what is neither archive nor folder, is damaged or has no images.
+    """
+    path = Path(path)
+    if path.suffix == ARCHIVE_SUFFIX and not path.is_dir():
+        return CifarArchive(path, split)
+    if not path.is_dir():
+        fault = f"must be a folder of images or an {ARCHIVE_SUFFIX} archive" if path.exists() else "no such folder"
+        raise DatasetError(f"{path}: {fault}")
+    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    in_classes = any(entry.is_dir() for entry in entries) and not any(_is_image(entry) for entry in entries)
+    return ImageFolder(path) if in_classes else ImageFiles(path)
+
+
+class _Selection:
+    """Some images of a data set, in a given order."""
+
+    def __init__(self, dataset: Images, indices: Sequence[int]):
         self._dataset = dataset
-        self._indices = [i * len(dataset) // count for i in range(count)]
+        self._indices = indices
         self.classes = dataset.classes
-        self.labels = tuple(dataset.labels[index] for index in self._indices)
+        labels = getattr(dataset, "labels", ())
+        self.labels = tuple(labels[index] for index in indices) if labels else ()
 
     def __len__(self):
         return len(self._indices)
@@ -152,11 +195,39 @@ class Subset:
         return self._dataset.image(self._indices[index], resolution)
 
 
-def batches(dataset: Dataset, resolution: int, batch_size: int = 100) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """(images (N, R, R, 3) uint8, labels (N,) int64) over all images, in order."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    for start in range(0, len(dataset), batch_size):
-        indices = range(start, min(start + batch_size, len(dataset)))
-        images = torch.stack([dataset.image(index, resolution) for index in indices])
-        yield images, torch.tensor([dataset.labels[index] for index in indices])
+class Subset(_Selection):
+    """`count` evenly spaced images of a data set.
+
+    Data sets are often sorted by class (the CIFAR archive is): their first images are of one class, and a share of
+    them that is right is no accuracy. Raises ValueError unless 1 <= count <= len(dataset).
+    """
+
+    def __init__(self, dataset: Images, count: int):
+        _check_count(dataset, count)
+        super().__init__(dataset, [i * len(dataset) // count for i in range(count)])
+
+
+class Sample(_Selection):
+    """`count` images of a data set drawn with a seed, none twice, in the order drawn.
+
+    Raises ValueError unless 1 <= count <= len(dataset).
+    """
+
+    def __init__(self, dataset: Images, count: int, seed: int):
+        _check_count(dataset, count)
+        super().__init__(dataset, np.random.default_rng(seed).permutation(len(dataset))[:count].tolist())
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """Image files below a folder without hidden ones (some systems put a "._photo.jpg" beside a photo)."""
+    files = [path for path in sorted(folder.rglob("*")) if _is_image(path)]
+    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def _check_count(dataset: Images, count: int) -> None:
+    if not 1 <= count <= len(dataset):
+        raise ValueError(f"count must lie in 1..{len(dataset)}, not {count}")

@@ -44,15 +44,18 @@ def decode_image(stream, resolution: int, name: str, crop_percent: int = CROP_PE
 def open_rgb(source, name: str) -> Image.Image:
     """8-bit RGB image, upright (EXIF orientation applied), from a path or a binary file object.
 
-    Transparent parts show a white background, 16-bit samples are scaled to 8 bits with rounding, and of an
-    animation the first frame is taken. Raises ImageError for what is no image, is damaged or truncated, has
-    floating-point or 32-bit samples, or more pixels than Pillow's decompression-bomb limit.
+    Transparent parts show a white background, 16-bit grey is scaled to 8 bits with rounding, of 16-bit colours the
+    decoder keeps the high byte, and of an animation the first frame is taken. At most 16 bytes a pixel are in use at
+    a time. Raises ImageError for what is no image, is damaged or truncated, has floating-point or 32-bit samples, or
+    more pixels than Pillow's decompression-bomb limit.
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on strange metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(source, formats=FORMATS) as image:
-                return _convert(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)
+                return _convert(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ImageError(f"{name}: more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except Image.UnidentifiedImageError:
@@ -103,10 +106,14 @@ def normalize(images: torch.Tensor, mean=IMAGENET_MEAN, std=IMAGENET_STD) -> tor
 
 def _convert(image):
     if image.mode in SIXTEEN_BIT_MODES:
-        samples = np.asarray(image).astype(np.int64)
+        samples = np.asarray(image)
         if samples.min() < 0 or samples.max() > FULL_SCALE_16:
             raise ValueError("32-bit samples; convert the image to 8 or 16 bits")
-        image = Image.fromarray(((samples * 255 + FULL_SCALE_16 // 2) // FULL_SCALE_16).astype(np.uint8))
+        samples = samples.astype(np.uint32)  # in place from here: large pictures are large arrays
+        samples *= 255
+        samples += FULL_SCALE_16 // 2
+        samples //= FULL_SCALE_16
+        image = Image.fromarray(samples.astype(np.uint8))
     elif image.mode == "F":
         raise ValueError("floating-point samples; convert the image to 8 or 16 bits")
     if image.has_transparency_data:

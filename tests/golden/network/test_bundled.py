@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from golden.evaluation.evaluate import evaluate
+from golden.evaluation.predictors import FloatPredictor
 from golden.network import bundled as bundled_module
 from golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
 from golden.network.checkpoint import CheckpointError
 from golden.network.datasets import CifarArchive, Subset
-from golden.network.evaluate import count_correct, float_predictor, main
 from golden.network.macs import count_macs, total_macs
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from golden.network.weights import random_images
@@ -54,8 +54,7 @@ def test_card_agrees_with_the_file(bundled):
 
 
 def test_logits_are_pinned(bundled):
-    with torch.inference_mode():
-        logits = float_predictor(bundled.model)(random_images(1, 64, seed=0))[0]
+    logits = FloatPredictor(bundled.model).logits(random_images(1, 64, seed=0))[0]
     np.testing.assert_allclose(logits.numpy(), PINNED_LOGITS, atol=2e-3)
 
 
@@ -71,23 +70,6 @@ def test_accuracy_on_a_sample_of_the_test_images(bundled):
     dataset = CifarArchive(archive(), "test")
     assert dataset.classes == bundled.classes
     assert len(dataset) == 10_000
-    calls = []
-    correct, seen = count_correct(
-        float_predictor(bundled.model), Subset(dataset, SAMPLE), 64, progress=lambda *counts: calls.append(counts)
-    )
-    assert seen == SAMPLE
-    assert abs(correct - PINNED_CORRECT) <= 1
-    assert [count for _, count in calls] == [100, 200]
-    assert calls[-1] == (correct, seen)
-
-
-def test_command(capsys):
-    main([str(archive()), "--limit", "50"])
-    assert capsys.readouterr().out.startswith("top-1 ")
-
-
-def test_command_without_an_archive(capsys, tmp_path):
-    with pytest.raises(SystemExit) as caught:
-        main([str(tmp_path / "absent.npz")])
-    assert caught.value.code == 2
-    assert "no such archive" in capsys.readouterr().err
+    top1 = evaluate(FloatPredictor(bundled.model, bundled.mean, bundled.std), Subset(dataset, SAMPLE)).accuracy()
+    assert top1.images == SAMPLE
+    assert abs(top1.correct - PINNED_CORRECT) <= 1

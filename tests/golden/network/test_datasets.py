@@ -4,10 +4,17 @@ import io
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from golden.network.datasets import CifarArchive, DatasetError, ImageFolder, batches
+from golden.network.datasets import (
+    CifarArchive,
+    DatasetError,
+    ImageFiles,
+    ImageFolder,
+    Sample,
+    Subset,
+    open_images,
+)
 from golden.network.preprocess import ImageError
 
 LABELS = (2, 0, 1, 1, 2)
@@ -106,6 +113,88 @@ def test_image_folder(tmp_path):
     assert ImageFolder(root, classes=["bee", "cow", "ant"]).labels == (2, 2, 1)
 
 
+def shades(dataset):
+    return [int(dataset.image(index, 32).float().mean().round()) for index in range(len(dataset))]
+
+
+@pytest.fixture
+def cluttered(tmp_path):
+    """Images 0, 1 and 2 among what is none: notes, folders named like images, and what systems leave behind."""
+    root = folder(tmp_path / "set", "ant/a.png", "ant/deep/er/b.JPG", "bee/c.png")
+    (root / "ant" / "folder.png").mkdir()
+    (root / "ant" / "notes.txt").write_text("no image")
+    (root / "ant" / "nowhere.png").symlink_to(root / "absent.png")
+    for name in ("ant/._a.png", "ant/.thumbnails/a.png", ".trash/d.png"):
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no image")
+    return root
+
+
+def test_clutter_is_passed_over(cluttered):
+    assert shades(ImageFolder(cluttered)) == shades(ImageFiles(cluttered)) == [0, 1, 2]
+    assert ImageFolder(cluttered).classes == ("ant", "bee")
+    assert ImageFiles(cluttered).classes == ImageFiles(cluttered).labels == ()
+
+
+def test_hidden_folders_can_be_named_themselves(tmp_path):
+    root = folder(tmp_path / ".cache" / "set", "a.png")
+    assert len(ImageFiles(root)) == len(open_images(root)) == 1
+
+
+def test_folders_are_opened_as_what_they_are(cluttered, tmp_path):
+    opened = open_images(str(cluttered))
+    assert isinstance(opened, ImageFolder) and opened.classes == ("ant", "bee")
+    folder(cluttered, "top.png")  # an image beside the folders: they are no classes
+    opened = open_images(cluttered)
+    assert isinstance(opened, ImageFiles) and len(opened) == 4
+    flat = open_images(folder(tmp_path / "flat", "b.png", "a.png"))
+    assert isinstance(flat, ImageFiles) and shades(flat) == [1, 0]
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 2), ("test", 3)])
+def test_archives_are_opened_by_their_suffix(tmp_path, split, count):
+    opened = open_images(write_archive(tmp_path / "a.npz"), split)
+    assert isinstance(opened, CifarArchive) and len(opened) == count
+
+
+def test_what_cannot_be_opened(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "nothing" / "cat").mkdir(parents=True)
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.pdf").write_text("no image")
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    for name, said in (
+        ("empty", "no images in it, files that end in jpg, jpeg, png"),
+        ("documents", "no images in it, files that end in jpg, jpeg, png"),
+        ("nothing", "no images in its class folders"),
+        ("absent", "no such folder"),
+        ("absent.npz", "no such archive"),
+        ("a.zip", r"must be a folder of images or an \.npz archive"),
+    ):
+        with pytest.raises(DatasetError, match=f"{name}: {said}"):
+            open_images(tmp_path / name)
+    with pytest.raises(DatasetError, match="absent: no such folder"):
+        ImageFiles(tmp_path / "absent")
+
+
+def test_selections(tmp_path):
+    whole = ImageFolder(folder(tmp_path, *(f"{name}/{number}.png" for name in "abc" for number in range(4))))
+    spaced = Subset(whole, 6)
+    assert shades(spaced) == [0, 2, 4, 6, 8, 10]
+    assert spaced.labels == (0, 0, 1, 1, 2, 2) and spaced.classes == whole.classes and len(spaced) == 6
+    drawn, same, other = (Sample(whole, 6, seed) for seed in (1, 1, 2))
+    assert shades(drawn) == shades(same) != shades(other)
+    assert len(set(shades(drawn))) == 6 and shades(drawn) != sorted(shades(drawn))
+    assert drawn.labels == tuple(shade // 4 for shade in shades(drawn))
+    assert sorted(shades(Sample(whole, 12, 5))) == list(range(12))
+    assert Subset(ImageFiles(tmp_path), 3).labels == Sample(ImageFiles(tmp_path), 3, 1).labels == ()
+    for count in (0, 13):
+        for make in (Subset, lambda images, n: Sample(images, n, 1)):
+            with pytest.raises(ValueError, match=rf"count must lie in 1\.\.12, not {count}"):
+                make(whole, count)
+
+
 def test_bad_image_folders(tmp_path):
     with pytest.raises(DatasetError, match="no such folder"):
         ImageFolder(tmp_path / "absent")
@@ -117,14 +206,3 @@ def test_bad_image_folders(tmp_path):
     folder(tmp_path, "ant/0.png", "elk/1.png")
     with pytest.raises(DatasetError, match="folders that name no class of the network: elk"):
         ImageFolder(tmp_path, classes=["ant", "bee"])
-
-
-def test_batches(tmp_path):
-    dataset = CifarArchive(write_archive(tmp_path / "a.npz"), "test")
-    shapes = [(tuple(images.shape), labels.tolist()) for images, labels in batches(dataset, 32, 2)]
-    assert shapes == [((2, 32, 32, 3), [0, 1]), ((1, 32, 32, 3), [2])]
-    images, labels = next(batches(dataset, 32, 5))
-    assert images.dtype == torch.uint8
-    assert labels.dtype == torch.int64
-    with pytest.raises(ValueError, match="must be at least 1, not 0"):
-        next(batches(dataset, 32, 0))

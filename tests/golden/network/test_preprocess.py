@@ -1,6 +1,11 @@
 """Preprocessing: geometry, colour modes, orientation, and every way an image file can be bad."""
 
 import io
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -138,6 +143,54 @@ def test_sixteen_bit_greyscale_is_scaled_with_rounding(tmp_path, sample, expecte
     assert colour(save(tmp_path, image)) == (expected,) * 3
 
 
+@pytest.mark.parametrize(("sample", "expected"), [(255, 0), (256, 1), (0x80FF, 128), (65_535, 255)])
+def test_sixteen_bit_colours_keep_their_high_byte(tmp_path, sample, expected):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = (b"\0" + struct.pack(">H", sample) * 12) * 4
+    path = tmp_path / "a.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    assert colour(path) == (expected,) * 3
+
+
+def test_cmyk_photographs(tmp_path):
+    """In JPEG files the four inks are stored inverted; JPEG loses a little."""
+    path = save(tmp_path, Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "a.jpg", quality=95)
+    assert np.abs(np.array(colour(path)) - (255, 0, 0)).max() <= 4
+
+
+MEASURE = """
+import resource, sys
+from golden.network.preprocess import load_image
+small, *large = sys.argv[1:]
+load_image(small, 64)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in large:
+    assert load_image(path, 224).shape == (224, 224, 3)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_twenty_megapixels(tmp_path):
+    """Peak memory (in kilobytes) of a process of its own: the 16 bytes a pixel that are documented, and buffers."""
+    size = (5200, 3900)
+    paths = [
+        save(tmp_path, picture(8, 8), "small.png"),
+        save(tmp_path, picture(*size), "photo.jpg"),
+        save(tmp_path, Image.fromarray(np.full(size[::-1], 30_000, dtype=np.uint16)), "sixteen.png"),
+        save(tmp_path, Image.new("RGBA", size, (10, 20, 30, 40)), "transparent.png"),
+    ]
+    run = subprocess.run([sys.executable, "-c", MEASURE, *paths], capture_output=True, text=True, check=True)
+    peaks = [1024 * int(line) / (size[0] * size[1]) for line in run.stdout.split()]
+    assert len(peaks) == 3 and max(peaks) < 17, peaks
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(tmp_path, orientation):
     upright = np.zeros((32, 32, 3), dtype=np.uint8)
@@ -187,6 +240,21 @@ def test_files_that_are_no_images(tmp_path):
     for content in (b"", b"some text\n", b"\x89PNG\r\n\x1a\n", bytes(range(256)) * 10):
         path.write_bytes(content)
         assert "not an image in a known format" in refuse(path) or "cannot be decoded" in refuse(path)
+
+
+@pytest.mark.parametrize("position", [0.001, 0.01, 0.1, 0.5, 0.9])
+def test_damage_inside_a_file_gives_an_image_or_one_line(tmp_path, position):
+    for name in ("a.jpg", "a.png", "a.gif", "a.bmp", "a.webp", "a.tif"):
+        path = save(tmp_path, picture(60, 50), name)
+        data = bytearray(path.read_bytes())
+        start = int(position * len(data))
+        data[start : start + 40] = bytes(byte ^ 0xA5 for byte in data[start : start + 40])
+        path.write_bytes(data)
+        try:
+            with warnings.catch_warnings(action="error"):  # which would be more than one line
+                assert load_image(path, 64).shape == (64, 64, 3)
+        except ImageError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
 
 
 def test_formats_that_run_programs_are_not_opened(tmp_path):

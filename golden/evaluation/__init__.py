@@ -1,0 +1,1 @@
+"""Accuracy of networks on data sets."""

@@ -1,0 +1,45 @@
+"""Networks as functions from pixels to logits, in a form that worker processes can be given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from golden.evaluation.executor import BatchExecutor
+from golden.integer.network import IntegerNetwork
+from golden.network.efficientvit import EfficientViT
+from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+
+
+class FloatPredictor:
+    """The float network. mean, std: its normalization of pixels / 255, a value an RGB channel."""
+
+    def __init__(
+        self, model: EfficientViT, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+    ):
+        self._model, self._mean, self._std = model.eval(), tuple(mean), tuple(std)
+        self.resolution, self.outputs = model.resolution, model.n_classes
+
+    @torch.inference_mode()
+    def logits(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, R, R, 3) uint8 -> (N, outputs) float32."""
+        return self._model(normalize(pixels, self._mean, self._std))
+
+
+class IntegerPredictor:
+    """The integer network on the batch executor, which is set up at its first use in every process."""
+
+    def __init__(self, network: IntegerNetwork):
+        self._network, self._executor = network, None
+        self.resolution = network.input_shape[1]
+        self.outputs = network.shapes()[network.output][0]
+
+    def logits(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, R, R, 3) uint8 -> (N, outputs) int64."""
+        if self._executor is None:
+            self._executor = BatchExecutor(self._network)
+        return self._executor.logits(pixels)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_executor": None}
