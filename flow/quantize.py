@@ -1,30 +1,70 @@
 """Quantize a float EfficientViT to the integer network that the hardware runs (safetensors + JSON, never pickle).
 
 MODEL is a checkpoint (.pt, .pth or .safetensors, official or timm names), 'bundled', or PRESET-rRESOLUTION such as
-b1-r224 for seeded random weights. Calibration images come from --data (a folder with a folder a class, or
-a CIFAR-10 JPEG archive); without it seeded random images are used, which only makes sense for seeded weights.
+b1-r224 for seeded random weights. Calibration images come from --data (a folder of images, with or without a folder
+a class, or a CIFAR-10 archive); without it seeded random images are used, which only makes sense for seeded weights.
+
+--method sets everything below it, every single option changes one thing of the method:
+  trio        Trio-ViT: 8 bits, channel-wise migration, filter-wise shifting, log2 divisors (the default)
+  m2          M2-ViT: additive powers of two in half of the pointwise filters, 4-bit depthwise weights
+  p2          P2-ViT: all scales powers of two, so that every requantization is a shift; smoothing
+  m2+p2       both
+  minmax, ema, percentile, omse   vanilla 8 bits, symmetric, a scale a tensor: the papers' baselines
 
   triovit quantize bundled --data cifar10_jpeg.npz --images 512 -o b0.safetensors
+  triovit quantize b0.pt --data calibration/ --method m2 --reconstruction fast -o b0-m2.safetensors
+  triovit quantize b0.pt --data calibration/ --no-migration --shifting none -o without.safetensors
   triovit quantize b1-r224 -o b1.safetensors
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from flow.arguments import MOST_IMAGES, add_seed_option, resolution, whole
-from flow.images import dataset_images, find_dataset
 from flow.output import check_replaceable, say, show, steps, table, write_json
 from flow.sources import BUNDLED, find_model
 from golden.integer.bounds import accumulator_bounds
+from golden.integer.family import family
 from golden.integer.serialize import save_network
 from golden.network.bundled import load_bundled
-from golden.quantization.calibrate import random_images
+from golden.quantization import settings as legal
+from golden.quantization.calibration.images import calibration_images
+from golden.quantization.methods import METHODS, find_method
 from golden.quantization.quantize import quantize
-from golden.quantization.settings import METHODS, SHIFTING, Settings
+from golden.quantization.settings import Settings
 
 RANDOM_IMAGES = 32  # more would not change the ranges of seeded weights
+
+CHOICES = {  # field of Settings: legal values, help
+    "observer": (legal.OBSERVERS, "range of an activation from calibration"),
+    "shifting": (legal.SHIFTING, "zero points a channel (filter-wise shifting) in inputs of pointwise layers"),
+    "weight_observer": (legal.WEIGHT_OBSERVERS, "step of a filter"),
+    "depthwise_bits": (legal.WEIGHT_BITS, "bits of depthwise weights"),
+    "apot_exponent_bits": (legal.EXPONENT_BITS, "bits of each exponent of an additive-powers-of-two code"),
+    "scales": (legal.SCALES, "ratios of scales: dyadic numbers, or powers of two"),
+    "divisor": (legal.DIVISORS, "divisors of the attention; no hardware runs 'uniform'"),
+    "reconstruction": (legal.RECONSTRUCTIONS, "learn weight rounding and activation scales block by block"),
+}
+NUMBERS = {
+    "percentile": "upper end of the range, for --observer percentile",
+    "momentum": "of the moving average, for --observer ema",
+    "norm": "p of the L_p error, for --observer lp",
+    "smoothing_exponent": "share of the imbalance that smoothing moves into the weights",
+    "apot_share": "share of pointwise filters with additive powers of two",
+}
+SWITCHES = {
+    "symmetric": "zero point 0 wherever shifting gives none",
+    "migration": "a scale a channel for inputs of depthwise layers (channel-wise migration)",
+    "head_scales": "a scale a head for q, k and v",
+    "smoothing": "power-of-two factors between channels of pointwise inputs",
+    "attention_apot": "K of the product K^T V in additive powers of two",
+    "bias_correction": "biases take back the mean error of rounded weights",
+    "divisor_search": "log2 offset of a layer by its output error",
+    "divisor_gain": "a gain a head against the mean error of the log2 rule",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,48 +81,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="calibration images (default 256)"
     )
-    add_seed_option(parser, "random weights and images")
-    parser.add_argument(
-        "--method", choices=METHODS, default=Settings.method, help="range of a tensor (default %(default)s)"
-    )
-    parser.add_argument(
-        "--percentile", type=float, default=Settings.percentile, metavar="P", help="for --method percentile"
-    )
-    parser.add_argument(
-        "--symmetric", action="store_true", help="zero point 0 wherever shifting gives none (the papers' setting)"
-    )
-    parser.add_argument("--no-migration", action="store_true", help="switch channel-wise migration off")
-    parser.add_argument(
-        "--shifting", choices=SHIFTING, default=Settings.shifting, help="filter-wise shifting (default %(default)s)"
-    )
+    add_seed_option(parser, "random weights, and of the choice of images: 0 takes evenly spaced ones")
+    parser.add_argument("--method", choices=METHODS, default="trio", help="see above (default %(default)s)")
+    group = parser.add_argument_group("what a method sets")
+    for name, (values, text) in CHOICES.items():
+        group.add_argument(_option(name), choices=values, type=type(values[0]), help=text)
+    for name, text in NUMBERS.items():
+        group.add_argument(_option(name), type=float, metavar="X", help=text)
+    for name, text in SWITCHES.items():
+        group.add_argument(_option(name), action=argparse.BooleanOptionalAction, help=text)
+
+
+def settings_of(options) -> Settings:
+    """The method's settings with every option that was given in their place."""
+    given = {name: getattr(options, name) for name in (*CHOICES, *NUMBERS, *SWITCHES)}
+    given = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(find_method(options.method), seed=options.seed, **given)
 
 
 def execute(options) -> int:
     check_replaceable("--output", options.output)
-    settings = Settings(
-        method=options.method,
-        percentile=options.percentile,
-        symmetric=options.symmetric,
-        migration=not options.no_migration,
-        shifting=options.shifting,
-    )
+    settings = settings_of(options)
     model = find_model(options.model, options.resolution, options.seed)
-    classes: tuple[str, ...] = ()
-    if options.data:
-        dataset = find_dataset(options.data, "train")
-        count = min(options.images, len(dataset))
-        images = [source.pixels for source in dataset_images(dataset, count, model.resolution)]
-        say(f"calibrating on {count} of {len(dataset)} images of {options.data}")
-        classes = tuple(dataset.classes) if len(dataset.classes) == model.n_classes else ()
-    else:
-        count = min(options.images, RANDOM_IMAGES)
-        say(f"no --data: calibrating on {count} seeded random images")
-        images = random_images(options.seed, count, model.resolution)
-    if options.model == BUNDLED:
-        classes = load_bundled().classes
-    name = Path(options.model).stem
+    count = options.images if options.data else min(options.images, RANDOM_IMAGES)
+    images = calibration_images(options.data, count, model.resolution, options.seed)
+    say(f"calibrating on {images.description}" if options.data else f"no --data: calibrating on {images.description}")
+    classes = load_bundled().classes if options.model == BUNDLED else images.classes
+    classes = classes if len(classes) == model.n_classes else ()
     with steps("calibrating") as update:
-        network = quantize(model, images, name=name, classes=classes, settings=settings, progress=update)
+        network = quantize(
+            model, images, name=Path(options.model).stem, classes=classes, settings=settings, progress=update
+        ).with_metadata(method=options.method)
     save_network(network, options.output)
     bounds = accumulator_bounds(network)
     widest = max(bounds, key=lambda bound: bound.bound)
@@ -92,13 +121,15 @@ def execute(options) -> int:
         [[b.node, b.operation, b.bound, b.bits] for b in bounds],
     )
     show(
-        f"{options.output}: {len(network.nodes)} layers, {Path(options.output).stat().st_size:,} bytes; "
+        f"{options.output}: {len(network.nodes)} layers, family {family(network)}, "
+        f"{Path(options.output).stat().st_size:,} bytes; "
         f"widest accumulator {widest.bits} of 32 bits ({widest.node})"
     )
     write_json(
         options.json,
         {
             "network": network.name,
+            "family": family(network),
             "layers": len(network.nodes),
             "metadata": network.metadata,
             "accumulators": [
@@ -107,3 +138,7 @@ def execute(options) -> int:
         },
     )
     return 0
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

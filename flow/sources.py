@@ -16,7 +16,7 @@ from golden.network.checkpoint import load_model
 from golden.network.efficientvit import EfficientViT
 from golden.network.presets import PRESETS
 from golden.network.weights import initialize
-from golden.quantization.calibrate import random_images
+from golden.quantization.calibration.images import random_images
 from golden.quantization.quantize import quantize
 from hdl.config import AcceleratorConfig, load_config
 

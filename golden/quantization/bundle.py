@@ -11,29 +11,30 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from golden.evaluation.evaluate import evaluate
+from golden.evaluation.parallel import ParallelError
+from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from golden.integer.network import IntegerNetwork
 from golden.integer.serialize import save_network
 from golden.network.bundled import ASSETS, load_bundled
 from golden.network.datasets import CifarArchive, DatasetError, Subset
-from golden.network.evaluate import count_correct, float_predictor
 from golden.network.preprocess import ImageError
-from golden.quantization.evaluate import integer_predictor
+from golden.quantization.calibration.images import calibration_images
+from golden.quantization.methods import find_method
 from golden.quantization.quantize import quantize
-from golden.quantization.settings import QuantizationError, Settings
+from golden.quantization.settings import QuantizationError
 
 QUANTIZED_PATH = ASSETS / "efficientvit_b0_cifar10_r64.int8.safetensors"
 CALIBRATION_IMAGES = 512
 
 
-def quantize_bundled(archive, count: int = CALIBRATION_IMAGES, settings: Settings | None = None) -> IntegerNetwork:
+def quantize_bundled(archive, count: int = CALIBRATION_IMAGES, method: str = "trio") -> IntegerNetwork:
     """The bundled float network quantized with `count` evenly spaced training images of a CIFAR-10 archive."""
     bundled = load_bundled()
-    train = Subset(CifarArchive(archive, "train"), count)
-    images = (train.image(index, bundled.resolution).numpy() for index in range(count))
-    network = quantize(bundled.model, images, name="efficientvit_b0_cifar10_r64", classes=bundled.classes,
-                       settings=settings, mean=bundled.mean, std=bundled.std)
-    source = f"CIFAR-10 training images, {count} evenly spaced"
-    return network.with_metadata(calibration_source=source, recipe=bundled.recipe)
+    network = quantize(bundled.model, calibration_images(archive, count, bundled.resolution),
+                       name="efficientvit_b0_cifar10_r64", classes=bundled.classes, settings=find_method(method),
+                       mean=bundled.mean, std=bundled.std)
+    return network.with_metadata(method=method, recipe=bundled.recipe)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,19 +51,20 @@ def main(arguments: list[str] | None = None) -> None:
         test = Subset(test, len(test) if options.test is None else options.test)
         network = quantize_bundled(options.archive, options.calibration)
         bundled = load_bundled()
-        right, seen = count_correct(float_predictor(bundled.model), test, bundled.resolution)
-        print(f"float   top-1 {100 * right / seen:.2f} % ({right} of {seen} images)")
+        measured = {"test_images": len(test)}
+        predictors = {"float": FloatPredictor(bundled.model, bundled.mean, bundled.std),
+                      "integer": IntegerPredictor(network)}
+        for name, predictor in predictors.items():
 
-        def progress(correct, count):
-            if count % 1000 == 0:
-                print(f"integer {correct} of {count} right", flush=True)
+            def progress(right, seen, total, name=name):
+                if seen and seen % 1000 == 0:
+                    print(f"{name} {right} of {seen} right", flush=True)
 
-        with integer_predictor(network, options.processes) as predict:
-            correct, _ = count_correct(predict, test, bundled.resolution, progress=progress)
-        print(f"integer top-1 {100 * correct / seen:.2f} % ({correct} of {seen} images)")
-        measured = {"test_images": seen, "float_top1": 100 * right / seen, "integer_top1": 100 * correct / seen}
+            top1 = evaluate(predictor, test, processes=options.processes, progress=progress).accuracy()
+            print(f"{name} top-1 {top1.percent:.2f} % ({top1.correct} of {top1.images} images)")
+            measured[f"{name}_top1"] = top1.percent
         save_network(network.with_metadata(**measured), options.output)
-    except (DatasetError, ImageError, QuantizationError, ValueError, OSError) as error:
+    except (DatasetError, ImageError, ParallelError, QuantizationError, ValueError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     print(f"wrote {options.output.name} ({options.output.stat().st_size} bytes)")
 

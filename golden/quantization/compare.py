@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
-from golden.integer.execute import execute, pixels_to_input
+from golden.evaluation.executor import BatchExecutor
+from golden.integer.network import IntegerNetwork
 from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import normalize
-from golden.quantization.quantize import Quantization
+from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from golden.quantization.calibration.calibrate import check_images
+from golden.quantization.calibration.capture import Progress, run
+from golden.quantization.encoding import Encoding, from_metadata
+from golden.quantization.plan import Layer, plan
+from golden.quantization.settings import QuantizationError
+
+BATCH = 8  # images at once: all of their tensors are held
 
 
 @dataclass(frozen=True)
@@ -30,36 +38,47 @@ class TensorError:
     saturated: float
 
 
-@torch.inference_mode()
-def float_tensors(model: EfficientViT, quantization: Quantization, image: np.ndarray) -> dict[str, np.ndarray]:
-    """The float tensor (C, H, W) that stands for each node's, for one (R, R, 3) uint8 image."""
-    tensors, hooks = {}, []
-    for layer in quantization.layers:
-        def record(_module, _inputs, output, name=layer.name):
-            value = output[0].double().numpy()
-            tensors[name] = value.reshape(len(value), *(value.shape[1:] or (1, 1)))
-        hooks.append(model.get_submodule(layer.output).register_forward_hook(record))
-    try:
-        metadata = quantization.network.metadata
-        model(normalize(torch.from_numpy(np.asarray(image)[None]), metadata["mean"], metadata["std"]))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return tensors
+def match_layers(model: EfficientViT, network: IntegerNetwork) -> list[Layer]:
+    """The float network's layers, which must be the nodes of `network`; else QuantizationError naming the first."""
+    layers, shapes = plan(model), network.shapes()
+    other = f"the float network is not the one that became {network.name}:"
+    for layer, node in zip(layers, network.nodes, strict=False):
+        channels = shapes[node.name][0]
+        if layer.name != node.name:
+            raise QuantizationError(f"{other} layer {layer.name} stands in the place of {node.name}")
+        if layer.kind == "convolution" and len(layer.convolution.bias) != channels:
+            raise QuantizationError(f"{other} {layer.name} has {len(layer.convolution.bias)} channels, not {channels}")
+    if len(layers) != len(network.nodes):
+        raise QuantizationError(f"{other} {len(layers)} layers, not {len(network.nodes)}")
+    if tuple(network.input_shape) != (3, model.resolution, model.resolution):
+        raise QuantizationError(f"{other} {model.resolution} pixels a side, not {network.input_shape[1]}")
+    return layers
 
 
-def compare(model: EfficientViT, quantization: Quantization, images: Iterable[np.ndarray]) -> list[TensorError]:
-    """Errors of all nodes' tensors in execution order, over some (R, R, 3) uint8 images."""
-    totals: dict[str, np.ndarray] = {layer.name: np.zeros(6) for layer in quantization.layers}
-    for image in images:
-        integers = execute(quantization.network, pixels_to_input(np.asarray(image)), keep=True)
-        for name, expected in float_tensors(model, quantization, image).items():
-            q = integers[name]
-            error = np.abs(quantization.encodings[name].decode(q.astype(np.int64)) - expected)
-            ends = np.iinfo(q.dtype)
-            total = totals[name]
-            total[:4] += (expected**2).sum(), (error**2).sum(), ((q == ends.min) | (q == ends.max)).sum(), q.size
-            total[4:] = np.maximum(total[4:], (error.max(), np.abs(expected).max()))
+def compare(model: EfficientViT, network: IntegerNetwork, images: Iterable[np.ndarray],
+            progress: Progress | None = None) -> list[TensorError]:
+    """Errors of all nodes' tensors in execution order, over some (R, R, 3) uint8 images.
+
+    network: with the encodings in its metadata, as `quantize` puts them there. Raises QuantizationError without them,
+    for images of another shape and for a model that is not the one that was quantized.
+    """
+    layers, encodings = match_layers(model, network), from_metadata(network)
+    missing = [node.name for node in network.nodes if node.name not in encodings]
+    if missing:
+        raise QuantizationError(f"{network.name} has no encodings in its metadata, {missing[0]} for one: "
+                                "quantize it again")
+    pixels = check_images(images, model.resolution)
+    executor, totals = BatchExecutor(network), {layer.name: np.zeros(6) for layer in layers}
+    mean, std = (network.metadata.get(key, default) for key, default in (("mean", IMAGENET_MEAN),
+                                                                         ("std", IMAGENET_STD)))
+    for start in range(0, len(pixels), BATCH):
+        batch = pixels[start : start + BATCH]
+        integers = executor.tensors(batch)
+        visits = [(model.get_submodule(layer.output),
+                   partial(_add, totals[layer.name], integers[layer.name], encodings[layer.name])) for layer in layers]
+        run(model, batch, visits, batch=len(batch), mean=mean, std=std, what="errors")
+        if progress:
+            progress("errors", start + len(batch), len(pixels))
     return [TensorError(name, _decibel(signal, noise), largest, peak, ends / size)
             for name, (signal, noise, ends, size, largest, peak) in ((n, t.tolist()) for n, t in totals.items())]
 
@@ -69,6 +88,16 @@ def format_table(errors: Iterable[TensorError]) -> str:
     lines = [f"{'tensor':<62} {'SQNR dB':>8} {'largest':>9} {'peak':>9} {'at ends':>8}"]
     lines += [f"{e.name:<62} {e.sqnr:8.1f} {e.largest:9.3g} {e.peak:9.3g} {100 * e.saturated:7.2f}%" for e in errors]
     return "\n".join(lines)
+
+
+def _add(total: np.ndarray, q: np.ndarray, encoding: Encoding, _input: torch.Tensor, output: torch.Tensor) -> None:
+    """Add a batch of one tensor to its sums and maxima. q: (N, C, H, W) integers."""
+    expected = output.double().numpy().reshape(q.shape)
+    scale, zero_point = (values.reshape(-1, 1, 1) for values in (encoding.scale, encoding.zero_point))
+    error = np.abs((q - zero_point) * scale - expected)
+    ends = np.iinfo(q.dtype)
+    total[:4] += (expected**2).sum(), (error**2).sum(), ((q == ends.min) | (q == ends.max)).sum(), q.size
+    total[4:] = np.maximum(total[4:], (error.max(), np.abs(expected).max()))
 
 
 def _decibel(signal: float, noise: float) -> float:

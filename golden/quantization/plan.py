@@ -37,7 +37,7 @@ class Layer:
     inputs: names of tensors. output: float module whose output is the node's tensor. residual: tensor added to
     the result, or None. activation: as in PostParameters. operand: float module whose input is hardswish's.
     convolution: folded parameters. gamma, beta, eps: of a LayerNorm. heads, dim: of an attention, a branch.
-    projection: True for an MBConv's or DSConv's last layer.
+    projection: True for an MBConv's or DSConv's last layer. fully_connected: True for the classifier's two layers.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Layer:
     heads: int = 0
     dim: int = 0
     projection: bool = False
+    fully_connected: bool = False
 
 
 def plan(model: EfficientViT) -> list[Layer]:
@@ -83,7 +84,7 @@ def _walk(name: str, module: nn.Module, source: str, layers: list[Layer]) -> str
             layers.append(Layer(name, "pool", (source,), name))
         case LinearNormAct():
             layers.append(Layer(f"{name}.linear", "convolution", (source,), f"{name}.linear",
-                                convolution=fold(f"{name}.linear", module.linear)))
+                                convolution=fold(f"{name}.linear", module.linear), fully_connected=True))
             if isinstance(module.norm, nn.LayerNorm):
                 gamma, beta = (p.detach().double().numpy() for p in (module.norm.weight, module.norm.bias))
                 if not np.isfinite(gamma).all() or not np.isfinite(beta).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,12 +11,19 @@ import numpy as np
 from golden.integer.network import INPUT, IntegerNetwork, NetworkError
 from golden.network.efficientvit import EfficientViT
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from golden.quantization import export
-from golden.quantization.calibrate import Progress, calibrate, check_images, image_hash
-from golden.quantization.encoding import Encoding, encode_range, pixel_encoding
+from golden.quantization import export, power_of_two
+from golden.quantization.calibration.calibrate import Progress, calibrate
+from golden.quantization.calibration.images import calibration_metadata, check_images
+from golden.quantization.calibration.observers import Range
+from golden.quantization.divisor_search import search_divisors
+from golden.quantization.encoding import Encoding, encode_range, logit_encoding, pixel_encoding, to_metadata
 from golden.quantization.plan import Layer, plan
-from golden.quantization.rules import tensor_rules
+from golden.quantization.reconstruction.reconstruct import reconstruct
+from golden.quantization.rules import TensorRule, tensor_rules
+from golden.quantization.scheme import Scheme
 from golden.quantization.settings import QuantizationError, Settings
+from golden.quantization.weights.layers import correct_bias, needs_moments, quantize_layer
+from golden.quantization.weights.moments import measure_moments
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,15 @@ class Quantization:
     """The integer network, and what its tensors mean: an encoding for each, the input's and the logits' included."""
 
     network: IntegerNetwork
-    layers: tuple[Layer, ...]
-    encodings: dict[str, Encoding]
+    scheme: Scheme
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self.scheme.layers
+
+    @property
+    def encodings(self) -> dict[str, Encoding]:
+        return self.scheme.encodings
 
 
 def quantize(model: EfficientViT, images: Iterable[np.ndarray], *, name: str, classes: Iterable[str] = (),
@@ -51,25 +66,70 @@ def quantize_model(model: EfficientViT, images: Iterable[np.ndarray], *, name: s
     layers = plan(model)
     if classes and len(classes) != model.n_classes:
         raise QuantizationError(f"classes must name all {model.n_classes} outputs, not {len(classes)}")
-    checked = check_images(images, model.resolution)
-    channels = _channels(layers)
-    rules = tensor_rules(layers, channels, settings)
-    ranges = calibrate(model, layers, rules, checked, settings, mean, std, progress)
-    encodings = {INPUT: pixel_encoding(mean, std)}
-    encodings |= {layer.name: encode_range(ranges[layer.name], rules[layer.name]) for layer in layers[:-1]}
-    encodings[layers[-1].name] = export.logit_encoding(ranges[layers[-1].name], model.n_classes)
-    pixels = (model.resolution // 32) ** 2  # of the only pool's input
-    nodes = tuple(export.node(layer, encodings, ranges, pixels) for layer in layers)
+    checked = check_images(images, model.resolution, progress)
+    scheme = make_scheme(model, layers, checked, settings, mean, std, progress)
+    nodes = tuple(export.node(layer, scheme) for layer in scheme.layers)
     metadata = {
         "preset": model.preset.name, "resolution": model.resolution, "mean": list(mean), "std": list(std),
-        "settings": settings.to_dict(), "calibration_images": len(checked), "calibration_sha256": image_hash(checked),
-        "logit_scale": float(encodings[layers[-1].name].scale[0]),
+        "settings": settings.to_dict(), **calibration_metadata(images, checked),
+        "logit_scale": float(scheme.encodings[layers[-1].name].scale[0]), "encodings": to_metadata(scheme.encodings),
     }
     network = IntegerNetwork(name, (3, model.resolution, model.resolution), nodes, classes, metadata)
     try:
-        return Quantization(network.validate(), tuple(layers), encodings)
+        return Quantization(network.validate(), scheme)
     except NetworkError as error:
         raise QuantizationError(f"the quantized network breaks a rule of the hardware: {error}") from None
+
+
+def make_scheme(model: EfficientViT, layers: list[Layer], images: np.ndarray, settings: Settings, mean, std,
+                progress: Progress | None = None) -> Scheme:
+    """Calibrate, and decide scales, weights and divisors; images: (N, R, R, 3) uint8."""
+    rules = tensor_rules(layers, _channels(layers), settings)
+    ranges = calibrate(model, layers, rules, images, settings, mean, std, progress)
+    pixels = (model.resolution // 32) ** 2  # of the only pool's input
+    encodings = _encodings(model, layers, rules, ranges, settings, pixels, images, mean, std, progress)
+    moments = measure_moments(model, layers, images, mean, std, progress) if needs_moments(settings) else {}
+    weights = {layer.name: quantize_layer(layer, encodings, ranges, settings, moments.get(layer.name))
+               for layer in layers if layer.kind in ("convolution", "norm")}
+    if settings.bias_correction:
+        layers = [correct_bias(layer, weights[layer.name], encodings[layer.inputs[0]], moments[layer.name])
+                  if layer.kind == "convolution" else layer for layer in layers]
+    scheme = Scheme(settings, tuple(layers), ranges, encodings, weights, pixels)
+    scheme = _with_divisors(model, scheme, images, mean, std, progress)
+    if settings.reconstruction != "none":
+        scheme, _ = reconstruct(model, scheme, images, mean, std, progress)
+        scheme = _with_divisors(model, scheme, images, mean, std, progress)  # scales have changed
+    return scheme
+
+
+def _with_divisors(model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, std,
+                   progress: Progress | None) -> Scheme:
+    """The scheme with searched divisors, where its settings ask for that."""
+    if not scheme.settings.divisor_search and not scheme.settings.divisor_gain:
+        return scheme
+    return dataclasses.replace(scheme, divisors=search_divisors(model, scheme, images, mean, std, progress))
+
+
+def _encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorRule], ranges: dict[str, Range],
+               settings: Settings, pixels: int, images: np.ndarray, mean, std,
+               progress: Progress | None) -> dict[str, Encoding]:
+    """Encodings of all tensors, the input's and the logits' included."""
+    logits = layers[-1]
+    shift_only = settings.scales == "power-of-two"
+    factors = {}
+    if settings.smoothing:
+        factors = {layer.name: power_of_two.smoothing_factors(layer, layers, ranges[layer.name],
+                                                              settings.smoothing_exponent)
+                   for layer in layers[:-1] if rules[layer.name].group == 1 and rules[layer.name].scales == 1}
+    encodings = {INPUT: pixel_encoding(mean, std)}
+    if shift_only:
+        encodings |= power_of_two.search_encodings(model, layers, rules, ranges, factors, pixels, images, mean, std,
+                                                   progress)
+    else:
+        encodings |= {layer.name: encode_range(ranges[layer.name], rules[layer.name], factors.get(layer.name))
+                      for layer in layers[:-1]}
+    encodings[logits.name] = logit_encoding(ranges[logits.name], model.n_classes, shift_only)
+    return encodings
 
 
 def _channels(layers: list[Layer]) -> dict[str, int]:

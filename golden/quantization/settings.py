@@ -5,8 +5,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-METHODS = ("minmax", "percentile")
+OBSERVERS = ("minmax", "ema", "percentile", "lp")
+WEIGHT_OBSERVERS = ("minmax", "lp")
 SHIFTING = ("none", "projection", "all")
+SCALES = ("dyadic", "power-of-two")
+DIVISORS = ("log2", "uniform")
+RECONSTRUCTIONS = ("none", "fast", "published")
+WEIGHT_BITS = (4, 8)
+EXPONENT_BITS = (2, 3)  # more would not fit 16-bit levels
 MAX_FRACTION_BITS = 12
 
 
@@ -16,39 +22,89 @@ class QuantizationError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """How ranges become scales and zero points.
+    """How a float network becomes integers. `golden.quantization.methods` names the sets of the papers.
 
-    method: range of a tensor from calibration, "minmax" or "percentile". percentile: 50 < p <= 100, upper end; the
-    lower end is 100 - p; only for "percentile". symmetric: zero point 0 wherever shifting does not give one
-    (the papers' setting); otherwise affine. migration: inputs of depthwise layers and of the pool have a scale a
-    channel (Trio-ViT's channel-wise migration). shifting: which tensors have a zero point a channel with a common
-    scale (Trio-ViT's filter-wise shifting): "projection" the inputs of a block's last pointwise layer, "all"
-    every input of a pointwise, grouped or fully connected layer. head_scales: q, k and v have a scale a head,
-    otherwise a scale a tensor. batch: calibration images a run of the float network.
+    Ranges of activations:
+    observer: "minmax", "ema" (exponential moving average of the extremes of batches), "percentile" or "lp" (the range
+    with the least L_p error, OMSE). percentile: 50 < p <= 100, upper end; the lower end is 100 - p. momentum: of "ema",
+    0 <= m < 1. norm: p of "lp", positive. symmetric: zero point 0 wherever shifting does not give one (the papers'
+    setting); otherwise affine. migration: inputs of depthwise layers and of the pool have a scale a channel (Trio-ViT's
+    channel-wise migration). shifting: which tensors have a zero point a channel with a common scale (Trio-ViT's
+    filter-wise shifting): "projection" the inputs of a block's last pointwise layer, "all" every input of a
+    pointwise, grouped or fully connected layer. head_scales: q, k and v have a scale a head, otherwise a scale a
+    tensor. smoothing: channels of a pointwise layer's input have power-of-two factors that its weights take back
+    (P2-ViT's smoothing). smoothing_exponent: its t, 0..1: 1 moves all of the imbalance into the weights.
+
+    Weights:
+    weight_observer: step of a filter from its largest weight ("minmax") or the least L_p error ("lp").
+    depthwise_bits: 4 or 8, of all depthwise layers' weights. apot_share: share of the filters of pointwise layers with
+    additive-powers-of-two weights, 0..1 (M2-ViT: 0.5). apot_exponent_bits: bits of each of a code's two exponents, 2 or
+    3. attention_apot: K of the product K^T V is rounded to the same codes (M2-ViT's half of the attention products).
+    bias_correction: biases take back the mean error that rounding the weights causes on the calibration images.
+
+    Requantization: scales: "dyadic", or "power-of-two" (P2-ViT: every requantization a shift).
+    Attention: divisor: "log2" with the leading-one rule, or "uniform" 8 bits (an ablation; no hardware divides).
+    divisor_search: the log2 offset of a layer is the one with the least output error on calibration images, otherwise
+    it comes from the largest divisor. divisor_gain: a factor a head that takes back the mean error of the log2 rule.
+
+    reconstruction: "none", or block-wise learning of weight rounding and activation scales with the "published" or the
+    "fast" numbers of iterations. batch: calibration images a run of the float network. seed: of every random choice.
 
     Raises QuantizationError naming the field, the rule and the value.
     """
 
-    method: str = "minmax"
+    observer: str = "minmax"
     percentile: float = 99.99
+    momentum: float = 0.9
+    norm: float = 2.4
     symmetric: bool = False
     migration: bool = True
     shifting: str = "all"
     head_scales: bool = True
+    smoothing: bool = False
+    smoothing_exponent: float = 0.5
+    weight_observer: str = "minmax"
+    depthwise_bits: int = 8
+    apot_share: float = 0.0
+    apot_exponent_bits: int = 3
+    attention_apot: bool = False
+    bias_correction: bool = False
+    scales: str = "dyadic"
+    divisor: str = "log2"
+    divisor_search: bool = False
+    divisor_gain: bool = False
+    reconstruction: str = "none"
     batch: int = 32
+    seed: int = 0
 
     def __post_init__(self):
-        if self.method not in METHODS:
-            raise QuantizationError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
-        if not isinstance(self.percentile, (int, float)) or not 50 < self.percentile <= 100:
-            raise QuantizationError(f"percentile must be above 50 and at most 100, not {self.percentile!r}")
-        if self.shifting not in SHIFTING:
-            raise QuantizationError(f"shifting must be one of {', '.join(SHIFTING)}, not {self.shifting!r}")
-        for name in ("symmetric", "migration", "head_scales"):
-            if not isinstance(getattr(self, name), bool):
-                raise QuantizationError(f"{name} must be True or False, not {getattr(self, name)!r}")
-        if not isinstance(self.batch, int) or self.batch < 1:
+        for name, legal in (("observer", OBSERVERS), ("shifting", SHIFTING), ("weight_observer", WEIGHT_OBSERVERS),
+                            ("scales", SCALES), ("divisor", DIVISORS), ("reconstruction", RECONSTRUCTIONS),
+                            ("depthwise_bits", WEIGHT_BITS), ("apot_exponent_bits", EXPONENT_BITS)):
+            if getattr(self, name) not in legal:
+                raise QuantizationError(f"{name} must be one of {', '.join(map(str, legal))}, "
+                                        f"not {getattr(self, name)!r}")
+        for name, rule, holds in (
+            ("percentile", "above 50 and at most 100", lambda p: 50 < p <= 100),
+            ("momentum", "at least 0 and below 1", lambda m: 0 <= m < 1),
+            ("norm", "above 0 and at most 100", lambda p: 0 < p <= 100),
+            ("smoothing_exponent", "in 0..1", lambda t: 0 <= t <= 1),
+            ("apot_share", "in 0..1", lambda s: 0 <= s <= 1),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not holds(value):
+                raise QuantizationError(f"{name} must be {rule}, not {value!r}")
+        for field in dataclasses.fields(self):
+            if field.type == "bool" and not isinstance(getattr(self, field.name), bool):
+                raise QuantizationError(f"{field.name} must be True or False, not {getattr(self, field.name)!r}")
+        if type(self.batch) is not int or self.batch < 1:
             raise QuantizationError(f"batch must be a positive integer, not {self.batch!r}")
+        if type(self.seed) is not int or not 0 <= self.seed < 1 << 32:
+            raise QuantizationError(f"seed must be an integer in 0..2**32 - 1, not {self.seed!r}")
+        if self.divisor == "uniform" and (self.divisor_search or self.divisor_gain):
+            raise QuantizationError("divisor_search and divisor_gain belong to the log2 divisor, not to 'uniform'")
+        if self.divisor_gain and self.scales == "power-of-two":
+            raise QuantizationError("divisor_gain needs scales 'dyadic', not 'power-of-two': a shift has no gain")
 
     def to_dict(self) -> dict:
         """JSON values for the metadata of a network."""

@@ -1,13 +1,16 @@
 """Broken float checkpoints: one line, status 2, nothing written, nothing executed."""
 
+import argparse
 import pickle
 import subprocess
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from golden.integer.serialize import load_network
 from golden.network.bundled import BUNDLED_PATH
 from golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
 
@@ -15,6 +18,16 @@ from golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
 @pytest.fixture(scope="module")
 def state():
     return load_file(BUNDLED_PATH)
+
+
+NORM = "backbone.stages.1.op_list.0.main.depth_conv.norm."
+
+
+def poisoned(tensor, value):
+    """A copy with one wrong number."""
+    copy = tensor.clone()
+    copy[3] = value
+    return copy
 
 
 class Malicious:
@@ -88,6 +101,9 @@ def test_wrong_tensors(quantize_refused, tmp_path, state):
         "non-finite": state | {name: torch.full((10,), torch.nan)},
         "infinite": state | {name: torch.full((10,), torch.inf)},
         "integers": state | {name: torch.zeros(10, dtype=torch.int32)},
+        "one-NaN": state | {NORM + "weight": poisoned(state[NORM + "weight"], torch.nan)},
+        "one-infinity": state | {NORM + "running_mean": poisoned(state[NORM + "running_mean"], -torch.inf)},
+        "negative-variance": state | {NORM + "running_var": -state[NORM + "running_var"]},
         "no EfficientViT": {"fc.weight": torch.zeros(10, 4)},
         "another stem": state | {STEM_KEY: torch.zeros(13, 3, 3, 3)},
     }
@@ -97,6 +113,39 @@ def test_wrong_tensors(quantize_refused, tmp_path, state):
         text = quantize_refused(path)
         if case in ("missing", "unexpected", "mis-shaped", "non-finite"):
             assert case in text and (name in text or "more.weight" in text)
+        if case in ("one-NaN", "one-infinity", "negative-variance"):
+            assert f"non-finite: {NORM}" in text
+
+
+def test_objects_beside_the_weights(quantize_refused, tmp_path, state):
+    """Training programs save their options too; such a file is not read, harmless as its objects may be."""
+    path = tmp_path / "training.pth"
+    torch.save({"state_dict": state, "options": argparse.Namespace(rate=0.1)}, path)
+    assert "it is damaged or holds more than tensors" in quantize_refused(path)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1e30, "not finite numbers"), (1e4, "beyond 16-bit fixed point")])
+def test_weights_that_numbers_cannot_hold(triovit, tmp_path, state, factor, said):
+    """Finite weights whose activations are not, or are beyond the hardware's fixed point."""
+    path, target = tmp_path / "large.safetensors", tmp_path / "result.safetensors"
+    save_file(state | {NORM + "weight": state[NORM + "weight"] * factor}, path)
+    outcome = triovit("quantize", path, "--resolution", 64, "--images", 1, "-o", target)
+    assert outcome.status == 2 and not target.exists() and outcome.out == ""
+    before, line = outcome.err.splitlines()
+    assert before.startswith("no --data: ")
+    assert line.startswith("triovit quantize: error: backbone.stages.") and said in line
+
+
+@pytest.mark.parametrize("names", [("ant", "bee"), tuple("abcdefghij"), tuple("abcdefghijk")])
+def test_data_with_another_number_of_classes(triovit, tmp_path, names):
+    """Calibration needs no labels: other classes are no error, but they do not name the network's outputs."""
+    for name in names:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9), (9 * len(names), 40, 7)).save(tmp_path / "data" / name / "x.png")
+    target = tmp_path / "result.safetensors"
+    outcome = triovit("quantize", BUNDLED_PATH, "--resolution", 64, "--data", tmp_path / "data", "-o", target)
+    assert outcome.status == 0
+    assert load_network(target).classes == (names if len(names) == 10 else ())
 
 
 def test_no_dictionary(quantize_refused, tmp_path):

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from golden.integer.serialize import load_network
+from golden.quantization.methods import METHODS
+
 
 def huge_png() -> bytes:
     """A small file whose header promises ten thousand million pixels."""
@@ -85,12 +88,109 @@ def test_data(refused, tmp_path, command):
         assert said in refused(*command.split(), "--data", tmp_path / name), name
 
 
-def test_calibration_data(refused, tmp_path):
+@pytest.fixture
+def calibration_refused(triovit, tmp_path):
+    """Calibrating the bundled network on a path is refused in one line, which is returned, and writes nothing."""
+
+    def call(path, *options) -> str:
+        target = tmp_path / "result.safetensors"
+        outcome = triovit("quantize", "bundled", "--data", path, "-o", target, *options)
+        assert (outcome.status, outcome.out, outcome.report) == (2, "", None), outcome
+        *before, line = outcome.err.splitlines()
+        assert all(text.startswith("calibrating on ") for text in before) and len(before) <= 1, outcome.err
+        assert not target.exists()
+        assert line.startswith("triovit quantize: error: "), outcome.err
+        return line.removeprefix("triovit quantize: error: ")
+
+    return call
+
+
+def test_calibration_data(calibration_refused, tmp_path):
     cases = data_sets(tmp_path)
-    for name in ("empty", "class only", "bad image", "nowhere", "noise.npz", "other.npz", "nowhere.npz"):
-        said = refused("quantize", "bundled", "--data", tmp_path / name, "-o", tmp_path / "q.safetensors")
-        assert cases[name] in said, name
-    assert not (tmp_path / "q.safetensors").exists()
+    del cases["no class"], cases["classes.npz"], cases["no test.npz"]  # calibration needs no classes of the network
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "notes.txt").write_text("no image")
+    (tmp_path / "documents" / "report.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    split = {"offset": [0, 1], "label": [0], "split": [1], "jpeg": np.zeros(1, np.uint8), "classes": ["a"]}
+    np.savez(tmp_path / "no train.npz", **split)
+    np.savez(tmp_path / "damaged.npz", **(split | {"split": [0]}))
+    cases |= {
+        "empty": "no images in it",
+        "documents": "no images in it",
+        "photos.zip": "must be a folder of images or an .npz archive",
+        "no train.npz": "no train images",
+        "damaged.npz": "image 0: not an image",
+    }
+    for name, said in cases.items():
+        assert said in calibration_refused(tmp_path / name), name
+
+
+def test_bad_images_in_calibration_data(calibration_refused, bad_images, tmp_path):
+    for bad in bad_images:
+        if not bad.is_file():  # folders and absent files are not in a listing of images
+            continue
+        folder = tmp_path / "one bad"
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9)).save(folder / "good.png")
+        (folder / bad.name).write_bytes(bad.read_bytes())
+        assert calibration_refused(folder).startswith(f"{folder / bad.name}: ")
+        (folder / bad.name).unlink()
+
+
+def strange_images(folder):
+    """Images of every unusual kind, in a folder without class folders: name -> image saved."""
+    rng = np.random.default_rng(3)
+    colours = Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8))
+    alpha = colours.copy()
+    alpha.putalpha(Image.fromarray(rng.integers(0, 256, (50, 70), dtype=np.uint8)))
+    images = {
+        "one pixel.png": Image.new("RGB", (1, 1), (10, 200, 30)),
+        "grey.jpg": colours.convert("L"),
+        "black and white.png": colours.convert("1"),
+        "palette.png": colours.convert("P"),
+        "alpha.png": alpha,
+        "grey alpha.png": alpha.convert("LA"),
+        "inks.jpg": colours.convert("CMYK"),
+        "sixteen bits.png": Image.fromarray(rng.integers(0, 65536, (50, 70), dtype=np.uint16)),
+        "line.png": Image.new("RGB", (5000, 1), "red"),
+        "twenty megapixels.jpg": colours.resize((5200, 3900)),
+    }
+    folder.mkdir()
+    for name, image in images.items():
+        image.save(folder / name)
+    colours.save(folder / "animation.gif", save_all=True, append_images=[colours.rotate(90)])
+    (folder / "deeper" / "still").mkdir(parents=True)
+    colours.save(folder / "deeper" / "still" / "UPPER.JPEG")
+    (folder / "notes.txt").write_text("no image")
+    return [*images, "animation.gif", "UPPER.JPEG"]
+
+
+def test_calibration_with_strange_images(triovit, tmp_path):
+    names = strange_images(tmp_path / "strange")
+    target = tmp_path / "q.safetensors"
+    outcome = triovit("quantize", "bundled", "--data", tmp_path / "strange", "-o", target)
+    assert outcome.status == 0, outcome.err
+    metadata = load_network(target).metadata
+    assert metadata["calibration_images"] == len(names) == 12
+    assert metadata["calibration_source"] == "folder strange"
+    assert str(tmp_path) not in target.read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("level", [0, 130])
+def test_calibration_with_one_grey_only(triovit, calibration_refused, tmp_path, method, level):
+    """Nothing differs from image to image: a network that still runs, or, where shifts cannot do it, one line."""
+    for number in range(2):
+        Image.new("L", (64, 64), level).save(tmp_path / f"{number}.png")
+    target = tmp_path / "q.safetensors"
+    outcome = triovit("quantize", "bundled", "--method", method, "--data", tmp_path, "-o", target)
+    if "p2" in method and outcome.status != 0:
+        assert "scales are too far apart" in calibration_refused(tmp_path, "--method", method)
+        return
+    assert outcome.status == 0, outcome.err
+    logits = triovit("run", target, "--backend", "golden", "--image", tmp_path / "0.png").report["images"][0]["logits"]
+    assert len(set(logits)) > 1
 
 
 def test_number_of_images(refused, photos):

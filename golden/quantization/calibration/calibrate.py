@@ -2,70 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
 
-from golden.network import weights
 from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import normalize
-from golden.quantization.observers import MinMaxObserver, PercentileObserver, Range
+from golden.quantization.calibration.capture import Progress, Visit, run
+from golden.quantization.calibration.factory import first_observer, second_observer
+from golden.quantization.calibration.images import check_images as check_images
+from golden.quantization.calibration.images import image_hash as image_hash
+from golden.quantization.calibration.images import random_images as random_images
+from golden.quantization.calibration.observers import MinMaxObserver, Range
 from golden.quantization.plan import Layer
 from golden.quantization.rules import TensorRule
-from golden.quantization.settings import QuantizationError, Settings
+from golden.quantization.settings import Settings
 
-Progress = Callable[[str, int, int], None]  # (what is running, images done, images in all)
 OPERAND = ".operand"  # point: what goes into a layer's hardswish
-
-
-def random_images(seed: int, count: int, resolution: int) -> list[np.ndarray]:
-    """`count` seeded (R, R, 3) uint8 images for networks without data: random colour patches with fine noise."""
-    return list(weights.random_images(count, resolution, seed).numpy())
-
-
-def check_images(images: Iterable, resolution: int) -> np.ndarray:
-    """(N, R, R, 3) uint8 from an iterable of images; raises QuantizationError naming the image that is wrong."""
-    checked = []
-    for number, image in enumerate(images):
-        image = np.asarray(image)
-        if image.shape != (resolution, resolution, 3) or image.dtype != np.uint8:
-            raise QuantizationError(f"calibration image {number} must be uint8 ({resolution}, {resolution}, 3), "
-                                    f"not {image.dtype} {image.shape}")
-        checked.append(image)
-    if not checked:
-        raise QuantizationError("the calibration set is empty: at least one image is needed")
-    return np.stack(checked)
-
-
-def image_hash(images: np.ndarray) -> str:
-    """SHA-256 of the pixels, in order, as hexadecimal."""
-    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
 def calibrate(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorRule], images: np.ndarray,
               settings: Settings, mean, std, progress: Progress | None = None) -> dict[str, Range]:
     """Ranges by point: a tensor's name (groups as in its rule), NAME.operand, and NAME.{kv,sum,divisor}{branch} a head.
 
-    images: (N, R, R, 3) uint8. With method "percentile" a second pass over the images clips the ranges of tensors;
-    logits, hardswish operands and the attention's intermediates always keep their extremes.
+    images: (N, R, R, 3) uint8. Tensors with a rule get the observer of the settings; "percentile" and "lp" take a
+    second pass over the images, once their extremes are known. Logits, hardswish operands and the attention's
+    intermediates always keep their extremes. Only the result of "ema" depends on the order of the images and on
+    settings.batch. Raises QuantizationError for activations that are not finite.
     """
-    groups = {layer.name: rules[layer.name].group if layer.name in rules else 0 for layer in layers}
-    observers = {name: MinMaxObserver(name, group) for name, group in groups.items()}
+    observers = {layer.name: first_observer(layer.name, rules[layer.name], settings) if layer.name in rules
+                 else MinMaxObserver(layer.name) for layer in layers}
     for layer in layers:
         if layer.operand:
             observers[layer.name + OPERAND] = MinMaxObserver(layer.name)
         if layer.kind == "attention":
             for point in attention_points(layer):
                 observers[point] = MinMaxObserver(point, 1)
-    _observe(model, layers, observers, images, settings.batch, mean, std, "ranges", progress)
+    options = {"batch": settings.batch, "mean": mean, "std": std, "progress": progress}
+    run(model, images, _visits(model, layers, observers), what="ranges", **options)
     ranges = {name: observer.range() for name, observer in observers.items()}
-    if settings.method == "percentile":
-        clipped = {name: PercentileObserver(name, ranges[name], settings.percentile, rule.group)
-                   for name, rule in rules.items()}
-        _observe(model, layers, clipped, images, settings.batch, mean, std, "percentiles", progress)
-        ranges.update((name, observer.range()) for name, observer in clipped.items())
+    second = {name: second_observer(name, ranges[name], rule, settings) for name, rule in rules.items()}
+    second = {name: observer for name, observer in second.items() if observer}
+    if second:
+        run(model, images, _visits(model, layers, second), what="histograms", **options)
+        for done, name in enumerate(list(second), 1):
+            ranges[name] = second.pop(name).range()
+            if progress:
+                progress("clipping ranges", done, len(rules))
     return ranges
 
 
@@ -83,35 +67,18 @@ def attention_values(layer: Layer, module: torch.nn.Module, qkv: torch.Tensor) -
             for branch in range(len(layer.inputs)) for what, value in products.items()}
 
 
-@torch.inference_mode()
-def _observe(model, layers, observers, images, batch, mean, std, what, progress):
-    hooks, training = [], model.training
-    model.eval()
-    try:
-        for layer in layers:
-            hooks += _hooks(model, layer, observers)
-        for start in range(0, len(images), batch):
-            model(normalize(torch.from_numpy(images[start : start + batch]), mean, std))
-            if progress:
-                progress(what, min(start + batch, len(images)), len(images))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        model.train(training)
-
-
-def _hooks(model, layer, observers):
-    def on_output(_module, inputs, output):
+def _visits(model: EfficientViT, layers: list[Layer], observers: dict) -> Iterator[tuple[torch.nn.Module, Visit]]:
+    """What to look at while the network runs, for those points that have an observer."""
+    for layer in layers:
+        module, operand = model.get_submodule(layer.output), layer.name + OPERAND
         if layer.name in observers:
-            observers[layer.name].observe(output)
-        if layer.kind == "attention":
-            for point, values in attention_values(layer, _module, inputs[0]).items():
-                if point in observers:
-                    observers[point].observe(values)
+            yield module, lambda _input, output, observer=observers[layer.name]: observer.observe(output)
+        if operand in observers:
+            yield model.get_submodule(layer.operand), lambda x, _, observer=observers[operand]: observer.observe(x)
+        if layer.kind == "attention" and observers.keys() >= set(attention_points(layer)):
+            yield module, partial(_observe_attention, layer, module, observers)
 
-    def on_operand(_module, inputs):
-        observers[layer.name + OPERAND].observe(inputs[0])
 
-    yield model.get_submodule(layer.output).register_forward_hook(on_output)
-    if layer.name + OPERAND in observers:
-        yield model.get_submodule(layer.operand).register_forward_pre_hook(on_operand)
+def _observe_attention(layer: Layer, module: torch.nn.Module, observers: dict, qkv: torch.Tensor, _output) -> None:
+    for point, values in attention_values(layer, module, qkv).items():
+        observers[point].observe(values)

@@ -1,4 +1,8 @@
-"""Observers: the range of a tensor over many images, a channel or a group of channels at a time."""
+"""Observers of extremes: the range of a tensor over many images, of all channels, a group of them or each.
+
+Every observer has `observe(values)` for (N, C, ...) values of one batch and `range()` for the result. The ends are
+rounded to 12 significant bits, so that a machine's order of summation rarely shows.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ import torch
 
 from golden.quantization.settings import QuantizationError
 
-BINS = 1024
 SIGNIFICANT_BITS = 12
 
 
@@ -25,6 +28,10 @@ class Range:
         """Largest magnitude of each group."""
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
+    def rounded(self) -> Range:
+        """Both ends to 12 significant bits, ties to even."""
+        return Range(*(_round(ends) for ends in (self.low, self.high)))
+
 
 class MinMaxObserver:
     """Smallest and largest value. name: for errors. group: channels that share a range, 0 for all of them."""
@@ -36,58 +43,41 @@ class MinMaxObserver:
 
     def observe(self, values: torch.Tensor) -> None:
         """values: (N, C, ...). Raises QuantizationError for NaN or infinity."""
-        grouped = _grouped(values, self.group)
-        low, high = grouped.amin((0, 2)), grouped.amax((0, 2))
+        values = grouped(values, self.group)
+        low, high = values.amin((0, 2)), values.amax((0, 2))
         if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):
             raise QuantizationError(f"{self.name}: the float network's values are not finite numbers")
-        self._low = low if self._low is None else torch.minimum(self._low, low)
-        self._high = high if self._high is None else torch.maximum(self._high, high)
+        low, high = low.double(), high.double()
+        self._low, self._high = (low, high) if self._low is None else self._merge(low, high)
 
     def range(self) -> Range:
-        """Ranges, rounded to 12 significant bits so that a machine's order of summation rarely shows."""
+        """Raises QuantizationError if nothing was observed."""
         if self._low is None:
             raise QuantizationError(f"{self.name}: no calibration image was observed")
-        return Range(*(_round(bound.double().numpy()) for bound in (self._low, self._high)))
+        return Range(self._low.numpy(), self._high.numpy()).rounded()
+
+    def _merge(self, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.minimum(self._low, low), torch.maximum(self._high, high)
 
 
-class PercentileObserver:
-    """Percentiles p and 100 - p from a histogram of 1024 bins between the ends of a known range, a group.
+class MovingAverageObserver(MinMaxObserver):
+    """Exponential moving average of the extremes of batches: r = m r + (1 - m) b for a batch's extreme b.
 
-    The ends given are the upper edge of the bin that reaches p and the lower edge of the one that passes 100 - p.
+    The first batch gives r its start. momentum: m, 0 <= m < 1. The result depends on the order of the images, their
+    last ones count most: images should come mixed, not sorted by class.
     """
 
-    def __init__(self, name: str, full: Range, percentile: float, group: int = 0):
-        self.name = name
-        self.group = group
-        self._full = full
-        self._tail = (100 - percentile) / 100
-        self._low = torch.from_numpy(full.low)
-        width = torch.from_numpy(full.high - full.low)
-        self._scale = torch.where(width > 0, BINS / width.clamp_min(1e-300), 0.0)
-        self._counts = torch.zeros(len(full.low) * BINS, dtype=torch.int64)
+    def __init__(self, name: str, momentum: float, group: int = 0):
+        super().__init__(name, group)
+        self._momentum = momentum
 
-    def observe(self, values: torch.Tensor) -> None:
-        """values: (N, C, ...) as seen before by the observer that gave the full range."""
-        grouped = _grouped(values, self.group)
-        low, scale = (t.to(grouped.dtype)[None, :, None] for t in (self._low, self._scale))
-        bins = ((grouped - low) * scale).long().clamp_(0, BINS - 1)
-        bins += torch.arange(grouped.shape[1])[None, :, None] * BINS
-        self._counts += torch.bincount(bins.flatten(), minlength=len(self._counts))
-
-    def range(self) -> Range:
-        counts = self._counts.reshape(-1, BINS).numpy()
-        if not counts.any():
-            raise QuantizationError(f"{self.name}: no calibration image was observed")
-        total = counts.sum(axis=1, keepdims=True)
-        below = counts.cumsum(axis=1)
-        first = (below > total * self._tail).argmax(axis=1)
-        last = (below >= total * (1 - self._tail)).argmax(axis=1)
-        step = (self._full.high - self._full.low) / BINS
-        return Range(_round(self._full.low + first * step), _round(self._full.low + (last + 1) * step))
+    def _merge(self, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        m = self._momentum
+        return m * self._low + (1 - m) * low, m * self._high + (1 - m) * high
 
 
-def _grouped(values: torch.Tensor, group: int) -> torch.Tensor:
-    """(N, C, ...) -> (N, groups, values of a group)."""
+def grouped(values: torch.Tensor, group: int) -> torch.Tensor:
+    """(N, C, ...) -> (N, groups, values of a group); group 0: all channels are one."""
     n, channels = values.shape[:2]
     return values.reshape(n, channels // group if group else 1, -1)
 

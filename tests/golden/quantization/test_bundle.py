@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from golden.integer.serialize import load_network
 from golden.network.bundled import load_bundled
 from golden.network.datasets import CifarArchive, Subset
-from golden.network.evaluate import float_predictor
 from golden.network.weights import random_images
 from golden.quantization.bundle import CALIBRATION_IMAGES, QUANTIZED_PATH, main, quantize_bundled
-from golden.quantization.evaluate import integer_predictor
-from golden.quantization.settings import Settings
+from golden.quantization.methods import METHODS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ARCHIVE = Path(os.environ.get("TRIOVIT_DATA", REPOSITORY.parent / "shared" / "data")) / "cifar10_jpeg.npz"
@@ -36,7 +35,8 @@ def test_file(network):
     bundled = load_bundled()
     assert network.classes == bundled.classes
     assert network.input_shape == (3, 64, 64)
-    assert network.metadata["settings"] == Settings().to_dict()
+    assert network.metadata["method"] == "trio"
+    assert network.metadata["settings"] == METHODS["trio"].to_dict()
     assert network.metadata["calibration_images"] == CALIBRATION_IMAGES
     assert len(network.metadata["calibration_sha256"]) == 64
     assert network.metadata["test_images"] == 10_000
@@ -48,9 +48,8 @@ def test_file(network):
 def test_it_agrees_with_float_on_pictures_without_meaning(network):
     """Needs no data: logits of random pictures, which neither training nor calibration has seen."""
     pictures = random_images(16, 64, 3)
-    expected = float_predictor(load_bundled().model)(pictures).numpy()
-    with integer_predictor(network) as predict:
-        got = predict(pictures).numpy() * network.metadata["logit_scale"]
+    expected = FloatPredictor(load_bundled().model).logits(pictures).numpy()
+    got = IntegerPredictor(network).logits(pictures).numpy() * network.metadata["logit_scale"]
     assert np.corrcoef(got.reshape(-1), expected.reshape(-1))[0, 1] > 0.9
 
 
@@ -58,9 +57,8 @@ def test_accuracy_on_evenly_spaced_test_images(network, archive):
     test = Subset(CifarArchive(archive, "test"), 100)
     images = torch.stack([test.image(index, 64) for index in range(100)])
     labels = torch.tensor(test.labels)
-    expected = float_predictor(load_bundled().model)(images).argmax(1)
-    with integer_predictor(network) as predict:
-        got = predict(images).argmax(1)
+    expected = FloatPredictor(load_bundled().model).logits(images).argmax(1)
+    got = IntegerPredictor(network).logits(images).argmax(1)
     assert int((got == expected).sum()) >= 93
     assert int((got == labels).sum()) >= 79
 

@@ -1,12 +1,22 @@
 """Encodings: every value of a calibrated range within half a step, zero exact, int8 zero points."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.quantization.encoding import Encoding, encode_range, pixel_encoding
-from golden.quantization.observers import Range
+from golden.quantization.calibration.observers import Range
+from golden.quantization.encoding import (
+    Encoding,
+    encode,
+    encode_range,
+    fraction_bits,
+    logit_encoding,
+    pixel_encoding,
+    range_scales,
+)
 from golden.quantization.rules import TensorRule
+from golden.quantization.settings import QuantizationError
 
 ENDS = st.lists(st.tuples(st.floats(-100, 100), st.floats(-100, 100)), min_size=4, max_size=4)
 
@@ -79,3 +89,63 @@ def test_pixels():
 def test_decode():
     encoding = Encoding(np.array([0.5, 2.0]), np.array([1, -1]))
     assert encoding.decode(np.array([[[3]], [[3]]])).reshape(-1).tolist() == [1.0, 8.0]
+
+
+def test_quantize_rounds_half_up_and_saturates():
+    encoding = Encoding(np.array([0.5, 2.0]), np.array([1, -1]))
+    integers = encoding.quantize(np.array([[[0.25, -0.25, 0.24, 63.0, 64.0]], [[1.0, -1.0, -3.1, -300.0, 0.0]]]))
+    assert integers.dtype == np.int8
+    assert integers.reshape(2, 5).tolist() == [[2, 1, 1, 127, 127], [0, -1, -3, -128, -1]]
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(ENDS, st.booleans(), st.lists(st.integers(-6, 6), min_size=4, max_size=4))
+def test_factors_keep_the_ranges_covered(ends, symmetric, exponents):
+    """Groups get the common scale times their factors, and the common scale is the least that holds them all."""
+    ranges, factors = found(ends), 2.0 ** np.array(exponents)
+    rule = TensorRule(1, 1, symmetric)
+    common = range_scales(ranges, rule, factors)
+    encoding = encode_range(ranges, rule, factors)
+    assert encoding.scale.tolist() == (common[0] * factors).tolist()
+    low, high = np.minimum(ranges.low, 0), np.maximum(ranges.high, 0)
+    width = 2 * np.maximum(-low, high) / 254 if symmetric else (high - low) / 255
+    if width.max() > 0:
+        assert (encoding.scale >= width * (1 - 1e-12)).all()
+        assert (encoding.scale / width.clip(1e-300)).min() == pytest.approx(1)
+    for channel in range(4):
+        values = np.linspace(ranges.low[channel], ranges.high[channel], 20)
+        decoded = (quantize(encoding, values, channel) - encoding.zero_point[channel]) * encoding.scale[channel]
+        assert np.abs(decoded - values).max() <= encoding.scale[channel] * (1 + 1e-9)
+
+
+def test_encode_takes_given_scales():
+    ranges = Range(np.array([-1.0, 0.0, -2.0, -1.0]), np.array([3.0, 1.0, 2.0, 500.0]))
+    encoding = encode(ranges, TensorRule(2, 2), np.array([0.5, 0.25]))
+    assert encoding.scale.tolist() == [0.5] * 4 + [0.25] * 4
+    assert encoding.zero_point.tolist() == [-2, -2, -1, -1, 0, 0, -128, -128]
+    assert not encode(ranges, TensorRule(2, 2, True), np.array([0.5, 0.25])).zero_point.any()
+
+
+def test_logits_have_one_scale():
+    encoded = logit_encoding(Range(np.array([-4.0]), np.array([10.0])), 5)
+    assert set(encoded.scale) == {20 / 32767}
+    assert not encoded.zero_point.any()
+    assert set(logit_encoding(Range(np.zeros(1), np.zeros(1)), 2).scale) == {2 / 32767}
+
+
+def test_power_of_two_logits_keep_their_room():
+    for largest in (0.3, 10.0, 16383.5, 16384.0):
+        scale = logit_encoding(Range(np.array([-largest]), np.zeros(1)), 3, True).scale
+        assert np.frexp(scale[0])[0] == 0.5
+        assert 2 * largest / 32767 <= scale[0] < 4 * largest / 32767
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(0.5, 12), (7.9, 12), (8.0, 11), (63.9, 9), (64.0, 8), (32767.0, 0)])
+def test_fraction_bits_leave_room_for_the_operand(largest, bits):
+    assert fraction_bits("a", Range(np.array([-9000.0]), np.array([largest]))) == bits
+    assert largest < 2 ** (15 - bits)
+
+
+def test_operands_beyond_fixed_point():
+    with pytest.raises(QuantizationError, match=r"^a: hardswish operands reach 40000, beyond 16-bit fixed point$"):
+        fraction_bits("a", Range(np.zeros(1), np.array([40000.0])))

@@ -1,6 +1,6 @@
 """One layer at a time: integers decoded against the float layer, with error bounds derived from the formulas."""
 
-from fractions import Fraction
+import dataclasses
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from golden.integer.execute import execute_node
 from golden.integer.network import INPUT, IntegerNetwork
 from golden.network.layers import LinearAttention
 from golden.quantization import export
-from golden.quantization.calibrate import OPERAND
+from golden.quantization.calibration.calibrate import OPERAND
+from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding, pixel_encoding
-from golden.quantization.fold import FoldedConvolution
-from golden.quantization.observers import Range
 from golden.quantization.plan import Layer
 from golden.quantization.settings import QuantizationError
+from tests.golden.quantization.schemes import convolution_layer, scheme_of
 
 CHANNELS = 8
 
@@ -26,25 +26,15 @@ def encoding(rng, channels=CHANNELS, *, own_scales=False, scale=0.05):
     return Encoding(scales, rng.integers(-100, 100, channels))
 
 
-def layer_of(rng, *, kernel=1, groups=1, stride=1, out=CHANNELS, activation="linear", residual=None, spread=1.0):
+def layer_of(rng, *, kernel=1, groups=1, stride=1, out=CHANNELS, spread=1.0, **fields):
     weight = rng.normal(size=(out, CHANNELS // groups, kernel, kernel)) * spread
-    folded = FoldedConvolution(weight, rng.normal(size=out), stride, kernel // 2, groups)
-    return Layer("a", "convolution", (INPUT,), "a", residual=residual, activation=activation, convolution=folded)
+    return convolution_layer(weight, rng.normal(size=out), stride=stride, groups=groups, **fields)
 
 
-def used_weights(node, layer, source, step):
-    """The float weights that the integers stand for, so that only activation rounding is left to test."""
-    per_channel = export._by_filter(source.scale, layer.convolution)
-    return node.weight * np.array([float(s) for s in step])[:, None, None, None] / per_channel
-
-
-def step_of(layer, source, residual=None, unit=None):
-    conv = layer.convolution
-    offset = 0 if residual is None else -residual.zero_point * residual.scale
-    unit = unit or [Fraction(1)] * len(conv.bias)
-    return export.quantize_weights(
-        conv.weight * export._by_filter(source.scale, conv), np.abs(conv.bias + offset), unit
-    )[1]
+def weights_of(scheme):
+    """(float weights that the integers stand for, so that only activation rounding is left to test; steps)."""
+    layer, weights = scheme.layers[0], scheme.weights["a"]
+    return weights.real(layer.convolution, scheme.encodings[layer.inputs[0]]), weights.step
 
 
 def float_convolution(x, weight, conv):
@@ -77,19 +67,21 @@ def test_convolution_is_right_to_half_a_step(shape, activation):
     x = rng.integers(-128, 128, (CHANNELS, 6, 5)).astype(np.int8)
     operand = float_convolution(source.decode(x), layer.convolution.weight, layer.convolution)
     ranges = {"a" + OPERAND: Range(operand.min(keepdims=True), 1.05 * operand.max(keepdims=True))}
-    node = export.convolution(layer, source, target, ranges)
+    scheme = scheme_of(layer, (source, target), ranges)
+    node = export.node(layer, scheme)
     got = execute_node(node, {INPUT: x})["a"].astype(np.int64)
     bits = node.post.fraction_bits
-    unit = [Fraction(1, 1 << bits)] * CHANNELS if activation == "hardswish" else export._exact(target.scale)
-    step = step_of(layer, source, unit=unit)
-    expected = float_convolution(source.decode(x), used_weights(node, layer, source, step), layer.convolution)
+    weight, step = weights_of(scheme)
+    largest = np.abs(node.weight.astype(int)).max(axis=(1, 2, 3))
+    assert (largest == 127).all()
+    expected = float_convolution(source.decode(x), weight, layer.convolution)
     if activation == "hardswish":
         assert operand.max() < 2 ** (15 - bits)
         expected = functional.hardswish(torch.from_numpy(expected)).numpy()
     inside = (got > -128) & (got < 127)
     error = np.abs(target.decode(got) - expected)
     # half an output step, half an accumulator step of the bias, the 16-bit operand (slope up to 1.5), the pairs' 2**-16
-    slack = np.array([float(s) for s in step]) / 2 + (1.5 * 2.0**-bits if activation == "hardswish" else 0)
+    slack = step / 2 + (1.5 * 2.0**-bits if activation == "hardswish" else 0)
     assert inside.mean() > 0.3
     allowed = 0.5 * target.scale[:, None, None] + slack[:, None, None] + np.abs(expected) * 2.0**-14
     assert (error <= allowed)[inside].all()
@@ -101,7 +93,7 @@ def test_padding_is_exactly_zero():
     rng = np.random.default_rng(2)
     layer = layer_of(rng, kernel=3, groups=CHANNELS)
     source, target = encoding(rng, own_scales=True), encoding(rng)
-    node = export.convolution(layer, source, target, {})
+    node = export.node(layer, scheme_of(layer, (source, target)))
     assert node.pad_value.tolist() == source.zero_point.tolist()
     zero = np.broadcast_to(source.zero_point.astype(np.int8)[:, None, None], (CHANNELS, 4, 4))
     got = execute_node(node, {INPUT: zero})["a"]
@@ -119,18 +111,17 @@ def test_residual_is_added_before_the_one_rounding(own_scales):
         encoding(rng, own_scales=True, scale=0.3),
         encoding(rng, own_scales=own_scales),
     )
-    node = export.convolution(layer, source, target, {}, residual)
-    IntegerNetwork("net", (CHANNELS, 5, 5), (node.__class__(**{**node.__dict__, "residual": INPUT}),)).validate()
+    scheme = scheme_of(layer, (source, target, residual))
+    node = export.node(layer, scheme)
+    IntegerNetwork("net", (CHANNELS, 5, 5), (dataclasses.replace(node, residual=INPUT),)).validate()
     assert (node.post.residual_shift <= node.post.n1).all()
     tensors = {name: rng.integers(-128, 128, (CHANNELS, 5, 5)).astype(np.int8) for name in (INPUT, "r")}
     got = execute_node(node, tensors)["a"].astype(np.int64)
-    step = step_of(layer, source, residual, export._exact(target.scale))
-    weights = used_weights(node, layer, source, step)
-    expected = float_convolution(source.decode(tensors[INPUT]), weights, layer.convolution) + residual.decode(
-        tensors["r"]
-    )
+    weight, step = weights_of(scheme)
+    expected = float_convolution(source.decode(tensors[INPUT]), weight, layer.convolution)
+    expected += residual.decode(tensors["r"])
     inside = (got > -128) & (got < 127)
-    allowed = 0.5 * target.scale + np.array([float(s) for s in step]) / 2 + 2.0**-14 * 40
+    allowed = 0.5 * target.scale + step / 2 + 2.0**-14 * 40
     assert inside.mean() > 0.3
     assert (np.abs(target.decode(got) - expected) <= allowed[:, None, None])[inside].all()
 
@@ -141,29 +132,26 @@ def test_residual_is_added_before_the_one_rounding(own_scales):
 def test_dead_and_nearly_dead_filters(weight, bias, with_residual):
     """A filter that batch normalization has switched off leaves its bias (and the residual) exact."""
     rng = np.random.default_rng(4)
-    folded = FoldedConvolution(np.full((2, CHANNELS, 1, 1), weight), np.full(2, bias), 1, 0, 1)
-    layer = Layer("a", "convolution", (INPUT,), "a", residual="r" if with_residual else None, convolution=folded)
+    weights, residuals = np.full((2, CHANNELS, 1, 1), weight), []
+    layer = convolution_layer(weights, np.full(2, bias), residual="r" if with_residual else None)
     source, target = encoding(rng), Encoding(np.full(2, 0.05), np.array([-3, 50]))
-    residual = Encoding(np.full(2, 0.02), np.array([-128, 127])) if with_residual else None
-    node = export.convolution(layer, source, target, {}, residual)
-    IntegerNetwork("net", (CHANNELS, 2, 2), (node.__class__(**{**node.__dict__, "residual": None}),)).validate()
+    if with_residual:
+        residuals.append(Encoding(np.full(2, 0.02), np.array([-128, 127])))
+    node = export.node(layer, scheme_of(layer, (source, target, *residuals)))
+    IntegerNetwork("net", (CHANNELS, 2, 2), (dataclasses.replace(node, residual=None),)).validate()
     x = rng.integers(-128, 128, (CHANNELS, 2, 2)).astype(np.int8)
     r = rng.integers(-128, 128, (2, 2, 2)).astype(np.int8)
     got = target.decode(execute_node(node, {INPUT: x, "r": r})["a"].astype(np.int64))
-    expected = bias + (residual.decode(r) if with_residual else 0) + weight * source.decode(x).sum(0)
+    expected = bias + sum(added.decode(r) for added in residuals) + weight * source.decode(x).sum(0)
     low, high = (target.decode(np.full((2, 2, 2), end)) for end in (-128, 127))
     assert np.abs(got - np.clip(expected, low, high)).max() <= 0.5 * 0.05 * 1.01
 
 
 def test_a_huge_bias_fits_and_saturates():
     rng = np.random.default_rng(5)
-    folded = FoldedConvolution(rng.normal(size=(2, CHANNELS, 1, 1)) * 1e-9, np.array([1e6, -1e6]), 1, 0, 1)
-    node = export.convolution(
-        Layer("a", "convolution", (INPUT,), "a", convolution=folded),
-        encoding(rng),
-        Encoding(np.full(2, 0.01), np.zeros(2, dtype=np.int64)),
-        {},
-    )
+    layer = convolution_layer(rng.normal(size=(2, CHANNELS, 1, 1)) * 1e-9, np.array([1e6, -1e6]))
+    target = Encoding(np.full(2, 0.01), np.zeros(2, dtype=np.int64))
+    node = export.node(layer, scheme_of(layer, (encoding(rng), target)))
     IntegerNetwork("net", (CHANNELS, 1, 1), (node,)).validate()
     assert execute_node(node, {INPUT: np.zeros((CHANNELS, 1, 1), dtype=np.int8)})["a"].reshape(-1).tolist() == [
         127,
@@ -173,14 +161,15 @@ def test_a_huge_bias_fits_and_saturates():
 
 def test_first_layer_takes_pixels():
     rng = np.random.default_rng(6)
-    folded = FoldedConvolution(rng.normal(size=(4, 3, 3, 3)), rng.normal(size=4), 2, 1, 1)
+    layer = convolution_layer(rng.normal(size=(4, 3, 3, 3)), rng.normal(size=4), stride=2)
     source = pixel_encoding((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     target = Encoding(np.full(4, 0.2), np.full(4, -10))
-    node = export.convolution(Layer("a", "convolution", (INPUT,), "a", convolution=folded), source, target, {})
+    node = export.node(layer, scheme_of(layer, (source, target)))
     assert node.pad_value.tolist() == [124 - 128, 116 - 128, 104 - 128]  # 255 * mean, rounded
     x = rng.integers(-128, 128, (3, 8, 8)).astype(np.int8)
     got = execute_node(node, {INPUT: x})["a"].astype(np.int64)
-    error = np.abs(target.decode(got) - float_convolution(source.decode(x), folded.weight, folded))
+    expected = float_convolution(source.decode(x), layer.convolution.weight, layer.convolution)
+    error = np.abs(target.decode(got) - expected)
     assert error[:, 1:, 1:].max() < 0.1 + 0.1  # half a step, and the weights' rounding
     assert error.max() < 0.1 + 0.1 + 0.1  # at the border the mean is rounded to a pixel
 
@@ -188,28 +177,16 @@ def test_first_layer_takes_pixels():
 def test_scales_that_are_too_far_apart():
     rng = np.random.default_rng(7)
     with pytest.raises(QuantizationError, match=r"a: scales are too far apart \(ratio .* does not fit M < 2\*\*16\)"):
-        export.convolution(layer_of(rng), encoding(rng), Encoding(np.full(8, 1e-12), np.zeros(8, dtype=np.int64)), {})
-
-
-@pytest.mark.parametrize(("largest", "bits"), [(0.5, 12), (7.9, 12), (8.0, 11), (63.9, 9), (64.0, 8), (32767.0, 0)])
-def test_fraction_bits_leave_room_for_the_operand(largest, bits):
-    layer = layer_of(np.random.default_rng(8), activation="hardswish")
-    ranges = {"a" + OPERAND: Range(np.array([-9.0]), np.array([largest]))}
-    assert export._fraction_bits(ranges, layer) == bits
-    assert largest < 2 ** (15 - bits)
-
-
-def test_operands_beyond_fixed_point():
-    layer = layer_of(np.random.default_rng(8), activation="hardswish")
-    with pytest.raises(QuantizationError, match=r"a: hardswish operands reach 40000, beyond 16-bit fixed point"):
-        export._fraction_bits({"a" + OPERAND: Range(np.zeros(1), np.array([40000.0]))}, layer)
+        layer = layer_of(rng)
+        export.node(layer, scheme_of(layer, (encoding(rng), Encoding(np.full(8, 1e-12), np.zeros(8, dtype=np.int64)))))
 
 
 @pytest.mark.parametrize("side", [1, 2, 7])
 def test_pool_is_right_to_half_a_step(side):
     rng = np.random.default_rng(9)
     source, target = encoding(rng, own_scales=True), encoding(rng, scale=0.06)
-    node = export.pool(Layer("p", "pool", (INPUT,), "p"), source, target, side * side)
+    layer = Layer("p", "pool", (INPUT,), "p")
+    node = export.node(layer, scheme_of(layer, (source, target), pixels=side * side))
     x = rng.integers(-128, 128, (CHANNELS, side, side)).astype(np.int8)
     got = execute_node(node, {INPUT: x})["p"].astype(np.int64)
     expected = source.decode(x).mean((1, 2), keepdims=True)
@@ -233,7 +210,8 @@ def test_layer_norm(eps):
         beta=rng.normal(0, 0.5, channels),
         eps=eps,
     )
-    node = export.layer_norm(layer, source, target, {"n" + OPERAND: Range(np.array([-5.0]), np.array([5.0]))})
+    ranges = {"n" + OPERAND: Range(np.array([-5.0]), np.array([5.0]))}
+    node = export.node(layer, scheme_of(layer, (source, target), ranges))
     assert node.epsilon == round(eps * channels**2 / 0.03**2)
     x = np.clip(rng.normal(-30, 25, (channels, 1, 1)), -128, 127).astype(np.int8)
     got = target.decode(execute_node(node, {INPUT: x})["n"].astype(np.int64)).reshape(-1)
@@ -249,9 +227,9 @@ def test_layer_norm(eps):
 
 def test_epsilon_too_large():
     layer = Layer("n", "norm", (INPUT,), "n", activation="hardswish", gamma=np.ones(8), beta=np.zeros(8), eps=1.0)
-    target = Encoding(np.full(8, 0.02), np.zeros(8, dtype=np.int64))
+    target, ranges = Encoding(np.full(8, 0.02), np.zeros(8, dtype=np.int64)), {"n" + OPERAND: Range(*np.ones((2, 1)))}
     with pytest.raises(QuantizationError, match=r"n: eps 1\.0 is too large beside inputs of step 1e-06"):
-        export.layer_norm(layer, Encoding(np.full(8, 1e-6), np.zeros(8)), target, {})
+        export.node(layer, scheme_of(layer, (Encoding(np.full(8, 1e-6), np.zeros(8)), target), ranges))
 
 
 def attention_layer(heads, dim, tokens, rng, spread=1.0):
@@ -281,7 +259,7 @@ def test_attention_errs_by_the_divisor_alone(heads, dim, tokens, spread):
     layer, sources, target, ranges, tensors, expected = attention_layer(
         heads, dim, tokens, np.random.default_rng(11), spread
     )
-    node = export.attention(layer, sources, target, ranges)
+    node = export.node(layer, scheme_of(layer, (*sources, target), ranges))
     result = execute_node(node, tensors)
     got = target.decode(result["att"].astype(np.int64))
     for branch in range(2):
@@ -303,12 +281,12 @@ def test_attention_errs_by_the_divisor_alone(heads, dim, tokens, spread):
 def test_log2_offset_follows_the_scale_of_q(q, k):
     """The integers are the same whatever the scales of q and k, so the codes have to be as well."""
     layer, sources, target, ranges, tensors, _ = attention_layer(2, 8, 16, np.random.default_rng(13))
-    expected = execute_node(export.attention(layer, sources, target, ranges), tensors)
+    expected = execute_node(export.node(layer, scheme_of(layer, (*sources, target), ranges)), tensors)
     factor = np.tile(np.array([q, k, 1.0]).repeat(8), 2)
     sources = [Encoding(source.scale * factor, source.zero_point) for source in sources]
     gains = {"kv": k, "sum": k, "divisor": q * k}
     ranges = {point: Range(r.low * gains[point[4:-1]], r.high * gains[point[4:-1]]) for point, r in ranges.items()}
-    result = execute_node(export.attention(layer, sources, target, ranges), tensors)
+    result = execute_node(export.node(layer, scheme_of(layer, (*sources, target), ranges)), tensors)
     for name, tensor in expected.items():
         assert np.array_equal(result[name], tensor), name
 
@@ -318,20 +296,7 @@ def test_attention_of_dead_heads_is_zero():
     for name in ("att.kv0", "att.sum0", "att.divisor0"):
         ranges[name] = Range(ranges[name].low * [0, 1], ranges[name].high * [0, 1])
     tensors["x"][8:16] = -5  # k of head 0 is below zero for every token
-    result = execute_node(export.attention(layer, sources, target, ranges), tensors)
+    result = execute_node(export.node(layer, scheme_of(layer, (*sources, target), ranges)), tensors)
     assert not result["att.code0"][0].any()
     assert (result["att"][:8] == 3).all()  # the zero point
     assert not (result["att"][8:16] == 3).all()
-
-
-def test_logits_have_one_scale():
-    encoded = export.logit_encoding(Range(np.array([-4.0]), np.array([10.0])), 5)
-    assert set(encoded.scale) == {20 / 32767}
-    assert set(export.logit_encoding(Range(np.zeros(1), np.zeros(1)), 2).scale) == {2 / 32767}
-
-
-def test_weights_round_half_up_and_use_the_whole_range():
-    weight = np.array([[[[127.0]], [[2.5]], [[-2.5]], [[-127.0]]], [[[0.5]], [[0.0]], [[-1.27]], [[0.1]]]])
-    integers, step = export.quantize_weights(weight, np.zeros(2), [Fraction(1)] * 2)
-    assert integers.reshape(2, 4).tolist() == [[127, 3, -2, -127], [50, 0, -127, 10]]
-    assert [float(s) for s in step] == pytest.approx([1, 0.01])

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from golden.evaluation.predictors import FloatPredictor
 from golden.integer.execute import execute, pixels_to_input
 from golden.integer.network import Attention, Convolution, LayerNorm
 from golden.integer.serialize import load_network, save_network
 from golden.network.bundled import load_bundled
 from golden.network.efficientvit import EfficientViT
 from golden.network.weights import initialize
-from golden.quantization.calibrate import check_images, image_hash, random_images
+from golden.quantization.calibration.calibrate import check_images, image_hash, random_images
 from golden.quantization.compare import compare, format_table
 from golden.quantization.quantize import quantize, quantize_model
 from golden.quantization.settings import QuantizationError, Settings
@@ -36,7 +37,7 @@ def test_the_bundled_network_stays_close_to_float():
     bundled = load_bundled()
     images = random_images(1, 24, 64)
     result = quantize_model(bundled.model, images, name="b0", mean=bundled.mean, std=bundled.std)
-    errors = {error.name: error.sqnr for error in compare(bundled.model, result, images[:4])}
+    errors = {error.name: error.sqnr for error in compare(bundled.model, result.network, images[:4])}
     assert list(errors) == [node.name for node in result.network.nodes]
     names = list(errors)
     before = names[: names.index("backbone.stages.2.op_list.1.context_module.main.attention")]
@@ -60,7 +61,7 @@ def test_migration_and_shifting_help():
     noise = []
     for settings in (Settings(), Settings(**plain)):
         result = quantize_model(bundled.model, images, name="b0", settings=settings)
-        noise.append({error.name: error.sqnr for error in compare(bundled.model, result, images[:2])})
+        noise.append({error.name: error.sqnr for error in compare(bundled.model, result.network, images[:2])})
     name = "backbone.stages.1.op_list.1.main.point_conv"
     assert noise[0][name] > noise[1][name] + 6
 
@@ -128,9 +129,7 @@ def test_metadata(quantized, images):
 def test_logit_scale_gives_real_logits(model, quantized, images):
     network = quantized.network
     x = np.stack(images[:6])
-    from golden.network.evaluate import float_predictor
-
-    expected = float_predictor(model)(torch.from_numpy(x)).numpy()
+    expected = FloatPredictor(model).logits(torch.from_numpy(x)).numpy()
     got = (
         np.stack([execute(network, pixels_to_input(i))[network.output].reshape(-1) for i in x])
         * network.metadata["logit_scale"]
@@ -179,7 +178,7 @@ def test_errors(model, images):
 
 
 def test_table(model, quantized, images):
-    errors = compare(model, quantized, images[:1])
+    errors = compare(model, quantized.network, images[:1])
     lines = format_table(errors).splitlines()
     assert len(lines) == 1 + len(quantized.network.nodes)
     assert lines[1].startswith("backbone.input_stem.op_list.0 ")

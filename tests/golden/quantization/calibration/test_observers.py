@@ -1,83 +1,96 @@
-"""Observers against NumPy over all images at once."""
+"""Observers of extremes against NumPy over all images at once."""
 
 import numpy as np
 import pytest
 import torch
 
-from golden.quantization.observers import BINS, MinMaxObserver, PercentileObserver, Range
+from golden.quantization.calibration.observers import MinMaxObserver, MovingAverageObserver, Range, grouped
 from golden.quantization.settings import QuantizationError
 
 VALUES = (
     torch.from_numpy(np.random.default_rng(0).normal(size=(40, 6, 9, 7)).astype(np.float32))
     * torch.arange(1, 7)[:, None, None]
 )
+BATCHES = [VALUES[start : start + 16] for start in range(0, 40, 16)]
 ROUNDING = 2.0**-12  # relative, of the ends of a range
 
 
 def groups_of(values, group):
-    values = values.double().numpy()
-    return (
-        values.reshape(len(values), 6 // group if group else 1, -1)
-        .transpose(1, 0, 2)
-        .reshape(6 // group if group else 1, -1)
-    )
+    """(groups, values) in double precision, channel by channel."""
+    members = group or 6
+    return np.stack([values[:, c : c + members].double().numpy().ravel() for c in range(0, 6, members)])
 
 
-@pytest.mark.parametrize("group", [0, 1, 2, 3])
+def observed(observer, batches=tuple(BATCHES)):
+    for batch in batches:
+        observer.observe(batch)
+    return observer.range()
+
+
+@pytest.mark.parametrize("group", [0, 1, 2, 3, 6])
 def test_min_max_over_batches(group):
-    observer = MinMaxObserver("a", group)
-    for start in range(0, 40, 16):
-        observer.observe(VALUES[start : start + 16])
-    found, expected = observer.range(), groups_of(VALUES, group)
+    found, expected = observed(MinMaxObserver("a", group)), groups_of(VALUES, group)
     np.testing.assert_allclose(found.low, expected.min(1), rtol=ROUNDING)
     np.testing.assert_allclose(found.high, expected.max(1), rtol=ROUNDING)
     np.testing.assert_allclose(found.bound, np.abs(expected).max(1), rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("group", [0, 1, 3])
-@pytest.mark.parametrize("percentile", [99.9, 99.0, 75.0])
-def test_percentiles_within_a_bin(group, percentile):
-    full = MinMaxObserver("a", group)
-    full.observe(VALUES)
-    observer = PercentileObserver("a", full.range(), percentile, group)
-    for start in range(0, 40, 16):
-        observer.observe(VALUES[start : start + 16])
-    found, expected = observer.range(), groups_of(VALUES, group)
-    step = (full.range().high - full.range().low) / BINS
-    for i, values in enumerate(expected):
-        inside = (100 - percentile, percentile)
-        low, high = np.percentile(values, inside, method="inverted_cdf")
-        assert abs(found.low[i] - low) <= 1.1 * step[i]
-        assert abs(found.high[i] - high) <= 1.1 * step[i]
-        assert np.mean(values > found.high[i] + step[i] / 10) <= 1 - percentile / 100 + 1e-9
+@pytest.mark.parametrize("momentum", [0, 0.5, 0.9])
+def test_moving_average_is_the_recurrence(group, momentum):
+    found = observed(MovingAverageObserver("a", momentum, group))
+    low, high = groups_of(BATCHES[0], group).min(1), groups_of(BATCHES[0], group).max(1)
+    for batch in BATCHES[1:]:
+        low = momentum * low + (1 - momentum) * groups_of(batch, group).min(1)
+        high = momentum * high + (1 - momentum) * groups_of(batch, group).max(1)
+    np.testing.assert_allclose(found.low, low, rtol=ROUNDING)
+    np.testing.assert_allclose(found.high, high, rtol=ROUNDING)
 
 
-def test_percentile_100_keeps_the_extremes():
-    full = MinMaxObserver("a", 1)
-    full.observe(VALUES)
-    observer = PercentileObserver("a", full.range(), 100, 1)
-    observer.observe(VALUES)
-    np.testing.assert_allclose(observer.range().low, full.range().low, rtol=1e-3)
-    np.testing.assert_allclose(observer.range().high, full.range().high, rtol=1e-3)
+def test_moving_average_of_few_batches():
+    """One batch: its extremes. Momentum 0: the last batch's. Close to 1: the first's."""
+    for observer, batches, same in (
+        (MovingAverageObserver("a", 0.9, 1), BATCHES[:1], BATCHES[:1]),
+        (MovingAverageObserver("a", 0.0, 1), BATCHES, BATCHES[-1:]),
+        (MovingAverageObserver("a", 1 - 1e-9, 1), BATCHES, BATCHES[:1]),
+    ):
+        found, expected = observed(observer, batches), observed(MinMaxObserver("a", 1), same)
+        assert np.array_equal(found.low, expected.low) and np.array_equal(found.high, expected.high)
 
 
-def test_constant_tensor():
-    observer = PercentileObserver("a", Range(np.array([2.0]), np.array([2.0])), 99.9)
-    observer.observe(torch.full((2, 3, 4), 2.0))
-    assert (observer.range().low.item(), observer.range().high.item()) == (2.0, 2.0)
+def test_ends_have_twelve_significant_bits():
+    values = torch.tensor([-1 / 3, 1e-9 / 3, 1e9 / 3]).reshape(1, 1, 3)
+    found = observed(MinMaxObserver("a"), [values])
+    for end, exact in ((found.low, -1 / 3), (found.high, 1e9 / 3)):
+        mantissa = np.frexp(end)[0] * 2**12
+        assert mantissa == np.round(mantissa)
+        assert 0 < abs(end.item() / exact - 1) < ROUNDING
+    again = found.rounded()
+    assert np.array_equal(again.low, found.low) and np.array_equal(again.high, found.high)
 
 
+def test_groups_are_consecutive_channels():
+    values = torch.arange(2 * 6 * 3).reshape(2, 6, 3, 1)
+    assert grouped(values, 2)[1, 2].tolist() == values[1, 4:6].flatten().tolist()
+    assert grouped(values, 0).shape == (2, 1, 18)
+
+
+@pytest.mark.parametrize("make", [MinMaxObserver, lambda name, group: MovingAverageObserver(name, 0.9, group)])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_not_finite(bad):
+def test_not_finite(make, bad):
     values = VALUES.clone()
     values[3, 2, 1, 1] = bad
+    observer = make("layer", 1)
+    observer.observe(VALUES)
     with pytest.raises(QuantizationError, match=r"^layer: the float network's values are not finite numbers$"):
-        MinMaxObserver("layer", 1).observe(values)
+        observer.observe(values)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: MinMaxObserver("layer"), lambda: PercentileObserver("layer", Range(np.zeros(1), np.ones(1)), 99)]
-)
-def test_nothing_observed(make):
-    with pytest.raises(QuantizationError, match="layer: no calibration image was observed"):
-        make().range()
+@pytest.mark.parametrize("observer", [MinMaxObserver("layer"), MovingAverageObserver("layer", 0.9)])
+def test_nothing_observed(observer):
+    with pytest.raises(QuantizationError, match=r"^layer: no calibration image was observed$"):
+        observer.range()
+
+
+def test_bound_is_the_largest_magnitude():
+    assert Range(np.array([-3.0, 1.0]), np.array([2.0, 5.0])).bound.tolist() == [3, 5]

@@ -1,0 +1,111 @@
+"""Tell all about a quantized network in one HTML file: errors, ranges, weights, divisors, saturation.
+
+NETWORK is a file of 'triovit quantize' or 'bundled'. Weights are told from it alone. With --data the integer network
+runs over some images: ranges of activations, divisors, saturation. With the float network as well (--model; 'bundled'
+brings its own) every layer's error. The file has its plots inside and needs no network, script or font.
+
+  triovit report quantization bundled --data cifar10_jpeg.npz -o report.html
+  triovit report quantization b0.safetensors --model b0.pt --data imagenet/val --accuracy b0.json -o b0.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from flow.arguments import whole
+from flow.errors import UsageError
+from flow.output import check_replaceable, say, show, steps, write_json
+from flow.sources import BUNDLED, BUNDLED_NETWORK, find_model, find_network
+from golden.network.datasets import Subset, open_images
+from golden.quantization.report.findings import Accuracy, Subject, find
+from golden.quantization.report.report import report, to_json
+from golden.quantization.settings import QuantizationError
+
+IMAGES = 32
+MOST_IMAGES = 10_000  # all are in memory at once
+KINDS = ("quantization",)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=KINDS, metavar="KIND", help="what to report about: quantization")
+    parser.add_argument(
+        "network", metavar="NETWORK", help="a quantized network (.safetensors from 'triovit quantize'), or 'bundled'"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="report to write (.html)")
+    parser.add_argument(
+        "--model", metavar="MODEL",
+        help="float network that was quantized: a checkpoint, 'bundled', or PRESET-rRESOLUTION",
+    )
+    parser.add_argument("--data", metavar="PATH", help="images: a folder, or a CIFAR-10 archive (its test part)")
+    parser.add_argument(
+        "--images", type=whole(1, MOST_IMAGES), metavar="N", help=f"evenly spaced images of --data (default {IMAGES})"
+    )
+    parser.add_argument(
+        "--accuracy", nargs="+", default=[], metavar="FILE", help="reports of 'triovit evaluate --json FILE'"
+    )
+
+
+def execute(options) -> int:
+    check_replaceable("--output", options.output)
+    if options.images and not options.data:
+        raise UsageError("--images goes with --data")
+    path = BUNDLED_NETWORK if options.network == BUNDLED else Path(options.network)
+    if options.network != BUNDLED and not path.is_file():
+        raise UsageError(f"no quantized network {options.network!r}: give a file of 'triovit quantize', or 'bundled'")
+    network, data = find_network(options.network), path.read_bytes()
+    accuracies = tuple(read_accuracy(file) for file in options.accuracy)
+    model = options.model or (BUNDLED if options.network == BUNDLED else None)
+    model = find_model(model, network.input_shape[1]) if model else None
+    pixels, told = None, ""
+    if options.data:
+        images = open_images(options.data, "test")
+        images = Subset(images, min(options.images or IMAGES, len(images)))
+        with steps("reading images") as update:
+            pixels = _read(images, network.input_shape[1], update)
+        told = Path(options.data).resolve().name
+    subject = Subject(network, path.name, hashlib.sha256(data).hexdigest(), len(data), model, pixels, told, accuracies)
+    try:
+        with steps("looking") as update:
+            findings = find(subject, update)
+    except QuantizationError as error:
+        raise QuantizationError(f"{options.network}: {error}") from None
+    for sentence in dict.fromkeys(text for texts in findings.lacking.values() for text in texts):
+        say(f"not everything is shown, for want of: {sentence}")
+    text = report(subject, findings)
+    target = Path(options.output)
+    partial = target.with_name(f"{target.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(target)
+    show(f"wrote {options.output} ({len(text.encode()):,} bytes)")
+    write_json(options.json, to_json(subject, findings))
+    return 0
+
+
+def read_accuracy(path: str) -> Accuracy:
+    """What a JSON report of 'triovit evaluate' says; raises UsageError for another file."""
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        what = f"{Path(values['network']).name} ({values['backend']})"
+        images, top1, top5 = values["images"], values["top1"], values["top5"]
+        if type(images) is not int or images < 1:
+            raise ValueError
+        numbers = [float(value) for value in (top1["percent"], top1["standard_error"], top5["percent"])]
+        if not all(0 <= value <= 100 for value in numbers):
+            raise ValueError
+        return Accuracy(what, Path(values["data"]).name, images, numbers[0], numbers[1],
+                        numbers[2] if len(values["classes"]) > 5 else None)
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"--accuracy {path}: must be a report of 'triovit evaluate --json FILE'") from None
+
+
+def _read(images, resolution: int, update) -> np.ndarray:
+    pixels = []
+    for index in range(len(images)):
+        pixels.append(np.asarray(images.image(index, resolution)))
+        update("reading images", index + 1, len(images))
+    return np.stack(pixels)

@@ -1,0 +1,150 @@
+"""Scales of activations as powers of two (P2-ViT, sections on power-of-two scales, adaptive rounding and smoothing).
+
+A tensor's scale is `constant * 2**k`. The constant is what an operation leaves behind that is no power of two (1/6 of
+hardswish, 1 / pixels of the pool) and what a residual sum takes over from the tensor it adds; the weights that read the
+tensor absorb it, so that every ratio of scales that a requantizer sees is a power of two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from golden.network.efficientvit import EfficientViT
+from golden.quantization.calibration import capture
+from golden.quantization.calibration.observers import Range
+from golden.quantization.encoding import Encoding, encode, range_scales
+from golden.quantization.plan import Layer
+from golden.quantization.rules import TensorRule
+
+IMAGES = 32
+BATCH = 8
+EXPONENTS = (0, -1, 1, 2)  # tried around the exponent below the scale that the range needs; of equals the first wins
+MOST_SMOOTHING = 6  # exponents of a channel's factor stay within +-6
+
+
+def constants(layers: list[Layer], pixels: int) -> dict[str, float]:
+    """The constant factor of every tensor's scale."""
+    found: dict[str, float] = {}
+    for layer in layers:
+        if layer.activation == "hardswish":
+            found[layer.name] = 1 / 6
+        elif layer.kind == "pool":
+            found[layer.name] = found[layer.inputs[0]] / pixels
+        else:
+            found[layer.name] = found[layer.residual] if layer.residual else 1.0
+    return found
+
+
+def round_up(scale: float, constant: float = 1.0) -> float:
+    """The smallest constant * 2**k that is not below `scale`."""
+    return constant * 2.0 ** np.ceil(np.log2(scale / constant))
+
+
+def smoothing_factors(layer: Layer, layers: list[Layer], found: Range, exponent: float) -> np.ndarray | None:
+    """(channels,) powers of two, how much coarser each channel of a tensor is stored; None where that cannot be.
+
+    s_j = 2**round(log2(max|X_j|**t / max|W_j|**(1 - t))), W_j the weights of all readers on channel j, relative to the
+    middle of all channels; log2 is rounded at 1.5. Possible where all readers are dense convolutions: their weights
+    take s_j, the producer's requantizer (a record a channel) 1 / s_j, whatever non-linearity lies before that, and a
+    residual sum has a shift a channel.
+    """
+    readers = [reader for reader in layers if layer.name in reader.inputs]
+    if any(reader.kind != "convolution" or reader.convolution.groups > 1 for reader in readers):
+        return None
+    if layer.kind == "attention":
+        return None  # its records are a head each
+    spread = (np.maximum(found.high, 0) - np.minimum(found.low, 0)) / 2
+    weight = np.max([np.abs(reader.convolution.weight).max(axis=(0, 2, 3)) for reader in readers], axis=0)
+    used = (spread > 0) & (weight > 0)
+    if not used.any():
+        return None
+    ratio = np.where(used, spread, 1) ** exponent / np.where(used, weight, 1) ** (1 - exponent)
+    ratio = np.where(used, ratio / np.median(ratio[used]), 1)
+    floor = np.floor(np.log2(ratio))
+    rounded = floor + (ratio / 2.0**floor >= 1.5)
+    return 2.0 ** np.clip(rounded, -MOST_SMOOTHING, MOST_SMOOTHING)
+
+
+def search_encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorRule], ranges: dict[str, Range],
+                     factors: dict[str, np.ndarray | None], pixels: int, images: np.ndarray, mean, std,
+                     progress: capture.Progress | None = None) -> dict[str, Encoding]:
+    """Encodings of all tensors but the logits, each exponent chosen by the error it causes (adaptive rounding).
+
+    With f the exponent below the scale that the range needs, f - 1 to f + 2 are tried on at most 32 of the images. The
+    error is that of the outputs of the convolutions that read the tensor, or its own where attention, pool or
+    LayerNorm does.
+    """
+    constant = constants(layers, pixels)
+    tried: dict[str, list[Encoding]] = {}
+    for layer in layers[:-1]:
+        name = layer.name
+        scales = range_scales(ranges[name], rules[name], factors.get(name))
+        floor = np.floor(np.log2(scales / constant[name]))
+        tried[name] = [encode(ranges[name], rules[name], constant[name] * 2.0 ** (floor + change), factors.get(name))
+                       for change in EXPONENTS]
+    errors = {name: np.zeros((len(EXPONENTS), rules[name].scales)) for name in tried}
+
+    def visit(layer: Layer) -> capture.Visit:
+        measure = _measure(layer, layers, rules[layer.name])
+
+        def add(_input: torch.Tensor, output: torch.Tensor) -> None:
+            x = output.reshape(*output.shape[:2], *(output.shape[2:] or (1, 1)))
+            for number, encoding in enumerate(tried[layer.name]):
+                errors[layer.name][number] += measure(x, round_trip(x, encoding))
+
+        return add
+
+    capture.run(model, capture.evenly(images, IMAGES), [
+        (model.get_submodule(layer.output), visit(layer)) for layer in layers[:-1]
+    ], batch=BATCH, mean=mean, std=std, what="exponents", progress=progress)
+    chosen = {}
+    for layer in layers[:-1]:
+        name, rule = layer.name, rules[layer.name]
+        best = errors[name].argmin(axis=0).repeat(len(tried[name][0].scale) // rule.scales)
+        scale, zero_point = (np.choose(best, [getattr(encoding, what) for encoding in tried[name]])
+                             for what in ("scale", "zero_point"))
+        chosen[name] = Encoding(scale, zero_point)
+        if layer.kind == "pool":  # a shift cannot multiply: no scale finer than that of the sum of pixels
+            scale = np.maximum(scale, chosen[layer.inputs[0]].scale / pixels).reshape(-1, rule.group).max(axis=1)
+            chosen[name] = encode(ranges[name], dataclasses.replace(rule, scales=len(scale)), scale)
+    return chosen
+
+
+def round_trip(x: torch.Tensor, encoding: Encoding) -> torch.Tensor:
+    """(N, C, H, W) values as they come back from their integers."""
+    scale, zero = (torch.from_numpy(np.asarray(a, dtype=np.float32))[:, None, None]
+                   for a in (encoding.scale, encoding.zero_point))
+    return ((torch.floor(x / scale + 0.5) + zero).clamp(-128, 127) - zero) * scale
+
+
+def _measure(layer: Layer, layers: list[Layer], rule: TensorRule) -> Callable[[torch.Tensor, torch.Tensor], np.ndarray]:
+    """Squared errors (rule.scales,) from a tensor and its round trip."""
+    readers = [reader for reader in layers if layer.name in reader.inputs]
+
+    def by_scale(error: torch.Tensor) -> np.ndarray:
+        return (error**2).sum((0, 2, 3)).double().numpy().reshape(rule.scales, -1).sum(axis=1)
+
+    if readers and all(reader.kind == "convolution" for reader in readers):
+        weights = [torch.from_numpy(reader.convolution.weight).float() for reader in readers]
+
+        def outputs(x, back):
+            return sum(by_scale(functional.conv2d(back - x, weight, None, reader.convolution.stride,
+                                                  reader.convolution.padding, groups=reader.convolution.groups))
+                       for reader, weight in zip(readers, weights, strict=True))
+
+        return outputs
+    if rule.rectified:
+        def rectified(x, back):
+            blocks = (x.shape[0], -1, 3, rule.group, *x.shape[2:])  # of q, k, v: the first two are used above 0 only
+            difference = (back - x).reshape(blocks)
+            used = torch.cat([(back.reshape(blocks)[:, :, :2].relu() - x.reshape(blocks)[:, :, :2].relu()),
+                              difference[:, :, 2:]], 2)
+            return by_scale(used.reshape(x.shape))
+
+        return rectified
+    return lambda x, back: by_scale(back - x)

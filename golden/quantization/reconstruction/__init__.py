@@ -1,0 +1,1 @@
+"""Block-wise reconstruction: learned weight rounding and learned activation scales."""

@@ -1,0 +1,1 @@
+"""A report about a quantized network: data, plots, and one self-contained HTML file."""

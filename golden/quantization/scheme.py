@@ -1,0 +1,46 @@
+"""Everything that has been decided about a quantized network, before it is written as integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from golden.quantization.calibration.observers import Range
+from golden.quantization.encoding import Encoding
+from golden.quantization.plan import Layer
+from golden.quantization.settings import Settings
+from golden.quantization.weights.quantized import QuantizedWeights
+
+
+@dataclass(frozen=True)
+class Divisor:
+    """Of one branch of an attention. offset: of the log2 codes, None for what the largest divisor needs.
+
+    gain: (heads,), factor on the output that takes back the mean error of the log2 rule.
+    """
+
+    offset: int | None = None
+    gain: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """layers: in execution order, biases corrected. ranges: of calibration, by point (see `calibrate`).
+
+    encodings: of every tensor, the input's and the logits' included. weights: of every "convolution" and "norm" layer.
+    divisors: of every attention, one a branch. pixels: H * W of the pool's input.
+    """
+
+    settings: Settings
+    layers: tuple[Layer, ...]
+    ranges: dict[str, Range]
+    encodings: dict[str, Encoding]
+    weights: dict[str, QuantizedWeights]
+    pixels: int
+    divisors: dict[str, tuple[Divisor, ...]] = field(default_factory=dict)
+
+    @property
+    def power_of_two(self) -> bool:
+        """Whether every requantization is a shift."""
+        return self.settings.scales == "power-of-two"

@@ -1,0 +1,1 @@
+"""Float weights to integers: uniform, additive powers of two, power-of-two steps."""

@@ -1,0 +1,105 @@
+"""The weights of all layers, by the scheme that the settings give each kind of layer."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from golden.integer import arithmetic
+from golden.integer.apot import ApotFormat
+from golden.quantization.calibration.calibrate import OPERAND
+from golden.quantization.calibration.observers import Range
+from golden.quantization.encoding import Encoding, fraction_bits
+from golden.quantization.plan import Layer
+from golden.quantization.settings import Settings
+from golden.quantization.weights import additive, steps, uniform
+from golden.quantization.weights.moments import Moments
+from golden.quantization.weights.quantized import QuantizedWeights, by_filter
+
+
+def needs_moments(settings: Settings) -> bool:
+    """Whether steps are chosen, or biases corrected, by the error of a layer's output."""
+    return settings.scales == "power-of-two" or settings.depthwise_bits < 8 or settings.bias_correction
+
+
+def quantize_layer(layer: Layer, encodings: dict[str, Encoding], ranges: dict[str, Range], settings: Settings,
+                   moments: Moments | None = None) -> QuantizedWeights:
+    """Integer weights of a "convolution" or "norm" layer.
+
+    encodings: of the layer's input, output and residual tensors. The input's scales are multiplied into the weights
+    before rounding (for a depthwise layer this is channel-wise migration, for the first layer the normalization of
+    pixels). moments: of the input; with them steps are searched by output error where `needs_moments` says so.
+    """
+    if layer.kind == "norm":
+        weight = layer.gamma[None] * 2.0**-arithmetic.LAYER_NORM_FRACTION_BITS
+        fraction = operand_bits(layer, ranges, settings, weight, 8)
+        unit = np.array([2.0**-fraction])
+        rule = steps.StepRule(unit, np.abs(layer.beta).max(keepdims=True), settings.scales == "power-of-two")
+        values, step, _ = uniform.quantize_uniform(weight, rule)
+        return QuantizedWeights(values, step, fraction_bits=fraction)
+    conv, source = layer.convolution, encodings[layer.inputs[0]]
+    columns = np.broadcast_to(by_filter(source.scale, conv), conv.weight.shape).reshape(len(conv.weight), -1)
+    weight = conv.weight.reshape(columns.shape) * columns
+    bits = settings.depthwise_bits if _depthwise(layer) else 8
+    fraction = operand_bits(layer, ranges, settings, weight, bits)
+    rule = step_rule(layer, encodings, settings, fraction)
+    searched = moments is not None and (rule.power_of_two or bits < 8)
+    error = moments.output_error(columns) if searched else None
+    norm = settings.norm if settings.weight_observer == "lp" else None
+    values, step, squared = uniform.quantize_uniform(weight, rule, bits, norm=norm, error=error)
+    result = QuantizedWeights(values.reshape(conv.weight.shape), step, bits, fraction_bits=fraction)
+    if not settings.apot_share or not _pointwise(layer):
+        return result
+    apot = ApotFormat(settings.apot_exponent_bits)
+    levels, level_step, level_squared = additive.quantize_additive(weight, rule, apot,
+                                                                   error or steps.squared_error)
+    chosen = additive.choose_filters(level_squared, squared, settings.apot_share)
+    values = np.where(chosen[:, None], levels, values).reshape(conv.weight.shape)
+    return QuantizedWeights(values, np.where(chosen, level_step, step), bits, apot, chosen, fraction)
+
+
+def step_rule(layer: Layer, encodings: dict[str, Encoding], settings: Settings, fraction: int) -> steps.StepRule:
+    """Limits of the accumulator steps of a convolution layer; fraction: bits of its hardswish operand."""
+    conv, target = layer.convolution, encodings[layer.name]
+    residual = encodings[layer.residual] if layer.residual else None
+    offset = 0.0 if residual is None else residual.zero_point * residual.scale
+    hardswish = layer.activation == "hardswish"
+    unit = np.full(len(conv.bias), 2.0**-fraction) if hardswish else target.scale
+    # A residual term is shifted left to the accumulator's step, so that this may not be larger than the residual's.
+    most = 1.0 if residual is None else np.minimum(1.0, residual.scale / target.scale)
+    return steps.StepRule(unit, np.abs(conv.bias - offset), settings.scales == "power-of-two", most)
+
+
+def operand_bits(layer: Layer, ranges: dict[str, Range], settings: Settings, weight: np.ndarray, bits: int) -> int:
+    """Fraction bits of a layer's hardswish operand, 0 without one. weight: (F, n) real, of `bits` bits as integers.
+
+    Where requantization is a shift, the operand may not be finer than the coarsest filter's accumulator, twice its step
+    included: a shift cannot multiply.
+    """
+    if layer.activation != "hardswish":
+        return 0
+    most = fraction_bits(layer.name, ranges[layer.name + OPERAND])
+    if settings.scales == "power-of-two":
+        full = max(float(np.abs(weight).max()) / uniform.limit(bits), 2.0 ** -(most + 1))
+        most = min(most, max(math.floor(-math.log2(full)) - 1, 0))
+    return most
+
+
+def correct_bias(layer: Layer, weights: QuantizedWeights, source: Encoding, moments: Moments) -> Layer:
+    """The layer with a bias that takes back the mean output error of its integer weights."""
+    conv = layer.convolution
+    difference = (weights.real(conv, source) - conv.weight).reshape(len(conv.weight), -1)
+    bias = conv.bias - moments.mean_error(difference)
+    return dataclasses.replace(layer, convolution=dataclasses.replace(conv, bias=bias))
+
+
+def _depthwise(layer: Layer) -> bool:
+    return layer.convolution.groups > 1 and layer.convolution.weight.shape[1] == 1
+
+
+def _pointwise(layer: Layer) -> bool:
+    """Convolutions of 1 x 1 over all channels; the fully connected layers of the classifier are none."""
+    conv = layer.convolution
+    return conv.groups == 1 and conv.weight.shape[2] == 1 and not layer.fully_connected

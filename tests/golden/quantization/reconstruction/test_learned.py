@@ -1,0 +1,162 @@
+"""What is learned about a unit, and the scheme that it becomes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from golden.integer.network import IntegerNetwork
+from golden.network import weights
+from golden.network.efficientvit import EfficientViT
+from golden.network.weights import initialize
+from golden.quantization import export
+from golden.quantization.encoding import Encoding
+from golden.quantization.methods import METHODS
+from golden.quantization.quantize import quantize_model
+from golden.quantization.reconstruction.learn import forward
+from golden.quantization.reconstruction.learned import LearnedUnit, rescale
+from golden.quantization.reconstruction.units import split
+from golden.quantization.simulate import Simulation
+
+ATTENTION = "backbone.stages.2.op_list.1.context_module"
+BLOCK = "backbone.stages.1.op_list.1"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return initialize(EfficientViT("b0", 7, 32), 1)
+
+
+@pytest.fixture(scope="module")
+def schemes(model):
+    images = list(weights.random_images(8, 32, 5).numpy())
+    return {name: quantize_model(model, images, name="x", settings=METHODS[name]).scheme
+            for name in ("trio", "m2", "p2", "minmax")}
+
+
+def unit_of(model, scheme, name):
+    return next(unit for unit in split(model, scheme.layers) if unit.name == name)
+
+
+def moved(sim, seed=0):
+    """The same unit with other factors and other decisions."""
+    rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        for factor in (*sim.factors.values(), *sim.inner.values()):
+            factor.copy_(torch.from_numpy(rng.uniform(0.8, 1.25, factor.shape)))
+        for rounding in sim.roundings.values():
+            rounding.alpha.copy_(torch.from_numpy(rng.choice([-9.0, 9.0], rounding.alpha.shape)))
+    return sim
+
+
+def test_parameters(model, schemes):
+    unit = unit_of(model, schemes["trio"], ATTENTION)
+    sim = LearnedUnit(schemes["trio"], unit)
+    prefix = f"{ATTENTION}.main"
+    assert {name: len(factor) for name, factor in sim.factors.items()} == {
+        f"{prefix}.qkv": 3, f"{prefix}.aggreg.0.0": 1, f"{prefix}.aggreg.0.1": 3, f"{prefix}.attention": 1,
+        f"{prefix}.proj": 1}
+    assert set(sim.inner) == {f"{prefix}.attention.{point}{branch}" for point in ("kv", "sum") for branch in (0, 1)}
+    assert set(sim.roundings) == {layer.name for layer in unit.layers if layer.kind == "convolution"}
+    one = LearnedUnit(schemes["minmax"], unit_of(model, schemes["minmax"], ATTENTION))  # one scale for q, k and v
+    assert {len(factor) for factor in one.factors.values()} == {1}
+    shifts = LearnedUnit(schemes["p2"], unit_of(model, schemes["p2"], ATTENTION))
+    assert not shifts.factors and not shifts.inner and shifts.roundings
+    last = unit_of(model, schemes["trio"], "head.op_list.3")
+    assert not LearnedUnit(schemes["trio"], last).factors  # logits
+
+
+@pytest.mark.parametrize("method", ["trio", "m2", "p2", "minmax"])
+@pytest.mark.parametrize("name", [ATTENTION, BLOCK, "head.op_list.2"])
+def test_the_result_computes_what_was_learned(model, schemes, method, name):
+    """Frozen, the unit and the scheme it becomes are the same function: scales are absorbed, integers stay."""
+    scheme = schemes[method]
+    unit = unit_of(model, scheme, name)
+    sim = moved(LearnedUnit(scheme, unit))
+    sim.freeze()
+    result = sim.result()
+    generator = torch.Generator().manual_seed(0)
+    integers = torch.randint(-128, 128, (2, len(scheme.encodings[unit.source].scale), 4, 4), generator=generator)
+    integers = integers[:, :, :1, :1] if name.startswith("head") else integers
+    with torch.no_grad():
+        learned, exported = forward(sim, unit, integers), forward(Simulation(result), unit, integers)
+    step = torch.from_numpy(result.encodings[unit.output].scale).float()[:, None, None]
+    difference = ((learned - exported) / step).abs()
+    # float32 near ties, and biases in other steps, which are coarse with 4-bit weights
+    assert (difference > 0.01).double().mean() < (0.15 if method == "m2" else 0.02)
+    assert difference.max() < 4
+    assert (learned != forward(Simulation(scheme), unit, integers)).double().mean() > 0.3
+    inside = {layer.name for layer in unit.layers}
+    for layer in scheme.layers:
+        if layer.kind != "convolution":
+            continue
+        old, new = scheme.weights[layer.name], result.weights[layer.name]
+        conv = layer.convolution
+        if layer.name not in inside:
+            same = old.real(conv, scheme.encodings[layer.inputs[0]])
+            assert np.array_equal(new.values, old.values)
+            assert np.allclose(new.real(conv, result.encodings[layer.inputs[0]]), same, rtol=1e-6, atol=0)
+    nodes = tuple(export.node(layer, result) for layer in result.layers)
+    IntegerNetwork("x", (3, 32, 32), nodes).validate()
+
+
+def test_one_factor_a_tensor(model, schemes):
+    """Ratios of channels (channel-wise migration) and zero points are kept; other units' tensors are not touched."""
+    scheme = schemes["trio"]
+    unit = unit_of(model, scheme, BLOCK)
+    result = moved(LearnedUnit(scheme, unit)).result()
+    inside = {layer.name for layer in unit.layers}
+    for name, encoding in scheme.encodings.items():
+        new = result.encodings[name]
+        assert np.array_equal(new.zero_point, encoding.zero_point)
+        ratio = new.scale / encoding.scale
+        assert ratio == pytest.approx(np.full(len(ratio), ratio[0]), rel=1e-6)
+        assert (abs(ratio[0] - 1) > 0.01) == (name in inside)
+
+
+def test_factors_of_q_k_v_and_of_products(model, schemes):
+    scheme = schemes["trio"]
+    unit = unit_of(model, scheme, ATTENTION)
+    sim = moved(LearnedUnit(scheme, unit))
+    result = sim.result()
+    attention = next(layer for layer in unit.layers if layer.kind == "attention")
+    for name in attention.inputs:
+        ratio = (result.encodings[name].scale / scheme.encodings[name].scale).reshape(attention.heads, 3, -1)
+        expected = sim.factors[name].detach().numpy()[None, :, None]
+        assert ratio == pytest.approx(np.broadcast_to(expected, ratio.shape), rel=1e-5)
+    for point, factor in sim.inner.items():
+        assert result.ranges[point].high == pytest.approx(scheme.ranges[point].high * factor.item())
+        assert Simulation(result).scale(point).numpy() == pytest.approx(sim.scale(point).detach().numpy(), rel=1e-5)
+
+
+def test_factors_are_limited(model, schemes):
+    sim = LearnedUnit(schemes["trio"], unit_of(model, schemes["trio"], BLOCK))
+    with torch.no_grad():
+        for factor, value in zip(sim.factors.values(), (-1.0, 9.0, 1.5), strict=True):
+            factor.fill_(value)
+    sim.limit()
+    assert [factor.item() for factor in sim.factors.values()] == [0.5, 2.0, 1.5]
+
+
+@pytest.mark.parametrize("method", ["trio", "m2"])
+def test_steps_do_not_fall_below_the_accumulator(schemes, method):
+    """A filter of next to nothing with a bias: a smaller step would take its bias out of 32 bits."""
+    scheme = schemes[method]
+    layer = next(layer for layer in scheme.layers if layer.name == f"{BLOCK}.main.inverted_conv")
+    old = scheme.weights[layer.name]
+    conv = layer.convolution
+    bias = conv.bias.copy()
+    bias[:4] = old.step[:4] * 2.0**30  # the smallest legal step
+    layer = dataclasses.replace(layer, convolution=dataclasses.replace(conv, bias=bias))
+    source = scheme.encodings[layer.inputs[0]]
+    encodings = scheme.encodings | {layer.inputs[0]: Encoding(source.scale * 0.5, source.zero_point)}
+    new = rescale(layer, old, scheme, encodings)
+    assert new.step[:4] == pytest.approx(old.step[:4])
+    assert new.step[4:] == pytest.approx(old.step[4:] / 2)
+    assert np.array_equal(new.values[4:], old.values[4:])
+    error = new.real(layer.convolution, encodings[layer.inputs[0]])[:4] - conv.weight[:4]
+    step = new.step[:4, None, None, None] / encodings[layer.inputs[0]].scale[None, :, None, None]
+    uniform = ~old.apot_filters[:4] if old.apot is not None else np.ones(4, dtype=bool)
+    assert uniform.any()
+    assert (np.abs(error) <= step * 0.51)[uniform].all()

@@ -1,0 +1,38 @@
+"""Schemes of single layers and a network that quantizes in no time, for tests of what is made of them."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+from golden.network.efficientvit import EfficientViT
+from golden.network.presets import PRESETS, Preset
+from golden.network.weights import initialize
+from golden.quantization.fold import FoldedConvolution
+from golden.quantization.plan import Layer
+from golden.quantization.scheme import Scheme
+from golden.quantization.settings import Settings
+from golden.quantization.weights.layers import quantize_layer
+
+
+def convolution_layer(weight, bias, *, source="input", stride=1, groups=1, **fields) -> Layer:
+    """A convolution called "a" with a padding that keeps the size; fields: others of `Layer`."""
+    folded = FoldedConvolution(weight, bias, stride, weight.shape[2] // 2, groups)
+    return Layer("a", "convolution", (source,), "a", convolution=folded, **fields)
+
+
+def scheme_of(layer: Layer, encodings, ranges=None, *, pixels=1, moments=None, **settings) -> Scheme:
+    """The scheme of a network of this layer alone. encodings: of its tensors, in the order inputs, output, residual."""
+    settings, ranges = Settings(**settings), ranges or {}
+    names = (*layer.inputs, layer.name, *([layer.residual] if layer.residual else []))
+    encodings = dict(zip(names, encodings, strict=True))
+    weights = {}
+    if layer.kind in ("convolution", "norm"):
+        weights[layer.name] = quantize_layer(layer, encodings, ranges, settings, moments)
+    return Scheme(settings, (layer,), ranges, encodings, weights, pixels)
+
+
+def tiny_model(seed: int = 1, classes: int = 5, resolution: int = 32) -> EfficientViT:
+    """A seeded network with every kind of layer, some 30 thousand weights."""
+    preset = Preset("tiny", (8, 16, 16, 16, 32), (1, 1, 2, 1, 1), 8, (64, 48))
+    with patch.dict(PRESETS, tiny=preset):
+        return initialize(EfficientViT("tiny", classes, resolution), seed)
