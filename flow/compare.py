@@ -2,11 +2,12 @@
 
 One image: all intermediate tensors and the logits, with cycles and utilization a layer. On a difference the first
 layer, the index and both values are named, and the exit status is 1. With --data: the logits of many images, and
-accuracies.
+accuracies; with --tensors as well every tensor of every image.
 
   triovit compare                                        bundled network, sample photo
   triovit compare b1-r224                                EfficientViT-B1 at 224 x 224, seeded weights
   triovit compare bundled --data cifar10_jpeg.npz --images 100
+  triovit compare b0.safetensors --data val/ --images 20 --tensors
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from compiler.compile import compile_network
 from flow.arguments import add_image_options, add_seed_option, add_simulation_options
-from flow.difference import find_difference, layer_of
+from flow.difference import Difference, find_difference, layer_of
 from flow.images import accuracy, find_sources, float_logits, golden_logits
 from flow.layers import COLUMNS, layer_rows, utilization
 from flow.output import say, show, steps, table, write_json
@@ -33,6 +34,9 @@ from golden.network.bundled import load_bundled
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
     add_image_options(parser)
+    parser.add_argument(
+        "--tensors", action="store_true", help="with --data: compare every tensor of every image, not logits alone"
+    )
     add_seed_option(parser)
     add_simulation_options(parser)
 
@@ -42,10 +46,12 @@ def execute(options) -> int:
     network = find_network(options.network, options.seed)
     sources, classes = find_sources(options, network.input_shape[1], network.classes)
     # One image: what otherwise stays on chip is stored as well, which costs a little traffic.
-    program = compile_network(network, config, trace=options.data is None)
+    program = compile_network(network, config, trace=options.data is None or options.tensors)
     machine = build(program, options)
     if options.data is None:
         return _compare_tensors(options, network, machine, sources[0], classes)
+    if options.tensors:
+        return _compare_all(options, network, machine, sources)
     return _compare_logits(options, network, machine, sources)
 
 
@@ -55,13 +61,7 @@ def _compare_tensors(options, network, machine, source, classes) -> int:
     run = simulate(machine, [source])[0]
     seconds = time.time() - started
     program, config = machine.program, machine.program.config
-    layers = {node.name for node in network.nodes}
-    compared = [name for name in expected if name in program.tensors]  # in the order of execution
-    differences = []
-    for name in compared:
-        tensors = ((core, machine.tensor(run, name, core)) for core in range(config.cores))  # all run this image
-        found = (find_difference(layer_of(name, layers), name, expected[name], x, core) for core, x in tensors)
-        differences += filter(None, [next(filter(None, found), None)])
+    compared, differences = _differences(network, machine, run, expected, range(config.cores))  # all run this image
     rows = layer_rows(network, program, run, {difference.layer for difference in differences})
     table(f"{network.name} on {config.name}, {source.name}", COLUMNS, [row.cells() for row in rows])
     total = sum(node_macs(network).values())
@@ -93,6 +93,44 @@ def _compare_tensors(options, network, machine, source, classes) -> int:
     }
     write_json(options.json, report)
     return 1 if differences else 0
+
+
+def _compare_all(options, network, machine, sources) -> int:
+    """Every tensor of every image; a run at a time, so that the memory of one is kept."""
+    cores, started = machine.program.config.cores, time.time()
+    images, cycles = [], []
+    with steps("comparing") as update:
+        for first in range(0, len(sources), cores):
+            run = simulate(machine, sources[first : first + cores], announce=first == 0)[0]
+            cycles.append(run.cycles)
+            for core, source in enumerate(sources[first : first + cores]):
+                expected = execute_network(network, source.input, keep=True)
+                compared, differences = _differences(network, machine, run, expected, [core])
+                images.append({"image": source.name, "tensors": len(compared),
+                               "differences": [dataclasses.asdict(difference) for difference in differences]})
+                if differences:
+                    show(f"{source.name}: first difference: {differences[0]}")
+                update("comparing", first + core + 1, len(sources))
+    unequal = sum(bool(image["differences"]) for image in images)
+    tensors = sum(image["tensors"] for image in images)
+    total = sum(len(image["differences"]) for image in images)
+    show(f"{total} of {tensors:,} tensors differ, on {unequal} of {len(images)} images")
+    show(f"{np.mean(cycles):,.0f} cycles a run on average; {time.time() - started:.1f} s")
+    write_json(options.json, {"network": network.name, "config": machine.program.config.name, "images": images,
+                              "cycles": cycles})
+    return 1 if unequal else 0
+
+
+def _differences(network, machine, run, expected: dict, cores) -> tuple[list[str], list[Difference]]:
+    """Names of the compared tensors in the order of execution, and the first difference of each that differs."""
+    layers = {node.name for node in network.nodes}
+    compared = [name for name in expected if name in machine.program.tensors]
+    differences = []
+    for name in compared:
+        tensors = ((core, machine.tensor(run, name, core)) for core in cores)
+        found = (find_difference(layer_of(name, layers), name, expected[name], x, core) for core, x in tensors)
+        differences += filter(None, [next(filter(None, found), None)])
+    return compared, differences
 
 
 def _golden_tensors(network, source) -> dict[str, np.ndarray]:

@@ -38,11 +38,12 @@ def build(program: CompiledProgram, options) -> RtlMachine:
     return machine
 
 
-def simulate(machine: RtlMachine, sources: list[Source]) -> list[MachineRun]:
-    """Run all images, with progress on a terminal."""
+def simulate(machine: RtlMachine, sources: list[Source], announce: bool = True) -> list[MachineRun]:
+    """Run all images, with progress on a terminal; announce: say how many runs of how many cycles it will be."""
     expected = estimate(machine.program).cycles
     runs = -(-len(sources) // machine.program.config.cores)
-    say(f"simulating {runs} run{'s' * (runs > 1)} of about {expected:,} cycles ...")
+    if announce:
+        say(f"simulating {runs} run{'s' * (runs > 1)} of about {expected:,} cycles ...")
     limit = max(FEWEST_CYCLES, PATIENCE * expected)
     return machine.run([source.input for source in sources], limit=limit, progress=messages.is_terminal)
 

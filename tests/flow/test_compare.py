@@ -187,3 +187,19 @@ def test_find_difference():
 def test_layer_of():
     layers = {"a", "a.b", "a.b.attention"}
     assert [layer_of(name, layers) for name in ("a", "a.b", "a.b.attention.kv0")] == ["a", "a.b", "a.b.attention"]
+
+
+def test_every_tensor_of_many_images(triovit, small_file, network, photos, monkeypatch):
+    arguments = ("compare", small_file, *CONFIG, "--data", photos, "--images", 3, "--tensors")
+    outcome = triovit(*arguments)
+    assert outcome.status == 0, outcome.err
+    assert len(outcome.report["images"]) == 3
+    tensors = [image["tensors"] for image in outcome.report["images"]]
+    assert min(tensors) == max(tensors) > len(network.nodes)
+    assert f"0 of {sum(tensors)} tensors differ, on 0 of 3 images" in outcome.out
+    monkeypatch.setattr(compare, "execute_network", golden_of(wrong_weight(network, network.nodes[0].name)))
+    outcome = triovit(*arguments)
+    assert outcome.status == 1
+    assert "on 3 of 3 images" in outcome.out
+    first = outcome.report["images"][0]["differences"][0]
+    assert first["layer"] == network.nodes[0].name and first["elements"] > 0
