@@ -14,6 +14,7 @@ from golden.quantization.encoding import LARGEST, Encoding
 from golden.quantization.plan import Layer
 from golden.quantization.records import exact
 
+LARGEST_DIVISOR = (1 << arithmetic.ACCUMULATOR_BITS) - 1
 HEADROOM = Fraction(5, 4)  # divisors of other images may be larger than those of calibration
 
 
@@ -42,7 +43,8 @@ def branch_scales(layer: Layer, branch: int, source: Encoding, ranges: dict[str,
 
 def largest_offset(scales: BranchScales) -> int:
     """The offset that puts the largest divisor on the largest code; divisors too small for the 16 codes clip to 0."""
-    return arithmetic.MAX_DIVISOR_CODE - int(arithmetic.log2_round(math.ceil(scales.largest)))
+    largest = min(math.ceil(scales.largest), LARGEST_DIVISOR)  # calibration may have cut q far below its extremes
+    return arithmetic.MAX_DIVISOR_CODE - int(arithmetic.log2_round(largest))
 
 
 def shift_offset(scales: BranchScales, output: list[Fraction]) -> int:

@@ -40,11 +40,6 @@ def constants(layers: list[Layer], pixels: int) -> dict[str, float]:
     return found
 
 
-def round_up(scale: float, constant: float = 1.0) -> float:
-    """The smallest constant * 2**k that is not below `scale`."""
-    return constant * 2.0 ** np.ceil(np.log2(scale / constant))
-
-
 def smoothing_factors(layer: Layer, layers: list[Layer], found: Range, exponent: float) -> np.ndarray | None:
     """(channels,) powers of two, how much coarser each channel of a tensor is stored; None where that cannot be.
 

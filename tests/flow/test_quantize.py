@@ -1,11 +1,26 @@
 """triovit quantize."""
 
+import dataclasses
+
+import numpy as np
 import pytest
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from flow.sources import BUNDLED_NETWORK
+from golden.integer.family import family
 from golden.integer.serialize import load_network
 from golden.network.bundled import BUNDLED_PATH
+from golden.quantization.methods import METHODS
+from golden.quantization.settings import QuantizationError, Settings
+from tests.golden.quantization.schemes import tiny_model
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The commands' model is a tiny one, whatever its name."""
+    monkeypatch.setattr("flow.quantize.find_model", lambda _name, resolution, seed=0: tiny_model())
+    return "tiny.pt"
 
 
 def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
@@ -42,20 +57,144 @@ def test_the_same_twice_and_another_with_another_seed(triovit, tmp_path):
     assert first == second != third
 
 
-@pytest.mark.parametrize(
-    "options, settings",
-    [
-        (["--symmetric", "--no-migration"], {"symmetric": True, "migration": False}),
-        (["--method", "percentile", "--percentile", "99.5"], {"method": "percentile", "percentile": 99.5}),
-        (["--shifting", "none"], {"shifting": "none"}),
-    ],
-)
-def test_settings_reach_the_network(triovit, tmp_path, options, settings):
+@pytest.mark.parametrize("method", METHODS)
+def test_methods(triovit, tiny, tmp_path, method):
     target = tmp_path / "q.safetensors"
-    outcome = triovit("quantize", "bundled", "--images", 1, *options, "-o", target)
+    outcome = triovit("quantize", tiny, "--images", 2, "--method", method, "--seed", 3, "-o", target)
     assert outcome.status == 0
-    assert settings.items() <= load_network(target).metadata["settings"].items()
-    assert target.read_bytes() != BUNDLED_NETWORK.read_bytes()
+    network = load_network(target)
+    expected = method if method in ("m2", "p2", "m2+p2") else "trio"
+    assert family(network) == outcome.report["family"] == expected
+    assert f"family {expected}," in outcome.out
+    assert network.metadata["method"] == method
+    assert network.metadata["settings"] == dataclasses.replace(METHODS[method], seed=3).to_dict()
+    assert "no --data: calibrating on 2 random images, seed 3" in outcome.err
+
+
+def test_trio_is_the_default(triovit, tiny, tmp_path):
+    target = tmp_path / "q.safetensors"
+    assert triovit("quantize", tiny, "--images", 1, "-o", target).status == 0
+    assert load_network(target).metadata["settings"] == METHODS["trio"].to_dict()
+
+
+OPTIONS = {  # method, options, what they change
+    "symmetric": ("trio", ["--symmetric", "--no-migration"], {"symmetric": True, "migration": False}),
+    "affine": ("minmax", ["--no-symmetric", "--migration"], {"symmetric": False, "migration": True}),
+    "percentile": ("trio", ["--observer", "percentile", "--percentile", "99.5"],
+                   {"observer": "percentile", "percentile": 99.5}),
+    "ema": ("trio", ["--observer", "ema", "--momentum", "0.5"], {"observer": "ema", "momentum": 0.5}),
+    "lp": ("trio", ["--observer", "lp", "--norm", "2", "--weight-observer", "lp"],
+           {"observer": "lp", "norm": 2.0, "weight_observer": "lp"}),
+    "shifting": ("trio", ["--shifting", "projection", "--no-head-scales"],
+                 {"shifting": "projection", "head_scales": False}),
+    "m2": ("m2", ["--depthwise-bits", "8", "--apot-share", "0.25", "--apot-exponent-bits", "2", "--no-attention-apot"],
+           {"depthwise_bits": 8, "apot_share": 0.25, "apot_exponent_bits": 2, "attention_apot": False}),
+    "additive": ("trio", ["--apot-share", "0", "--attention-apot"], {"apot_share": 0.0, "attention_apot": True}),
+    "p2": ("p2", ["--no-smoothing"], {"smoothing": False}),
+    "smoothing": ("trio", ["--smoothing", "--smoothing-exponent", "1"],
+                  {"smoothing": True, "smoothing_exponent": 1.0}),
+    "dyadic": ("p2", ["--scales", "dyadic", "--divisor-gain"], {"scales": "dyadic", "divisor_gain": True}),
+    "divisor": ("trio", ["--divisor", "uniform", "--no-divisor-search", "--no-divisor-gain"],
+                {"divisor": "uniform", "divisor_search": False, "divisor_gain": False}),
+    "search": ("minmax", ["--divisor-search", "--bias-correction"], {"divisor_search": True, "bias_correction": True}),
+    "bias": ("trio", ["--no-bias-correction"], {"bias_correction": False}),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_single_settings_reach_the_network(triovit, tiny, tmp_path, name):
+    method, options, changed = OPTIONS[name]
+    target = tmp_path / "q.safetensors"
+    assert triovit("quantize", tiny, "--images", 1, "--method", method, *options, "-o", target).status == 0
+    metadata = load_network(target).metadata
+    assert metadata["settings"] == METHODS[method].to_dict() | changed
+    assert metadata["method"] == method
+
+
+def test_every_setting_has_an_option_that_is_tried():
+    """But for those that other options give, and reconstruction, which takes long."""
+    tried = {field for _, _, changed in OPTIONS.values() for field in changed}
+    assert {field.name for field in dataclasses.fields(Settings)} - tried == {"reconstruction", "batch", "seed"}
+
+
+def test_reconstruction_reaches_the_quantizer(refused, tiny, monkeypatch, tmp_path):
+    def quantize(*_arguments, settings, **_options):
+        raise QuantizationError(f"would reconstruct: {settings.reconstruction}")
+
+    monkeypatch.setattr("flow.quantize.quantize", quantize)
+    monkeypatch.setattr("flow.quantize.say", lambda *_: None)
+    error = refused("quantize", tiny, "--reconstruction", "fast", "-o", tmp_path / "q.safetensors")
+    assert error == "would reconstruct: fast\n"
+
+
+def test_help_lists_methods_and_settings(triovit):
+    outcome = triovit("quantize", "--help", report=False)
+    assert outcome.status == 0
+    words = set(outcome.out.replace(",", " ").replace("[", " ").replace("]", " ").split())
+    for method in METHODS:
+        assert method in words
+    for field in dataclasses.fields(Settings):
+        if field.name != "batch":
+            option = "--" + field.name.replace("_", "-")
+            assert option in words
+            assert (f"--no-{option[2:]}" in words) == (field.type == "bool")
+    for name in ("--method", "--data", "--images", "--resolution", "--output", "--json"):
+        assert name in words
+
+
+def test_a_folder_without_classes(triovit, tiny, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("b.png", "a.jpg", "c.png", "d.png"):
+        Image.fromarray(rng.integers(0, 256, (50, 40, 3), dtype=np.uint8)).save(tmp_path / name)
+    target = tmp_path / "out" / "q.safetensors"
+    target.parent.mkdir()
+    outcome = triovit("quantize", tiny, "--data", tmp_path, "--images", 3, "-o", target)
+    assert outcome.status == 0
+    network = load_network(target)
+    assert network.classes == ()
+    assert network.metadata["calibration_images"] == 3
+    assert network.metadata["calibration_available"] == 4
+    assert network.metadata["calibration_source"] == f"folder {tmp_path.name}"
+    assert f"calibrating on 3 of 4 images of {tmp_path.name}" in outcome.err
+    assert str(tmp_path) not in str(network.metadata)
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--method", "trio2"], "argument --method: invalid choice: 'trio2'"),
+    (["--observer", "entropy"], "argument --observer: invalid choice: 'entropy'"),
+    (["--depthwise-bits", "5"], "argument --depthwise-bits: invalid choice: 5"),
+    (["--depthwise-bits", "four"], "argument --depthwise-bits: invalid int value: 'four'"),
+    (["--apot-share", "half"], "argument --apot-share: invalid float value: 'half'"),
+    (["--apot-share", "1.5"], "apot_share must be in 0..1, not 1.5"),
+    (["--percentile", "nan"], "percentile must be above 50 and at most 100, not nan"),
+    (["--divisor", "uniform"], "divisor_search and divisor_gain belong to the log2 divisor, not to 'uniform'"),
+    (["--scales", "power-of-two"], "divisor_gain needs scales 'dyadic', not 'power-of-two': a shift has no gain"),
+    (["--images", "0"], "argument --images: must be a whole number in 1..10000000, not 0"),
+    (["--data", "nowhere"], "nowhere"),
+    (["--seed", "-1"], "argument --seed: must be a whole number in 0..4294967295, not -1"),
+])
+def test_wrong_arguments(refused, tiny, tmp_path, options, message):
+    assert message in refused("quantize", tiny, *options, "-o", tmp_path / "q.safetensors")
+    assert not list(tmp_path.glob("q*"))
+
+
+def test_a_folder_without_images(refused, tiny, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "empty" in refused("quantize", tiny, "--data", tmp_path / "empty", "-o", tmp_path / "q.safetensors")
+
+
+def test_a_network_that_cannot_be_quantized(triovit, monkeypatch, tmp_path):
+    model = tiny_model()
+    for parameter in model.parameters():
+        parameter.data.mul_(1e-20)
+    monkeypatch.setattr("flow.quantize.find_model", lambda *_: model)
+    outcome = triovit("quantize", "x", "--images", 1, "--method", "p2", "-o", tmp_path / "q.safetensors")
+    assert (outcome.status, outcome.report, outcome.out) == (2, None, "")
+    error = outcome.err.splitlines()[1:]  # after the one about the images
+    assert len(error) == 1
+    assert error[0].startswith("triovit quantize: error: backbone.")
+    assert "scales are too far apart" in error[0]
+    assert not (tmp_path / "q.safetensors").exists()
 
 
 def test_a_broken_network_leaves_the_old_file_alone(refused, tmp_path):

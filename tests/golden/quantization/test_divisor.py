@@ -63,6 +63,10 @@ def test_the_largest_divisor_gets_the_largest_code(largest):
         assert arithmetic.divisor_code(max(math.ceil(largest) // 3, 1), offset) < 15
 
 
+def test_divisors_beyond_the_accumulator_count_as_the_largest():
+    assert {largest_offset(scales_with(1 << power)) for power in (32, 40, 80)} == {15 - 32}
+
+
 @pytest.mark.parametrize("heads", [1, 3])
 def test_shift_offset_is_the_largest_without_a_multiplication(heads):
     rng = np.random.default_rng(heads)

@@ -15,6 +15,7 @@ from golden.quantization.calibration.calibrate import OPERAND
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding, pixel_encoding
 from golden.quantization.plan import Layer
+from golden.quantization.scheme import Divisor
 from golden.quantization.settings import QuantizationError
 from tests.golden.quantization.schemes import convolution_layer, scheme_of
 
@@ -74,6 +75,7 @@ def test_convolution_is_right_to_half_a_step(shape, activation):
     weight, step = weights_of(scheme)
     largest = np.abs(node.weight.astype(int)).max(axis=(1, 2, 3))
     assert (largest == 127).all()
+    assert node.pad_value.size == (CHANNELS if layer.convolution.padding else 0)
     expected = float_convolution(source.decode(x), weight, layer.convolution)
     if activation == "hardswish":
         assert operand.max() < 2 ** (15 - bits)
@@ -87,6 +89,19 @@ def test_convolution_is_right_to_half_a_step(shape, activation):
     assert (error <= allowed)[inside].all()
     low, high = target.decode(np.full_like(got, -128)), target.decode(np.full_like(got, 127))
     assert (np.clip(expected, low, high) - target.decode(got))[~inside] == pytest.approx(0, abs=1.0)
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(127, np.int8), (128, np.int16)])
+def test_levels_beyond_a_byte_are_kept(largest, dtype):
+    """Additive powers of two reach 128."""
+    rng = np.random.default_rng(15)
+    scheme = scheme_of(layer_of(rng), (encoding(rng), encoding(rng)))
+    values = np.full((CHANNELS, CHANNELS, 1, 1), 3)
+    values[2, 1] = -largest
+    weights = dataclasses.replace(scheme.weights["a"], values=values)
+    node = export.node(scheme.layers[0], dataclasses.replace(scheme, weights={"a": weights}))
+    assert node.weight.dtype == dtype
+    assert np.array_equal(node.weight, values)
 
 
 def test_padding_is_exactly_zero():
@@ -289,6 +304,16 @@ def test_log2_offset_follows_the_scale_of_q(q, k):
     result = execute_node(export.node(layer, scheme_of(layer, (*sources, target), ranges)), tensors)
     for name, tensor in expected.items():
         assert np.array_equal(result[name], tensor), name
+
+
+def test_log2_offsets_stay_in_the_range_of_the_hardware():
+    layer, sources, target, ranges, tensors, _ = attention_layer(2, 8, 16, np.random.default_rng(14))
+    scheme = scheme_of(layer, (*sources, target), ranges)
+    for chosen, expected in ((-33, -32), (-32, -32), (7, 7)):
+        divisors = {"att": (Divisor(chosen), Divisor(0))}
+        node = export.node(layer, dataclasses.replace(scheme, divisors=divisors))
+        assert node.log2_offset == (expected, 0)
+        execute_node(node, tensors)
 
 
 def test_attention_of_dead_heads_is_zero():

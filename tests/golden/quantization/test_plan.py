@@ -71,6 +71,14 @@ def test_activations(layers):
     assert [layer.activation for layer in layers].count("wide") == 1
 
 
+def test_projections_and_fully_connected_layers(layers):
+    projections = {layer.name.rpartition(".")[2] for layer in layers if layer.projection}
+    assert projections == {"point_conv"}
+    assert sum(layer.projection for layer in layers) == sum(layer.name.endswith("point_conv") for layer in layers)
+    assert [layer.name for layer in layers if layer.fully_connected] == ["head.op_list.2.linear",
+                                                                         "head.op_list.3.linear"]
+
+
 def test_refused_models(model):
     with pytest.raises(QuantizationError, match="model must be an EfficientViT, not Linear"):
         plan(nn.Linear(2, 2))

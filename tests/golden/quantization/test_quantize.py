@@ -13,8 +13,10 @@ from golden.network.efficientvit import EfficientViT
 from golden.network.weights import initialize
 from golden.quantization.calibration.calibrate import check_images, image_hash, random_images
 from golden.quantization.compare import compare, format_table
+from golden.quantization.methods import METHODS
 from golden.quantization.quantize import quantize, quantize_model
 from golden.quantization.settings import QuantizationError, Settings
+from tests.golden.quantization.schemes import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +71,28 @@ def test_migration_and_shifting_help():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"method": "percentile", "percentile": 99.9},
+        {"observer": "percentile", "percentile": 99.9},
+        {"observer": "ema", "momentum": 0.5, "batch": 2},
+        {"observer": "lp", "norm": 2.0, "weight_observer": "lp"},
         {"symmetric": True},
         {"migration": False},
         {"shifting": "none"},
         {"shifting": "projection", "symmetric": True},
         {"head_scales": False},
         {"batch": 5},
+        {"smoothing": True, "smoothing_exponent": 1.0},
+        {"depthwise_bits": 4},
+        {"apot_share": 0.25, "apot_exponent_bits": 2, "attention_apot": True},
+        {"bias_correction": True},
+        {"divisor_search": True},
+        {"divisor_gain": True},
+        {"divisor": "uniform"},
+        {"scales": "power-of-two"},
     ],
     ids=str,
 )
-def test_every_setting_gives_a_legal_network(model, images, settings):
-    network = quantize(model, images[:4], name="x", settings=Settings(**settings))
+def test_every_setting_gives_a_legal_network(images, settings):
+    network = quantize(tiny_model(), images[:4], name="x", settings=Settings(**settings))
     assert network.metadata["settings"] == Settings(**settings).to_dict()
     logits = execute(network, pixels_to_input(images[0]))[network.output]
     assert len(np.unique(logits)) > 1
@@ -146,19 +158,104 @@ def test_the_same_input_gives_the_same_file(model, quantized, images, tmp_path):
     assert load_network(tmp_path / "a").metadata == again.metadata
 
 
-def test_constant_images_quantize(model):
-    black = [np.zeros((32, 32, 3), dtype=np.uint8)]
-    network = quantize(model, black, name="black")
-    execute(network, pixels_to_input(black[0]))
+def each_convolution(change):
+    def apply(model):
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                change(module.weight)
+
+    return apply
 
 
-def test_a_network_of_zeros_quantizes(images):
-    zeros = EfficientViT("b0", 2, 32).eval()
+def each_norm(change):
+    def apply(model):
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                change(module)
+
+    return apply
+
+
+def dead_channel(norm):
+    norm.weight[1] = 0
+
+
+def dead_channel_without_bias(norm):
+    norm.weight[1] = norm.bias[1] = 0
+
+
+def set_to_zero(model):
+    for parameter in model.parameters():
+        parameter.zero_()
+
+
+WORKING = {  # damages that every method takes
+    "a dead channel": each_norm(dead_channel),
+    "a dead channel without a bias": each_norm(dead_channel_without_bias),
+    "weights of zero": each_convolution(torch.Tensor.zero_),
+    "everything zero": set_to_zero,
+    "tiny normalization": each_norm(lambda norm: norm.weight.mul_(1e-30)),
+}
+REFUSED = {  # and those that some or all refuse
+    "tiny weights": each_convolution(lambda weight: weight.mul_(1e-30)),
+    "weights below the smallest normal float": each_convolution(lambda weight: weight.mul_(1e-40)),
+    "everything small": lambda model: [parameter.mul_(1e-3) for parameter in model.parameters()],
+    "everything tiny": lambda model: [parameter.mul_(1e-20) for parameter in model.parameters()],
+    "huge normalization": each_norm(lambda norm: norm.weight.mul_(1e30)),
+    "one large channel": each_norm(lambda norm: norm.weight[1].mul_(20)),
+    "one huge channel": each_norm(lambda norm: norm.weight[1].mul_(1e6)),
+}
+
+
+def works_or_says_why(model, images, method, image):
+    reasons = ("too far apart", "not finite", "too large", "beyond 16-bit", "bits hold")
+    try:
+        network = quantize(model, images, name="x", settings=METHODS[method])
+    except QuantizationError as error:
+        message = str(error)
+        assert "\n" not in message
+        assert message.startswith(("backbone.", "head.", "the quantized network breaks a rule of the hardware: "))
+        assert any(reason in message for reason in reasons)
+    else:
+        execute(network, pixels_to_input(image))
+
+
+def damaged(change):
+    model = tiny_model()
     with torch.no_grad():
-        for parameter in zeros.parameters():
-            parameter.zero_()
-    network = quantize(zeros, images[:2], name="zeros")
-    assert not execute(network, pixels_to_input(images[0]))[network.output].any()
+        change(model)
+    return model
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("damage", WORKING)
+def test_dead_and_nearly_dead_networks_quantize(images, damage, method):
+    network = quantize(damaged(WORKING[damage]), images[:3], name="damaged", settings=METHODS[method])
+    logits = execute(network, pixels_to_input(images[0]))[network.output]
+    assert logits.any() == (damage != "everything zero")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("damage", REFUSED)
+def test_impossible_networks_work_or_say_why_in_one_line(images, damage, method):
+    works_or_says_why(damaged(REFUSED[damage]), images[:3], method, images[0])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", METHODS)
+def test_one_image_and_black_images_quantize(images, method):
+    for chosen in (images[:1], [np.zeros((32, 32, 3), dtype=np.uint8)] * 2):
+        network = quantize(tiny_model(), chosen, name="few", settings=METHODS[method])
+        for image in (images[0], images[1]):
+            execute(network, pixels_to_input(image))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", METHODS)
+def test_white_images_work_or_say_why_in_one_line(images, method):
+    works_or_says_why(tiny_model(), [np.full((32, 32, 3), 255, dtype=np.uint8)], method, images[0])
 
 
 def test_errors(model, images):

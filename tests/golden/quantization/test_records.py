@@ -38,11 +38,10 @@ def test_ratios_below_the_largest_shift_vanish():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_powers_of_two_snap_within_the_rounding_of_floats(sign):
-    close = Fraction(1, 64) * (1 + sign * Fraction(1, 1 << 41))
-    assert SHIFTS.pair(close) == (1, 6)
+    assert SHIFTS.pair(Fraction(1, 64) * (1 + sign * Fraction(1, 1 << 40))) == (1, 6)
     assert SHIFTS.pair(Fraction(float(np.float64(1) / 6)) / (Fraction(1, 6) * 8)) == (1, 3)
     with pytest.raises(QuantizationError, match=r"^layer: the ratio of scales 0\.015625 is no power of two$"):
-        SHIFTS.pair(Fraction(1, 64) * (1 + sign * Fraction(1, 1 << 39)))
+        SHIFTS.pair(Fraction(1, 64) * (1 + sign * Fraction(3, 1 << 41)))
 
 
 def test_a_shift_cannot_multiply():
@@ -141,6 +140,12 @@ def test_a_bare_residual_fits_beside_the_finest_accumulator():
     post = SHIFTS.residual([Fraction(0)], [Fraction(1, 1 << 30)], target, residual)
     assert (post.n1[0], post.residual_shift[0], post.m1[0], post.residual_multiplier[0]) == (30, 32, 1, 1)
     assert post.bias[0] == -7 << 32
+    one = Encoding(np.array([1.0]), np.array([0]))
+    finest = SHIFTS.residual([Fraction(0)], [Fraction(1, 1 << 40)], one, one)
+    assert (finest.n1[0], finest.m1[0], finest.residual_shift[0]) == (40, 1, 40)
+    assert arithmetic.requantize_residual(0, 1, 40, 0, -128, 1, 40) == -128
+    with pytest.raises(QuantizationError, match="too far apart"):
+        SHIFTS.residual([Fraction(0)], [Fraction(1, 1 << 41)], one, one)
 
 
 def test_scales_that_no_residual_reaches():

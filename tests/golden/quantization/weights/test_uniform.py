@@ -37,6 +37,7 @@ def test_the_largest_weight_is_the_largest_integer(bits):
     weight = weights()
     integers, step, error = quantize_uniform(weight, FREE, bits)
     assert (np.abs(integers).max(axis=1) == limit(bits)).all()
+    assert np.array_equal(step, np.abs(weight).max(axis=1) / limit(bits))
     assert (np.abs(integers * step[:, None] - weight) <= step[:, None] * 0.5 * (1 + 1e-9)).all()
     np.testing.assert_allclose(error, ((integers * step[:, None] - weight) ** 2).sum(axis=1))
 
