@@ -34,6 +34,7 @@ from golden.quantization import settings as legal
 from golden.quantization.calibration.images import calibration_images
 from golden.quantization.methods import METHODS, find_method
 from golden.quantization.quantize import quantize
+from golden.quantization.reconstruction.report import UnitResult, format_report
 from golden.quantization.settings import Settings
 
 RANDOM_IMAGES = 32  # more would not change the ranges of seeded weights
@@ -113,6 +114,8 @@ def execute(options) -> int:
             model, images, name=Path(options.model).stem, classes=classes, settings=settings, progress=update
         ).with_metadata(method=options.method)
     save_network(network, options.output)
+    if units := network.metadata.get("reconstruction"):
+        show(format_report(UnitResult(**unit) for unit in units))
     bounds = accumulator_bounds(network)
     widest = max(bounds, key=lambda bound: bound.bound)
     table(

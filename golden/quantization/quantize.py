@@ -74,6 +74,8 @@ def quantize_model(model: EfficientViT, images: Iterable[np.ndarray], *, name: s
         "settings": settings.to_dict(), **calibration_metadata(images, checked),
         "logit_scale": float(scheme.encodings[layers[-1].name].scale[0]), "encodings": to_metadata(scheme.encodings),
     }
+    if scheme.reconstruction:
+        metadata["reconstruction"] = [dataclasses.asdict(result) for result in scheme.reconstruction]
     network = IntegerNetwork(name, (3, model.resolution, model.resolution), nodes, classes, metadata)
     try:
         return Quantization(network.validate(), scheme)
@@ -97,7 +99,8 @@ def make_scheme(model: EfficientViT, layers: list[Layer], images: np.ndarray, se
     scheme = Scheme(settings, tuple(layers), ranges, encodings, weights, pixels)
     scheme = _with_divisors(model, scheme, images, mean, std, progress)
     if settings.reconstruction != "none":
-        scheme, _ = reconstruct(model, scheme, images, mean, std, progress)
+        scheme, results = reconstruct(model, scheme, images, mean, std, progress)
+        scheme = dataclasses.replace(scheme, reconstruction=results)
         scheme = _with_divisors(model, scheme, images, mean, std, progress)  # scales have changed
     return scheme
 

@@ -9,6 +9,7 @@ import numpy as np
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding
 from golden.quantization.plan import Layer
+from golden.quantization.reconstruction.report import UnitResult
 from golden.quantization.settings import Settings
 from golden.quantization.weights.quantized import QuantizedWeights
 
@@ -29,7 +30,8 @@ class Scheme:
     """layers: in execution order, biases corrected. ranges: of calibration, by point (see `calibrate`).
 
     encodings: of every tensor, the input's and the logits' included. weights: of every "convolution" and "norm" layer.
-    divisors: of every attention, one a branch. pixels: H * W of the pool's input.
+    divisors: of every attention, one a branch. pixels: H * W of the pool's input. reconstruction: what it did to each
+    unit, if there was one.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class Scheme:
     weights: dict[str, QuantizedWeights]
     pixels: int
     divisors: dict[str, tuple[Divisor, ...]] = field(default_factory=dict)
+    reconstruction: tuple[UnitResult, ...] = ()
 
     @property
     def power_of_two(self) -> bool:

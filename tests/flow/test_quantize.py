@@ -12,6 +12,7 @@ from golden.integer.family import family
 from golden.integer.serialize import load_network
 from golden.network.bundled import BUNDLED_PATH
 from golden.quantization.methods import METHODS
+from golden.quantization.reconstruction import options as presets
 from golden.quantization.settings import QuantizationError, Settings
 from tests.golden.quantization.schemes import tiny_model
 
@@ -205,3 +206,14 @@ def test_a_broken_network_leaves_the_old_file_alone(refused, tmp_path):
     target.write_text("the old one")
     refused("quantize", tmp_path / "negative.safetensors", "--resolution", 64, "-o", target)
     assert target.read_text() == "the old one"
+
+
+def test_reconstruction_tells_what_it_did(triovit, tmp_path, monkeypatch):
+    monkeypatch.setitem(presets.OPTIONS, "fast", dataclasses.replace(presets.OPTIONS["fast"], iterations=2, batch=2))
+    target = tmp_path / "q.safetensors"
+    outcome = triovit("quantize", "b0-r32", "--images", 4, "--reconstruction", "fast", "-o", target)
+    assert outcome.status == 0, outcome.err
+    units = load_network(target).metadata["reconstruction"]
+    assert outcome.report["metadata"]["reconstruction"] == units and len(units) > 10
+    for unit in units:
+        assert unit["name"] in outcome.out and unit["after"] <= unit["before"]

@@ -107,7 +107,9 @@ def test_the_quantizer_reconstructs(model, images, schemes, monkeypatch):
     seen = []
     found = quantize_model(model, images, name="x", settings=settings,
                            progress=lambda what, done, total: seen.append(what))
-    expected, _ = run(model, schemes["trio"], images)
+    expected, units = run(model, schemes["trio"], images)
+    assert found.scheme.reconstruction == units
+    assert found.network.metadata["reconstruction"] == [dataclasses.asdict(unit) for unit in units]
     assert found.network.metadata["settings"]["reconstruction"] == "fast"
     assert all(np.array_equal(found.scheme.weights[name].values, part.values)
                for name, part in expected.weights.items())
