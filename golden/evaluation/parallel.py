@@ -13,7 +13,7 @@ import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -129,7 +129,12 @@ def _client(scheduler: str | None, processes: int):
         except Exception as error:  # what answers at a wrong address can be anything
             raise ParallelError(f"no Dask scheduler at {scheduler} (tcp://host:port): {_first_line(error)}") from None
         _check_workers(client, scheduler)
-        yield client
+        try:
+            yield client
+        except KeyboardInterrupt:
+            with suppress(Exception):  # what goes wrong while a cluster is torn down must not hide the interrupt
+                stack.close()
+            raise
 
 
 def _check_workers(client, scheduler) -> None:

@@ -223,11 +223,13 @@ def test_ctrl_c_ends_workers_without_a_word(tmp_path):
     process = subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        # Tests that a shell runs in the background would hand down that interrupts are ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline() == "one\n"
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert out.splitlines()[-1] == "interrupted" and err == ""
+    assert (out.splitlines()[-1], err) == ("interrupted", "")
     deadline = time.monotonic() + 30
     while group_lives(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
