@@ -14,8 +14,8 @@ from golden.evaluation.executor import BatchExecutor
 from golden.integer.network import IntegerNetwork
 from golden.network.efficientvit import EfficientViT
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from golden.quantization.calibration.calibrate import check_images
 from golden.quantization.calibration.capture import Progress, run
+from golden.quantization.calibration.images import check_images
 from golden.quantization.encoding import Encoding, from_metadata
 from golden.quantization.plan import Layer, plan
 from golden.quantization.settings import QuantizationError

@@ -9,7 +9,7 @@ from golden.integer.serialize import load_network, save_network
 from golden.network.checkpoint import save_checkpoint
 from golden.network.efficientvit import EfficientViT
 from golden.network.weights import initialize
-from golden.quantization.calibration.calibrate import random_images
+from golden.quantization.calibration.images import random_images
 from golden.quantization.quantize import quantize
 
 EVALUATED = {

@@ -11,9 +11,6 @@ import torch
 from golden.network.efficientvit import EfficientViT
 from golden.quantization.calibration.capture import Progress, Visit, run
 from golden.quantization.calibration.factory import first_observer, second_observer
-from golden.quantization.calibration.images import check_images as check_images
-from golden.quantization.calibration.images import image_hash as image_hash
-from golden.quantization.calibration.images import random_images as random_images
 from golden.quantization.calibration.observers import MinMaxObserver, Range
 from golden.quantization.plan import Layer
 from golden.quantization.rules import TensorRule

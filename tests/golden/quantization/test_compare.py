@@ -12,7 +12,7 @@ from golden.integer.serialize import load_network, save_network
 from golden.network.efficientvit import EfficientViT
 from golden.network.preprocess import normalize
 from golden.network.weights import initialize
-from golden.quantization.calibration.calibrate import random_images
+from golden.quantization.calibration.images import random_images
 from golden.quantization.compare import compare
 from golden.quantization.quantize import quantize_model
 from golden.quantization.settings import QuantizationError

@@ -11,7 +11,7 @@ from golden.integer.serialize import load_network, save_network
 from golden.network.bundled import load_bundled
 from golden.network.efficientvit import EfficientViT
 from golden.network.weights import initialize
-from golden.quantization.calibration.calibrate import check_images, image_hash, random_images
+from golden.quantization.calibration.images import check_images, image_hash, random_images
 from golden.quantization.compare import compare, format_table
 from golden.quantization.methods import METHODS
 from golden.quantization.quantize import quantize, quantize_model

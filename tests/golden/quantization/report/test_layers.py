@@ -5,7 +5,7 @@ import dataclasses
 from golden.integer.network import Convolution
 from golden.network.efficientvit import EfficientViT
 from golden.network.weights import initialize
-from golden.quantization.calibration.calibrate import random_images
+from golden.quantization.calibration.images import random_images
 from golden.quantization.quantize import quantize
 from golden.quantization.report.layers import depthwise_inputs, kind, projection_inputs, short_names
 from tests.networks import small_network, unusual_network

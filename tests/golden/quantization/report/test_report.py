@@ -10,7 +10,7 @@ import pytest
 from golden.integer.apot import ApotFormat
 from golden.network.efficientvit import EfficientViT
 from golden.network.weights import initialize
-from golden.quantization.calibration.calibrate import random_images
+from golden.quantization.calibration.images import random_images
 from golden.quantization.methods import METHODS
 from golden.quantization.quantize import quantize
 from golden.quantization.report.findings import NO_ENCODINGS, NO_IMAGES, NO_MODEL, Accuracy, Subject, find
