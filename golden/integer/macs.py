@@ -37,20 +37,3 @@ def node_macs(network: IntegerNetwork) -> dict[str, int]:
             case _:
                 macs[node.name] = 0
     return macs
-
-
-def scheme_macs(network: IntegerNetwork) -> dict[str, int]:
-    """MACs of the whole network by kind of product: "uniform 8", "uniform 4" and "apot", the last for a
-    shifter-adder-tree (M2-ViT): APoT filters, and K^T V with the sum of K when K is APoT. All kinds, 0 included."""
-    macs, result = node_macs(network), {"uniform 8": 0, "uniform 4": 0, "apot": 0}
-    for node in network.nodes:
-        count, shifted, kind = macs[node.name], 0, "uniform 8"
-        match node:
-            case Convolution():
-                shifted = count // len(node.weight) * int(node.apot_filters.sum())
-                kind = f"uniform {node.weight_bits}"
-            case Attention() if node.key_apot is not None:
-                shifted = count // 2
-        result["apot"] += shifted
-        result[kind] += count - shifted
-    return result

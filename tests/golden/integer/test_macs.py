@@ -2,11 +2,8 @@
 
 import numpy as np
 
-from golden.integer.apot import ApotFormat
-from golden.integer.macs import node_macs, operation, scheme_macs
+from golden.integer.macs import node_macs, operation
 from golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork, LayerNorm, Pool, PostParameters
-from tests.golden.integer.variants import mixed
-from tests.networks import small_network
 
 
 def conv(name, source, shape, groups=1, **values):
@@ -46,24 +43,3 @@ def test_node_macs():
     assert [operation(node) for node in network.nodes] == [
         "conv 2x2", "depthwise 1x1", "pointwise", "attention", "group", "pool", "layer norm"
     ]  # fmt: skip
-
-
-def test_scheme_macs():
-    uniform = DENSE + POINT + GROUP + ATTENTION
-    assert scheme_macs(build()) == {"uniform 8": uniform, "uniform 4": DEPTHWISE, "apot": 0}
-    flags = np.arange(12) < 5
-    point = {"apot": ApotFormat(), "apot_filters": flags}
-    additive = POINT * 5 // 12
-    assert scheme_macs(build(point=point)) == {
-        "uniform 8": uniform - additive, "uniform 4": DEPTHWISE, "apot": additive
-    }  # fmt: skip
-    assert scheme_macs(build(point=point | {"weight_bits": 4}, att={"key_apot": ApotFormat()})) == {
-        "uniform 8": DENSE + GROUP + ATTENTION // 2,
-        "uniform 4": DEPTHWISE + POINT - additive,
-        "apot": additive + ATTENTION // 2,
-    }
-
-
-def test_schemes_add_up():
-    network = mixed(small_network(3), 1)
-    assert sum(scheme_macs(network).values()) == sum(node_macs(network).values())
