@@ -1,4 +1,4 @@
-"""Additive powers-of-two (APoT) weight codes: value = s * (2**p1 + 2**p2), either term can be off; contract 3.11.
+"""Additive powers-of-two (APoT) weight codes: value = s * (2**p1 + 2**p2), either term can be off.
 
 A code is an integer of `2 * exponent_bits + 1` bits. From bit 0 upwards it holds the sign (1 = negative), field e1 and
 field e2. A field of 0 switches its term off; a field f > 0 stands for the exponent low + f - 1. So zero and single

@@ -7,6 +7,8 @@ rather than wrapping, because the compiler's bounds must have excluded it.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 ACCUMULATOR_BITS = 32
@@ -25,8 +27,11 @@ def signed_range(bits: int) -> tuple[int, int]:
 
 
 def check_range(value, low: int, high: int, name: str):
-    """Return `value` as int64 after checking low <= value <= high; raises OverflowError naming it."""
-    value = np.asarray(value, dtype=np.int64)
+    """Return `value` as int64 after checking low <= value <= high; raises OverflowError, or TypeError, naming it."""
+    value = np.asarray(value)
+    if value.dtype.kind == "f" and value.size:
+        raise TypeError(f"{name} must be integers, not {value.dtype}")
+    value = value.astype(np.int64)
     if value.size and (int(value.min()) < low or int(value.max()) > high):
         worst = int(value.min()) if int(value.min()) < low else int(value.max())
         raise OverflowError(f"{name} must lie in [{low}, {high}], not {worst}")
@@ -66,19 +71,19 @@ def dyadic_product(accumulator, multiplier, residual=0, residual_multiplier=0, r
 
 
 def requantize(accumulator, multiplier, shift, zero_point=0, bits: int = 8):
-    """Dyadic requantization y = sat(zp + rshift(acc * M, n)); contract 3.5. M = 1 is the power-of-two form (3.6)."""
+    """Dyadic requantization y = sat(zp + rshift(acc * M, n)). M = 1 is the power-of-two form."""
     shift = check_range(shift, 0, MAX_SHIFT, "shift n")
     zp = check_range(zero_point, -128, 127, "zero point")
     return saturate(zp + rounding_shift(dyadic_product(accumulator, multiplier), shift), bits)
 
 
 def requantize_power_of_two(accumulator, shift, zero_point=0, bits: int = 8):
-    """Power-of-two requantization y = sat(zp + rshift(acc, n)) (P2-ViT, eq. 6); contract 3.6."""
+    """Power-of-two requantization y = sat(zp + rshift(acc, n)) (P2-ViT, eq. 6)."""
     return requantize(accumulator, 1, shift, zero_point, bits)
 
 
 def requantize_residual(accumulator, multiplier, shift, zero_point, residual, residual_multiplier, residual_shift):
-    """y = sat8(zp + rshift(acc * M + ((r * R) << s), n)): both operands at one shift, rounded once; contract 3.8."""
+    """y = sat8(zp + rshift(acc * M + ((r * R) << s), n)): both operands at one shift, rounded once."""
     shift = check_range(shift, 0, MAX_SHIFT, "shift n")
     zp = check_range(zero_point, -128, 127, "zero point")
     total = dyadic_product(accumulator, multiplier, residual, residual_multiplier, residual_shift)
@@ -86,7 +91,7 @@ def requantize_residual(accumulator, multiplier, shift, zero_point, residual, re
 
 
 def hardswish_product(x, fraction_bits):
-    """x * clamp(x + 3 * 2**f, 0, 6 * 2**f) for a 16-bit fixed-point x with f in 0..13 fraction bits; contract 3.7."""
+    """x * clamp(x + 3 * 2**f, 0, 6 * 2**f) for a 16-bit fixed-point x with f in 0..13 fraction bits."""
     x = check_range(x, *signed_range(FIXED_POINT_BITS), "hardswish operand")
     f = check_range(fraction_bits, 0, 13, "fraction bits")
     one = np.left_shift(np.int64(1), f)
@@ -94,7 +99,7 @@ def hardswish_product(x, fraction_bits):
 
 
 def hardswish_requantize(accumulator, m1, n1, fraction_bits, m2, n2, zero_point=0):
-    """acc -> 16-bit fixed point (m1, n1) -> hardswish product -> int8 (m2, n2, zp); contract 3.7."""
+    """acc -> 16-bit fixed point (m1, n1) -> hardswish product -> int8 (m2, n2, zp)."""
     x = requantize(accumulator, m1, n1, 0, FIXED_POINT_BITS)
     m2 = check_range(m2, 0, (1 << MULTIPLIER_BITS) - 1, "multiplier M2")
     n2 = check_range(n2, 0, MAX_SHIFT, "shift n2")
@@ -115,7 +120,7 @@ def leading_one(value):
 
 
 def log2_round(value):
-    """LOD rule of Trio-ViT: i = index of the leading one, result i + bit (i - 1); 0 gives 0; contract 3.10."""
+    """LOD rule of Trio-ViT: i = index of the leading one, result i + bit (i - 1); 0 gives 0."""
     value = check_range(value, 0, (1 << 32) - 1, "log2 operand")
     index = leading_one(value)
     next_bit = np.where(index > 0, (value >> np.maximum(index - 1, 0)) & 1, 0)
@@ -123,7 +128,7 @@ def log2_round(value):
 
 
 def divisor_code(value, offset=0):
-    """4-bit log2 code clip(log2_round(D) + offset, 0, 15); D <= 0 gives the smallest code, 0; contract 3.10.
+    """4-bit log2 code clip(log2_round(D) + offset, 0, 15); D <= 0 gives the smallest code, 0.
 
     value: int32 (a divisor of ReLU attention is never negative; a negative one is treated as zero).
     offset: -32..31, a layer's constant.
@@ -135,7 +140,7 @@ def divisor_code(value, offset=0):
 
 
 def shift_divide(accumulator, multiplier, shift, code, zero_point=0):
-    """sat8(zp + rshift(d, e)) with d = sat24(rshift(acc * M, n)) the dividend; contract 3.9."""
+    """sat8(zp + rshift(d, e)) with d = sat24(rshift(acc * M, n)) the dividend."""
     code = check_range(code, 0, MAX_DIVISOR_CODE, "divisor code")
     zp = check_range(zero_point, -128, 127, "zero point")
     dividend = requantize(accumulator, multiplier, shift, 0, DIVIDEND_BITS)
@@ -180,13 +185,6 @@ def dyadic(ratio_numerator: int, ratio_denominator: int, max_shift: int = MAX_SH
     raise ValueError(f"ratio {ratio_numerator}/{ratio_denominator} does not fit M < 2**{MULTIPLIER_BITS}")
 
 
-def integer_square_root(value: int) -> int:
-    """floor(sqrt(value)) of a non-negative Python integer."""
-    import math
-
-    return math.isqrt(value)
-
-
 LAYER_NORM_FRACTION_BITS = 9  # the normalised value z has 9 fraction bits in 16 bits: +-64
 
 
@@ -197,7 +195,7 @@ def layer_norm_reciprocal(variance: int) -> tuple[int, int]:
     variance: N*S2 - S1**2 + epsilon, a non-negative integer below 2**44. R lies in 2**15..2**16 and is 0 when r is 0.
     """
     check_range(variance, 0, (1 << 44) - 1, "layer-norm variance")
-    root = integer_square_root(int(variance))
+    root = math.isqrt(int(variance))
     if root == 0:
         return 0, LAYER_NORM_FRACTION_BITS - 2
     lead = root.bit_length() - 1
@@ -205,7 +203,7 @@ def layer_norm_reciprocal(variance: int) -> tuple[int, int]:
 
 
 def layer_norm(x, weight, epsilon: int = 0):
-    """Integer LayerNorm core: acc[c] = weight[c] * z[c], z = sat16(rshift((N*x - S1) * R, t)); contract 3.12.
+    """Integer LayerNorm core: acc[c] = weight[c] * z[c], z = sat16(rshift((N*x - S1) * R, t)).
 
     x: (N,) int8, N <= 4096. weight: (N,) int8. epsilon: eps * N**2 / scale_x**2 rounded, 0..2**32-1.
     Returns (N,) int32-range accumulators for the post-processing pipeline (bias, requantization, hardswish).

@@ -1,4 +1,4 @@
-"""Proof that no accumulator and no intermediate can overflow, from the actual weights; contract 3.4."""
+"""Proof that no accumulator and no intermediate can overflow, from the actual weights (docs/numerics.md, Widths)."""
 
 from __future__ import annotations
 

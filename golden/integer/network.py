@@ -120,7 +120,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Attention:
-    """ReLU linear attention over several branches (multi-scale), head by head; contract 3.9.
+    """ReLU linear attention over several branches (multi-scale), head by head.
 
     inputs: one tensor (heads * 3 * dim, H, W) a branch; per head q, k, v are consecutive blocks of `dim` channels.
     The output is (branches * heads * dim, H, W), branch after branch. Per branch and head h:
@@ -178,7 +178,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """LayerNorm over the channels of a 1 x 1 map: arithmetic.layer_norm, then a record a channel. weight: (C,) int8."""
+    """LayerNorm over the channels of a 1 x 1 map: arithmetic.layer_norm, then a record a channel.
+
+    weight: (C,), -127..127; C up to 4095.
+    """
 
     name: str
     input: str
@@ -198,7 +201,7 @@ Node = Convolution | Attention | Pool | LayerNorm
 class IntegerNetwork:
     """A quantized network. input_shape: (C, H, W) of the pixels. The last node's tensor holds the logits.
 
-    classes: class names. metadata: free JSON values (method, calibration hash, float accuracy, ...).
+    classes: class names, one for each output, or none. metadata: free JSON values (method, calibration hash, ...).
     """
 
     name: str
@@ -248,7 +251,9 @@ class IntegerNetwork:
 
         if not self.nodes:
             raise NetworkError(f"network {self.name} has no nodes")
-        self.shapes()
+        outputs = self.shapes()[self.output][0]
+        if self.classes and len(self.classes) != outputs:
+            raise NetworkError(f"network {self.name}: classes must name all {outputs} outputs, not {len(self.classes)}")
         check_bounds(self)
         return self
 

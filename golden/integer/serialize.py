@@ -7,6 +7,7 @@ uniform divisors; its files are still read.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from golden.integer.apot import ApotFormat
+from golden.integer.files import whole_file
 from golden.integer.network import (
     Attention,
     Convolution,
@@ -85,6 +87,13 @@ def _text(value, what: str) -> str:
     return value
 
 
+def check_texts(name: str, classes: Iterable[str]) -> None:
+    """Raise NetworkError for names of a network and its classes that no file can hold."""
+    _text(name, "name of the network")
+    for text in classes:
+        _text(text, "class name")
+
+
 def _integer(value, what: str) -> int:
     """A size or count; JSON's 2.5, "2" and true are none."""
     if type(value) is not int:
@@ -103,11 +112,13 @@ def _ordered(data: bytes) -> bytes:
 
 
 def save_network(network: IntegerNetwork, path: str | Path) -> None:
-    """Write a valid network; the file appears whole or not at all."""
+    """Write a valid network; the file appears whole or not at all. Raises NetworkError for names that are no printable
+    text."""
+    check_texts(network.name, network.classes)
     tensors: dict[str, np.ndarray] = {}
     nodes = []
     for node in network.nodes:
-        entry: dict = {"type": type(node).__name__, "name": node.name}
+        entry: dict = {"type": type(node).__name__, "name": _text(node.name, "name of a node")}
         match node:
             case Convolution():
                 tensors[f"{node.name}.weight"] = node.weight
@@ -136,11 +147,8 @@ def save_network(network: IntegerNetwork, path: str | Path) -> None:
                  "metadata": network.metadata, "nodes": nodes}
     data = save({k: np.ascontiguousarray(v) for k, v in tensors.items()},
                 metadata={"format": FORMAT, "version": VERSION, "network": json.dumps(structure)})
-    data = _ordered(data)
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(_ordered(data))
 
 
 def _node_from_json(entry: dict, tensors: dict, version: str) -> Node:
@@ -199,10 +207,11 @@ def load_network(path: str | Path) -> IntegerNetwork:
         structure = json.loads(header["network"])
         if not isinstance(structure["metadata"], dict):
             raise NetworkError(f"metadata must be an object, not {type(structure['metadata']).__name__}")
+        check_texts(structure["name"], structure["classes"])
         return IntegerNetwork(
-            name=_text(structure["name"], "name of the network"),
+            name=structure["name"],
             input_shape=tuple(_integer(n, "input_shape") for n in structure["input_shape"]),
-            classes=tuple(_text(name, "class name") for name in structure["classes"]),
+            classes=tuple(structure["classes"]),
             metadata=structure["metadata"],
             nodes=tuple(_node_from_json(entry, tensors, version) for entry in structure["nodes"]),
         ).validate()

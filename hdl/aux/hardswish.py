@@ -28,7 +28,7 @@ class HardswishGate(wiring.Component):
     Numerics: exact. `fraction_bits` f must lie in 0..13, where the upper clamp fits 16 bits unsigned; f = 14 and 15
     give no meaningful result.
 
-    Source: EfficientViT's activation x * relu6(x + 3) / 6; integer form contract 3.7.
+    Source: EfficientViT's activation x * relu6(x + 3) / 6; integer form in docs/numerics.md, Hardswish.
     """
 
     latency = 2
@@ -87,7 +87,7 @@ class Hardswish(wiring.Component):
     o = sat8(zp + rshift(x * u * m2, n2)); n1 and n2 in 0..47. The pair (m2, n2) carries the 1/6, the output scale and
     the channel's migration factor.
 
-    Source: Trio-ViT quantizes the hardswish input to more than 8 bits; integer form contract 3.7.
+    Source: Trio-ViT quantizes the hardswish input to more than 8 bits; integer form in docs/numerics.md, Hardswish.
     """
 
     latency = DyadicRequantizer.latency + HardswishGate.latency + 1 + PowerOfTwoRequantizer.latency

@@ -58,7 +58,8 @@ class LayerNorm(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: EfficientViT's classification head, integer form contract 3.12; sums of x and x**2 as in P2-ViT's LN unit.
+    Source: EfficientViT's classification head, integer form in docs/numerics.md, LayerNorm; sums of x
+    and x**2 as in P2-ViT's LN unit.
     """
 
     latency = STAGES

@@ -29,7 +29,7 @@ class LeadingOneDetector(wiring.Component):
 
     Raises: TypeError, ValueError for a width out of its range.
 
-    Source: Trio-ViT, leading-one detector of the log2 quantization; contract 3.10.
+    Source: Trio-ViT, leading-one detector of the log2 quantization; docs/numerics.md, The log2 rule.
     """
 
     latency = 2
@@ -104,7 +104,7 @@ class Log2Quantizer(wiring.Component):
 
     Raises: TypeError, ValueError for a width out of its range.
 
-    Source: Trio-ViT, log2 quantization of the divisors; contract 3.10.
+    Source: Trio-ViT, log2 quantization of the divisors; docs/numerics.md, The log2 rule.
     """
 
     latency = LeadingOneDetector.latency + 1

@@ -67,7 +67,7 @@ class PostLane(wiring.Component):
 
     Latency: 10 enabled cycles, initiation interval 1.
 
-    Source: Trio-ViT, re-quantization behind the engines; contract 3.5 to 3.9.
+    Source: Trio-ViT, re-quantization behind the engines; docs/numerics.md, Requantization to ReLU linear attention.
     """
 
     latency = 8 + PowerOfTwoRequantizer.latency

@@ -45,7 +45,8 @@ class PostProcessing(wiring.Component):
 
     Raises: TypeError, ValueError for a lane count out of its range.
 
-    Source: Trio-ViT, re-quantization, log2 quantization and shifting behind the engines; contract 3.5 to 3.10.
+    Source: Trio-ViT, re-quantization, log2 quantization and shifting behind the engines;
+    docs/numerics.md, Requantization to The log2 rule.
     """
 
     latency = PostLane.latency

@@ -37,7 +37,7 @@ class PowerOfTwoRequantizer(wiring.Component):
 
     Raises: TypeError, ValueError for a parameter out of its range.
 
-    Source: P2-ViT eq. 6 (power-of-two scale ratios); contract 3.6.
+    Source: P2-ViT eq. 6 (power-of-two scale ratios); docs/numerics.md, Requantization.
     """
 
     latency = 2
@@ -109,7 +109,8 @@ class DyadicRequantizer(wiring.Component):
 
     Raises: TypeError, ValueError for a parameter out of its range.
 
-    Source: Trio-ViT section on re-quantization (dyadic b / 2**c); widths and rounding are contract 3.5.
+    Source: Trio-ViT section on re-quantization (dyadic b / 2**c); widths and rounding:
+    docs/numerics.md, Requantization.
     """
 
     latency = 4

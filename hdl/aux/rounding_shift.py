@@ -51,7 +51,7 @@ class RoundingShift(wiring.Component):
 
     Raises: TypeError, ValueError for a parameter out of its range.
 
-    Source: contract 3.2; the papers leave the rounding of their shifts open.
+    Source: docs/numerics.md, Rounding and saturation; the papers leave the rounding of their shifts open.
     """
 
     latency = 1

@@ -40,7 +40,8 @@ class RowSum(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: Trio-ViT, adder tree for the row-wise sum of K (accelerator and dataflow sections); contract 3.9 and 3.12.
+    Source: Trio-ViT, adder tree for the row-wise sum of K (accelerator and dataflow sections);
+    docs/numerics.md, ReLU linear attention and LayerNorm.
     """
 
     def __init__(self, tokens: int, channels: int):

@@ -31,7 +31,7 @@ class ShifterArray(wiring.Component):
 
     Raises: TypeError, ValueError for a lane count out of its range.
 
-    Source: Trio-ViT, shifter array; contract 3.9.
+    Source: Trio-ViT, shifter array; docs/numerics.md, ReLU linear attention.
     """
 
     latency = PowerOfTwoRequantizer.latency

@@ -48,7 +48,7 @@ class ShifterAdderTree(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: M2-ViT, SAT engine of the accelerator section; contract 3.11.
+    Source: M2-ViT, SAT engine of the accelerator section; docs/numerics.md, APoT weights.
     """
 
     def __init__(self, lanes: int, units: int, format: ApotFormat):

@@ -41,7 +41,7 @@ class ShifterUnit(wiring.Component):
 
     Raises: TypeError when format is no ApotFormat.
 
-    Source: M2-ViT, shifter unit of the accelerator section; contract 3.11.
+    Source: M2-ViT, shifter unit of the accelerator section; docs/numerics.md, APoT weights.
     """
 
     latency = 2

@@ -321,6 +321,15 @@ def test_input_shape(shape):
         network(conv(), shape=shape).validate()
 
 
+def test_classes_name_every_output():
+    replace(network(conv()), classes=()).validate()
+    outputs = 4
+    replace(network(conv()), classes=tuple(map(str, range(outputs)))).validate()
+    for wrong in (outputs - 1, outputs + 1):
+        with pytest.raises(NetworkError, match=f"classes must name all {outputs} outputs, not {wrong}$"):
+            replace(network(conv()), classes=tuple(map(str, range(wrong)))).validate()
+
+
 def test_records_and_metadata():
     post = PostParameters.create(3, bias=[1, 2, 3], m1=7, activation="hardswish", fraction_bits=5)
     assert post.channels == 3

@@ -1,5 +1,6 @@
 """Files: what is written is read back, and every damaged file is one NetworkError."""
 
+import dataclasses
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -92,6 +93,20 @@ def test_a_failed_write_leaves_the_old_file(saved, tmp_path):
     with pytest.raises(OSError, match="partial"):
         save_network(network, path)
     assert path.read_bytes() == before
+
+
+def test_names_that_a_reader_would_refuse_are_not_written(tmp_path):
+    network, path = small_network(2), tmp_path / "q.safetensors"
+    outputs = network.shapes()[network.output][0]
+    first = dataclasses.replace(network.nodes[-1], name="two\nlines")
+    for wrong, message in (
+        (dataclasses.replace(network, name="no\u00a0break"), "name of the network must be printable text"),
+        (dataclasses.replace(network, classes=("a\nb", *"c" * (outputs - 1))), "class name must be printable text"),
+        (dataclasses.replace(network, nodes=(*network.nodes[:-1], first)), "name of a node must be printable text"),
+    ):
+        with pytest.raises(NetworkError, match=message):
+            save_network(wrong, path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_take_one_byte(saved):
