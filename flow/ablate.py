@@ -1,10 +1,13 @@
 """Quantize one float network in many ways, and measure each as an integer network on the same labelled images.
 
 MODEL as for 'triovit quantize'. Variants are the rows of the papers' ablation tables (--list prints them); by default
-all. Results go to --output as they come: the same command continues an interrupted ablation.
+all. A variant followed by settings is one of your own. Results go to --output as they come: the same command continues
+an interrupted ablation.
 
   triovit ablate bundled --calibration cifar10_jpeg.npz --data cifar10_jpeg.npz -o cifar.json
   triovit ablate b0.pt --calibration train/ --data val/ --variants "trio; trio without migration; m2" -o b0.json
+  triovit ablate b0.pt --calibration train/ --data val/ -o sweep.json \\
+      --variants "trio, observer=percentile, percentile=99.9; trio, observer=lp; p2, exponents=ceil"
   triovit ablate b0.pt --calibration train/ --data val/ --processes 8 -o b0.json
   triovit ablate b0.pt --calibration train/ --data val/ --scheduler tcp://10.0.0.1:8786 -o b0.json
 """
@@ -17,21 +20,32 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.arguments import MOST_IMAGES, add_seed_option, resolution, whole
+from flow.arguments import (
+    MOST_IMAGES,
+    add_classes_option,
+    add_parallel_options,
+    add_resolution_option,
+    add_seed_option,
+    whole,
+)
 from flow.errors import UsageError
-from flow.evaluate import MOST_PROCESSES, find_float, match_data
+from flow.evaluate import match_data
 from flow.output import check_replaceable, say, show, steps, table, write_json
-from golden.evaluation.ablation import Result, Subject, ablate, float_predictions
+from flow.sources import find_float
+from golden.evaluation.ablation import Result, Subject, ablate, file_name, float_predictions
 from golden.evaluation.accuracy import TOP, Share
 from golden.evaluation.identity import CODE, code_hash, data_hash, network_hash
+from golden.evaluation.journal import identity_key
 from golden.quantization.calibration.images import calibration_images, image_hash
 from golden.quantization.variants import VARIANTS, find_variant
+
+FLOAT = "float"  # name of the result of the network that is quantized
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", nargs="?", metavar="MODEL", help="checkpoint file, 'bundled', or PRESET-rRESOLUTION")
     parser.add_argument(
-        "--calibration", metavar="PATH", help="images for the quantizer: a folder, or a CIFAR-10 archive"
+        "--calibration", metavar="PATH", help="images for the quantizer: a folder or an archive"
     )
     parser.add_argument("--data", metavar="DATA", help="labelled images: a folder with a folder a class, or an archive")
     parser.add_argument("-o", "--output", metavar="FILE", help="JSON file of results, continued if it is there")
@@ -43,16 +57,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration-images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="default %(default)s"
     )
-    parser.add_argument("--classes", metavar="FILE", help="names of the network's outputs, one a line")
-    parser.add_argument(
-        "--resolution", type=resolution, help="input side in pixels of a checkpoint (default: its file's, else 224)"
-    )
+    add_classes_option(parser, "to match with DATA's folders")
+    add_resolution_option(parser)
     parser.add_argument("--networks", metavar="DIR", help="keep the quantized networks in this folder")
     add_seed_option(parser, "the choice of calibration images: 0 takes evenly spaced ones")
-    parser.add_argument(
-        "--processes", type=whole(1, MOST_PROCESSES), default=1, metavar="P", help="worker processes, a variant each"
-    )
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler of a cluster, tcp://host:port")
+    add_parallel_options(parser, "worker processes, a variant each")
 
 
 def execute(options) -> int:
@@ -64,61 +73,74 @@ def execute(options) -> int:
         if not getattr(options, name):
             raise UsageError(f"{'MODEL' if name == 'network' else '--' + name} is missing; --list needs none")
     check_replaceable("--output", options.output)
-    names = [name.strip() for name in (options.variants or ";".join(VARIANTS)).split(";") if name.strip()]
-    variants = {name: find_variant(name) for name in names}
+    names = list(VARIANTS) if options.variants is None else options.variants.split(";")
+    variants = {name: find_variant(name) for name in map(str.strip, names) if name}
+    if not variants:
+        raise UsageError(f"--variants {options.variants}: names no variant")
     subject, header = _prepare(options)
     results = _earlier(options.output, header)
     say(f"calibrating on {len(subject.calibration)} images of {options.calibration}")
-    if kept := [name for name in variants if name in results]:
+    kept = [name for name in variants if name in results and _has_network(subject, name)]
+    if kept:
         say(f"{options.output}: {len(kept)} of {len(variants)} variants are there already")
     with steps("float network") as update:
         predictions = float_predictions(subject, lambda done, total: update("float network", done, total))
     images = len(predictions)
-    base = predictions.accuracy()
-    results["float"] = {"name": "float", "images": images, "top1": base.correct,
-                        "top5": predictions.accuracy(TOP).correct}
-    missing = {name: settings for name, settings in variants.items() if name not in results}
+    results[FLOAT] = Result(FLOAT, images, predictions.accuracy().correct, predictions.accuracy(TOP).correct, images,
+                            0.0, FLOAT)
+    missing = {name: settings for name, settings in variants.items() if name not in kept}
+
+    def contents() -> dict:
+        return {**header, "results": [result.to_dict() for result in results.values()]}
+
     with steps("variants") as update:
         def keep(result: Result) -> None:
-            results[result.name] = result.to_dict()
-            write_json(options.output, {**header, "results": list(results.values())})
+            results[result.name] = result
+            kept.append(result.name)
+            write_json(options.output, contents())
             say(f"{result.name}: {Share(result.top1, images).percent:.2f} %")
-            update("variants", sum(name in results for name in variants), len(variants))
+            update("variants", len(kept), len(variants))
 
         update("variants", len(kept), len(variants))
         ablate(subject, predictions, missing, scheduler=options.scheduler, processes=options.processes, done=keep)
-    _show(options, results, variants, base)
-    write_json(options.json, {**header, "results": list(results.values())})
+    _show(options, [results[name] for name in (FLOAT, *variants)])
+    write_json(options.json, contents())
     return 0
 
 
 def _prepare(options) -> tuple[Subject, dict]:
     """The subject, and what its results depend on."""
-    model, facts = find_float(options)
+    model, facts = find_float(options.network, options.resolution, options.seed)
     images = calibration_images(options.calibration, options.calibration_images, model.resolution, options.seed)
     with steps("reading calibration images") as update:
         pixels = []
         for image in images:
             pixels.append(image)
             update("reading calibration images", len(pixels), len(images))
-    dataset, names = match_data(options, model.n_classes, facts.classes)
-    networks = Path(options.networks) if options.networks else None
+    dataset = match_data(options, model.n_classes, facts.classes)
+    networks = Path(options.networks).resolve() if options.networks else None  # workers run in other folders
     if networks:
         networks.mkdir(parents=True, exist_ok=True)
-    classes = names if len(names) == model.n_classes else ()
-    subject = Subject(model, np.stack(pixels), dataset, facts.mean, facts.std, classes, networks)
+    subject = Subject(model, np.stack(pixels), dataset, facts.mean, facts.std, dataset.classes, networks)
     header = {"model": network_hash(model), "calibration": image_hash(np.stack(pixels)),
-              "data": data_hash(options.data), "images": len(dataset), "code": code_hash((*CODE, "quantization"))}
+              "data": data_hash(options.data), "images": len(dataset),
+              "classes": identity_key({"names": dataset.classes}), "mean": list(facts.mean), "std": list(facts.std),
+              "code": code_hash((*CODE, "quantization"))}
     return subject, header
 
 
-def _earlier(path: str, header: dict) -> dict[str, dict]:
+def _has_network(subject: Subject, name: str) -> bool:
+    """Whether a variant's network is in the folder of networks, if there is to be one."""
+    return subject.networks is None or (subject.networks / file_name(name)).is_file()
+
+
+def _earlier(path: str, header: dict) -> dict[str, Result]:
     """Results by name of an earlier run of the same ablation."""
     if not Path(path).exists():
         return {}
     try:
         report = json.loads(Path(path).read_text())
-        found = {result["name"]: result for result in report["results"]}
+        found = {values["name"]: Result.from_dict(values) for values in report["results"]}
     except (ValueError, KeyError, TypeError):
         raise UsageError(f"--output {path}: is no result of 'triovit ablate'") from None
     different = [name for name, value in header.items() if report.get(name) != value]
@@ -133,14 +155,15 @@ def _changed(settings) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.to_dict().items() if value != default[name])
 
 
-def _show(options, results: dict[str, dict], variants: dict, base: Share) -> None:
-    rows = [["float", f"{base.percent:.2f}", "", f"{Share(results['float']['top5'], base.images).percent:.2f}", "", ""]]
-    for name in variants:
-        result = results[name]
-        share = Share(result["top1"], result["images"])
-        rows.append([name, f"{share.percent:.2f}", f"{share.percent - base.percent:+.2f}",
-                     f"{Share(result['top5'], result['images']).percent:.2f}",
-                     f"{Share(result['agreement'], result['images']).percent:.2f}", f"{result['seconds']:.0f}"])
+def _show(options, results: list[Result]) -> None:
+    """A table; the first result is the float network's."""
+    rows, base = [], results[0]
+    for result in results:
+        top1, top5, same = (Share(count, result.images).percent
+                            for count in (result.top1, result.top5, result.agreement))
+        points = top1 - Share(base.top1, base.images).percent
+        rows.append([result.name, f"{top1:.2f}", f"{points:+.2f}", f"{top5:.2f}", f"{same:.2f}",
+                     f"{result.seconds:.0f}"])
     table(f"{options.network} on {base.images:,} images of {options.data}, integer networks",
           [("variant", "left"), ("top-1 %", "right"), ("points", "right"), (f"top-{TOP} %", "right"),
            ("as float %", "right"), ("seconds", "right")], rows)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 MOST_IMAGES = 10_000_000
 LONGEST_LATENCY = 100_000
 LARGEST_SEED = (1 << 32) - 1
+MOST_PROCESSES = 1024
+DEFAULT_RESOLUTION = 224
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -55,6 +57,24 @@ def add_seed_option(parser: argparse.ArgumentParser, what: str = "seeded weights
     )
 
 
+def add_resolution_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resolution", type=resolution,
+        help=f"input side in pixels of a float checkpoint (default: what its file says, else {DEFAULT_RESOLUTION})",
+    )
+
+
+def add_classes_option(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--classes", metavar="FILE", help=f"names of the network's outputs, one a line, {what}")
+
+
+def add_parallel_options(parser, processes: str) -> None:
+    """--processes, told as `processes`, or --scheduler: a cluster has its own workers."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--processes", type=whole(1, MOST_PROCESSES), default=1, metavar="P", help=processes)
+    group.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler of a cluster instead, tcp://host:port")
+
+
 def add_config_option(parser) -> None:
     parser.add_argument(
         "--config",
@@ -71,7 +91,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         "--image", metavar="FILE", help="image file; without it a public-domain sample photo of a cat"
     )
     source.add_argument(
-        "--data", metavar="PATH", help="labelled images instead: a folder with a folder a class, or a CIFAR-10 archive"
+        "--data", metavar="PATH", help="labelled images instead: a folder a class, in a folder or archive, or CIFAR-10"
     )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), metavar="N", help="evenly spaced images of --data (default: all)"

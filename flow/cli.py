@@ -59,9 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
     command = next((argument for argument in arguments if argument in COMMANDS), None)
     try:
         options = build_parser(command).parse_args(arguments)
-        from flow.output import check_target
+        from flow.output import check_distinct, check_target
 
         check_target("--json", options.json)
+        check_distinct(options)
         status = options.execute(options)
         sys.stdout.flush()
         return status

@@ -21,14 +21,15 @@ import numpy as np
 from compiler.compile import compile_network
 from flow.arguments import add_image_options, add_seed_option, add_simulation_options
 from flow.difference import Difference, find_difference, layer_of
-from flow.images import accuracy, find_sources, float_logits, golden_logits
+from flow.errors import UsageError
+from flow.images import accuracy, find_sources, predict
 from flow.layers import COLUMNS, layer_rows, utilization
 from flow.output import say, show, steps, table, write_json
 from flow.simulate import build, read_logits, simulate
-from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_network
+from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
+from golden.evaluation.predictors import FloatPredictor, count_outputs
 from golden.integer.execute import execute as execute_network
 from golden.integer.macs import node_macs
-from golden.network.bundled import load_bundled
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options) -> int:
+    if options.tensors and options.data is None:
+        raise UsageError("--tensors goes with --data; of one image every tensor is compared anyway")
     config = find_config(options.config)
     network = find_network(options.network, options.seed)
-    sources, classes = find_sources(options, network.input_shape[1], network.classes)
+    outputs = 0 if options.data is None else count_outputs(network)
+    sources, classes = find_sources(options, network.input_shape[1], network.classes, outputs)
     # One image: what otherwise stays on chip is stored as well, which costs a little traffic.
     program = compile_network(network, config, trace=options.data is None or options.tensors)
     machine = build(program, options)
@@ -142,12 +146,22 @@ def _golden_tensors(network, source) -> dict[str, np.ndarray]:
         )
 
 
+def _golden_logits(network, sources) -> np.ndarray:
+    """(images, classes) logits of the integer model, by the NumPy reference and not by the faster batch executor."""
+    logits = []
+    with steps("integer model") as update:
+        for done, source in enumerate(sources):
+            update("integer model", done, len(sources))
+            logits.append(execute_network(network, source.input)[network.output].reshape(-1))
+    return np.stack(logits)
+
+
 def _compare_logits(options, network, machine, sources) -> int:
     started = time.time()
     runs = simulate(machine, sources)
     seconds = time.time() - started
     found = read_logits(machine, runs, network.output, len(sources))
-    expected = golden_logits(network, sources)
+    expected = _golden_logits(network, sources)
     unequal = [k for k in range(len(sources)) if not np.array_equal(expected[k], found[k])]
     report = {
         "network": network.name,
@@ -161,7 +175,8 @@ def _compare_logits(options, network, machine, sources) -> int:
     }
     accuracies = f"top-1: RTL {report['rtl_accuracy']:.2f} %, integer model {report['golden_accuracy']:.2f} %"
     if options.network == BUNDLED:
-        report["float_accuracy"] = accuracy(float_logits(load_bundled().model, sources), sources)
+        model, facts = find_float(BUNDLED)
+        report["float_accuracy"] = accuracy(predict(FloatPredictor(model, facts.mean, facts.std), sources), sources)
         accuracies += f", float {report['float_accuracy']:.2f} %"
     show(f"logits equal on {len(sources) - len(unequal)} of {len(sources)} images")
     show(accuracies)

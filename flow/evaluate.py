@@ -16,30 +16,33 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flow.arguments import MOST_IMAGES, add_seed_option, resolution, whole
+from flow.arguments import (
+    MOST_IMAGES,
+    add_classes_option,
+    add_parallel_options,
+    add_resolution_option,
+    add_seed_option,
+    whole,
+)
 from flow.errors import UsageError
 from flow.evaluation_report import report
-from flow.images import find_dataset
+from flow.images import find_labelled
 from flow.output import check_replaceable, say, steps
-from flow.sources import BUNDLED, NETWORK_HELP, SEEDED, find_model, find_network
+from flow.sources import BUNDLED, NETWORK_HELP, find_float, find_network
 from golden.evaluation.accuracy import Predictions
-from golden.evaluation.classes import match_classes, read_classes
+from golden.evaluation.classes import read_classes
 from golden.evaluation.evaluate import BATCH, Predictor, evaluate
-from golden.evaluation.facts import Facts, read_facts
+from golden.evaluation.facts import Facts
 from golden.evaluation.identity import code_hash, data_hash, network_hash
 from golden.evaluation.journal import Journal, identity_key
 from golden.evaluation.parallel import ParallelError
 from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
-from golden.network.bundled import load_bundled
-from golden.network.datasets import Dataset, Subset
-from golden.network.efficientvit import EfficientViT
+from golden.network.datasets import Dataset
 from golden.network.preprocess import ImageError
 
 JOURNALS = Path("build/evaluate")
 PICTURE_SUFFIX = ".png"
-DEFAULT_RESOLUTION = 224
 MOST_BATCH = 10_000
-MOST_PROCESSES = 1024
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=NETWORK_HELP + "; with --backend float a checkpoint instead of a quantized network",
     )
     parser.add_argument(
-        "--data", required=True, metavar="DATA", help="a folder with a folder a class, or a CIFAR-10 archive"
+        "--data", required=True, metavar="DATA", help="a folder a class, in a folder or archive, or CIFAR-10"
     )
     parser.add_argument(
         "--backend", choices=("float", "golden"), default="golden",
@@ -57,13 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), metavar="N", help="evenly spaced images of DATA (default: all)"
     )
-    parser.add_argument(
-        "--classes", metavar="FILE", help="names of the network's outputs, one a line, to match with DATA's folders"
-    )
-    parser.add_argument(
-        "--resolution", type=resolution,
-        help=f"input side in pixels of a float checkpoint (default: what its file says, else {DEFAULT_RESOLUTION})",
-    )
+    add_classes_option(parser, "to match with DATA's folders")
+    add_resolution_option(parser)
     add_seed_option(parser)
     parser.add_argument("--skip-broken", action="store_true", help="count images that cannot be read, and go on")
     group = parser.add_argument_group("results")
@@ -73,13 +71,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--fresh", action="store_true", help="drop the predictions of an earlier run")
     group = parser.add_argument_group("speed")
-    group.add_argument(
-        "--processes", type=whole(1, MOST_PROCESSES), default=1, metavar="P",
-        help="worker processes (default: this one, with all its threads)",
-    )
-    group.add_argument(
-        "--scheduler", metavar="ADDRESS", help="Dask scheduler of a cluster, tcp://host:port, instead of --processes"
-    )
+    add_parallel_options(group, "worker processes of one thread each (default: this process; of it the integer model "
+                                "uses one thread, the float network all)")
     group.add_argument(
         "--batch", type=whole(1, MOST_BATCH), default=BATCH, metavar="N",
         help="images at once: a line of the journal, and a worker's task (default %(default)s)",
@@ -97,13 +90,13 @@ class Subject:
 
 
 def execute(options) -> int:
-    if options.scheduler and options.processes > 1:
-        raise UsageError("--processes goes without --scheduler: a cluster has its own workers")
     if options.confusion and not options.confusion.endswith(PICTURE_SUFFIX):
         raise UsageError(f"--confusion must end in {PICTURE_SUFFIX}, not {options.confusion}")
     check_replaceable("--confusion", options.confusion)
+    if options.journal and Path(options.journal).exists():  # else its folder may be missing too
+        check_replaceable("--journal", options.journal)
     subject = _find_subject(options)
-    dataset, names = match_data(options, subject.predictor.outputs, subject.classes)
+    dataset = match_data(options, subject.predictor.outputs, subject.classes)
     identity = _identity(options, subject, dataset)
     path = Path(options.journal) if options.journal else JOURNALS / f"{identity_key(identity)[:16]}.jsonl"
     with Journal(path, identity, len(dataset), subject.predictor.outputs, options.fresh) as journal:
@@ -115,7 +108,7 @@ def execute(options) -> int:
         seconds = time.monotonic() - started
     if predictions is None:
         return 130
-    report(options, predictions, names, new=len(predictions) - kept, seconds=seconds, journal=path)
+    report(options, predictions, dataset.classes, new=len(predictions) - kept, seconds=seconds, journal=path)
     return 0
 
 
@@ -153,36 +146,16 @@ def _find_subject(options) -> Subject:
             raise UsageError("--resolution goes with --backend float; a quantized network has its own")
         network = find_network(options.network, options.seed)
         return Subject(IntegerPredictor(network), network.classes, network_hash(network))
-    model, facts = find_float(options)
+    model, facts = find_float(options.network, options.resolution, options.seed)
     return Subject(FloatPredictor(model, facts.mean, facts.std), facts.classes, network_hash(model), facts)
 
 
-def find_float(options) -> tuple[EfficientViT, Facts]:
-    """The float network that an argument names, and what its file says about it."""
-    if options.network == BUNDLED:
-        bundled = load_bundled()
-        facts = Facts(bundled.classes, bundled.resolution, bundled.mean, bundled.std)
-    elif SEEDED.fullmatch(options.network):
-        facts = Facts()
-    else:
-        facts = read_facts(options.network)
-    model = find_model(options.network, options.resolution or facts.resolution or DEFAULT_RESOLUTION, options.seed)
-    return model, facts
-
-
-def match_data(options, outputs: int, classes: tuple[str, ...]) -> tuple[Dataset, tuple[str, ...]]:
-    """The images, with labels that are outputs of the network, and names of the outputs; classes: of the network."""
+def match_data(options, outputs: int, classes: tuple[str, ...]) -> Dataset:
+    """The images, with labels that are outputs of the network and names of all outputs; classes: of the network."""
     names = read_classes(options.classes, outputs) if options.classes else classes
     # Workers of a cluster read images by their paths, from other folders than this process.
-    path = str(Path(options.data).resolve()) if options.scheduler else options.data
-    dataset, by_name = match_classes(find_dataset(path, "test"), names, outputs, f"--data {options.data}")
-    if not by_name:
-        say(f"{options.data}: {outputs} classes, as many as the network's outputs: taken in this order, not by name")
-    if options.images is not None:
-        if options.images > len(dataset):
-            raise UsageError(f"--images must lie in 1..{len(dataset)} for this data set, not {options.images}")
-        dataset = Subset(dataset, options.images)
-    return dataset, dataset.classes
+    data = str(Path(options.data).resolve()) if options.scheduler else options.data
+    return find_labelled(data, options.images, names, outputs)
 
 
 def _identity(options, subject: Subject, dataset: Dataset) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,14 +20,14 @@ def report(
     top1, top5 = predictions.accuracy(1), predictions.accuracy(TOP)
     among_five = predictions.by_class(TOP)
     by_class = {c: (share, among_five[c]) for c, share in predictions.by_class(1).items()}
-    matrix = confusion_matrix(predictions, len(names))
-    wrong = confusions(matrix)
+    wrong = confusions(predictions)
     rate = new / seconds if new else None
 
     # Files first: they must not be lost with a reader of the listing.
     if options.confusion:
         subject = f"{Path(options.network).name} ({options.backend})"
         title = f"{subject}: top-1 {top1.percent:.2f} % of {len(predictions):,} images"
+        matrix = confusion_matrix(predictions, len(names))
         _write_picture(draw_confusion(matrix, names, title), options.confusion)
     write_json(
         options.json,
@@ -105,5 +106,6 @@ def _tables(by_class: dict[int, tuple[Share, Share]], wrong: list[tuple[int, int
 def _write_picture(figure, path: str) -> None:
     """Write the picture; it appears whole or not at all."""
     partial = Path(f"{path}.partial")
-    figure.savefig(partial, format="png")
+    with warnings.catch_warnings(action="ignore"):  # one a letter that the font does not have
+        figure.savefig(partial, format="png")
     partial.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import numpy as np
 import torch
 
 from flow.errors import UsageError
-from flow.output import steps
-from golden.integer.execute import execute as execute_network
+from flow.output import say, steps
+from golden.evaluation.accuracy import Share
+from golden.evaluation.classes import match_classes
+from golden.evaluation.evaluate import BATCH, Predictor
 from golden.integer.execute import pixels_to_input
-from golden.integer.network import IntegerNetwork
-from golden.network.datasets import CifarArchive, Dataset, ImageFolder
-from golden.network.preprocess import load_image, normalize
+from golden.network.datasets import Images, Subset
+from golden.network.image_source import open_labelled
+from golden.network.preprocess import load_image
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,17 @@ class Source:
         return pixels_to_input(self.pixels)
 
 
-def find_sources(options, resolution: int, classes: tuple[str, ...]) -> tuple[list[Source], tuple[str, ...]]:
-    """The images that the options name, and names of classes: the network's own, else the data set's."""
+def find_sources(
+    options, resolution: int, names: tuple[str, ...], outputs: int
+) -> tuple[list[Source], tuple[str, ...]]:
+    """The images that the options name, and names of the network's outputs; names: its own, empty if unknown."""
     if options.data is None:
         if options.images is not None:
             raise UsageError("--images goes with --data")
-        return [find_image(options.image, resolution)], classes
-    dataset = find_dataset(options.data, "test", classes)
-    return dataset_images(dataset, options.images, resolution), classes or tuple(dataset.classes)
+        return [find_image(options.image, resolution)], names
+    dataset = find_labelled(options.data, options.images, names, outputs)
+    found = zip(dataset.indices, read_images(dataset, resolution), dataset.labels, strict=True)
+    return [Source(f"image {index}", pixels, label) for index, pixels, label in found], dataset.classes
 
 
 def find_image(path: str | None, resolution: int) -> Source:
@@ -55,45 +61,42 @@ def photo_path() -> Path:
     return Path(skimage.__file__).parent / "data" / "chelsea.png"
 
 
-def find_dataset(path: str, split: str, classes: tuple[str, ...] = ()) -> Dataset:
-    """A folder with a folder a class, or a CIFAR-10 JPEG archive (.npz); labels are indices into `classes` if given.
+def find_labelled(data: str, count: int | None, names: Sequence[str], outputs: int) -> Subset:
+    """`count` evenly spaced images (None: all) of --data: a folder a class, in a folder or an archive, or CIFAR-10 (its
+    test part). Labels are outputs of the network, `classes` names of all outputs; names: the network's own, if known.
 
-    Raises DatasetError for an unusable data set or folders that name no class, UsageError for an archive of others.
+    Raises DatasetError for an unusable data set and for classes that are not the network's, UsageError for `count`.
     """
-    if not path.endswith(".npz"):
-        return ImageFolder(path, classes or None)
-    archive = CifarArchive(path, split)
-    if classes and archive.classes != tuple(classes):
-        raise UsageError(f"--data {path}: its classes are not the network's")
-    return archive
+    dataset, by_name = match_classes(open_labelled(data), names, outputs, f"--data {data}")
+    if not by_name:
+        say(f"{data}: {outputs} classes, as many as the network's outputs: taken in this order, not by name")
+    if count is not None and count > len(dataset):
+        raise UsageError(f"--images must lie in 1..{len(dataset)} for this data set, not {count}")
+    return Subset(dataset, count or len(dataset))
 
 
-def dataset_images(dataset: Dataset, count: int | None, resolution: int) -> list[Source]:
-    """`count` evenly spaced images of a data set (None: all)."""
-    total = len(dataset)
-    count = total if count is None else count
-    if not 1 <= count <= total:
-        raise UsageError(f"--images must lie in 1..{total} for this data set, not {count}")
-    chosen = [k * total // count for k in range(count)]
-    return [Source(f"image {k}", np.asarray(dataset.image(k, resolution)), dataset.labels[k]) for k in chosen]
+def read_images(images: Images, resolution: int) -> np.ndarray:
+    """(N, R, R, 3) uint8, all images of a data set, with progress."""
+    pixels = np.empty((len(images), resolution, resolution, 3), np.uint8)
+    with steps("reading images") as update:
+        for index in range(len(images)):
+            pixels[index] = images.image(index, resolution)
+            update("reading images", index + 1, len(images))
+    return pixels
 
 
-def float_logits(model, sources: list[Source]) -> np.ndarray:
-    """(images, classes) logits of the float network."""
-    with torch.inference_mode():
-        return np.concatenate([model(normalize(torch.from_numpy(source.pixels)[None])).numpy() for source in sources])
-
-
-def golden_logits(network: IntegerNetwork, sources: list[Source]) -> np.ndarray:
-    """(images, classes) logits of the integer network."""
+def predict(predictor: Predictor, sources: list[Source]) -> np.ndarray:
+    """(images, outputs) logits of all images, with progress."""
     logits = []
-    with steps("integer model") as update:
-        for done, source in enumerate(sources):
-            update("integer model", done, len(sources))
-            logits.append(execute_network(network, source.input)[network.output].reshape(-1))
-    return np.stack(logits)
+    with steps("classifying") as update:
+        for start in range(0, len(sources), BATCH):
+            batch = np.stack([source.pixels for source in sources[start : start + BATCH]])
+            logits.append(predictor.logits(torch.from_numpy(batch)).numpy())
+            update("classifying", start + len(batch), len(sources))
+    return np.concatenate(logits)
 
 
 def accuracy(logits: np.ndarray, sources: list[Source]) -> float:
     """Top-1 in per cent."""
-    return 100 * float(np.mean(logits.argmax(axis=1) == [source.label for source in sources]))
+    hits = logits.argmax(axis=1) == [source.label for source in sources]
+    return Share(int(hits.sum()), len(sources)).percent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from argparse import Namespace
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flow.errors import UsageError
+
+INPUTS = ("network", "model", "program", "config", "image", "data", "calibration", "classes", "accuracy")
+OUTPUTS = ("output", "json", "confusion", "journal")  # arguments that name files, to read and to write
 
 console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
@@ -69,6 +73,19 @@ def check_replaceable(option: str, path: str | None) -> None:
     check_target(option, path)
     if path is not None and Path(path).exists() and not Path(path).is_file():
         raise UsageError(f"{option} {path}: is no regular file")
+
+
+def check_distinct(options: Namespace) -> None:
+    """Raise UsageError when two arguments name one file and it would be written: the other use of it would be lost."""
+    def files(names: tuple[str, ...]) -> list[Path]:
+        values = [getattr(options, name, None) or [] for name in names]
+        return [Path(path) for value in values for path in (value if isinstance(value, list) else [value])]
+
+    taken = {path.resolve() for path in files(INPUTS) if path.is_file()}
+    for path in files(OUTPUTS):
+        if path.resolve() in taken:
+            raise UsageError(f"{path}: another argument names this file too, which would be overwritten")
+        taken.add(path.resolve())
 
 
 def write_json(path: str | None, report: dict) -> None:

@@ -1,8 +1,9 @@
 """Quantize a float EfficientViT to the integer network that the hardware runs (safetensors + JSON, never pickle).
 
 MODEL is a checkpoint (.pt, .pth or .safetensors, official or timm names), 'bundled', or PRESET-rRESOLUTION such as
-b1-r224 for seeded random weights. Calibration images come from --data (a folder of images, with or without a folder
-a class, or a CIFAR-10 archive); without it seeded random images are used, which only makes sense for seeded weights.
+b1-r224 for seeded random weights. Classes, resolution, mean and std are those in a .safetensors file's metadata.
+Calibration images come from --data (a folder of images, with or without a folder a class, a .zip or .tar of one, or
+a CIFAR-10 archive); without it seeded random images are used, which only makes sense for seeded weights.
 
 --method sets everything below it, every single option changes one thing of the method:
   trio        Trio-ViT: 8 bits, channel-wise migration, filter-wise shifting, log2 divisors (the default)
@@ -23,13 +24,13 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from flow.arguments import MOST_IMAGES, add_seed_option, resolution, whole
+from flow.arguments import MOST_IMAGES, add_classes_option, add_resolution_option, add_seed_option, whole
 from flow.output import check_replaceable, say, show, steps, table, write_json
-from flow.sources import BUNDLED, find_model
+from flow.sources import find_float
+from golden.evaluation.classes import read_classes
 from golden.integer.bounds import accumulator_bounds
 from golden.integer.family import family
 from golden.integer.serialize import save_network
-from golden.network.bundled import load_bundled
 from golden.quantization import settings as legal
 from golden.quantization.calibration.images import calibration_images
 from golden.quantization.methods import METHODS, find_method
@@ -46,6 +47,7 @@ CHOICES = {  # field of Settings: legal values, help
     "depthwise_bits": (legal.WEIGHT_BITS, "bits of depthwise weights"),
     "apot_exponent_bits": (legal.EXPONENT_BITS, "bits of each exponent of an additive-powers-of-two code"),
     "scales": (legal.SCALES, "ratios of scales: dyadic numbers, or powers of two"),
+    "exponents": (legal.EXPONENTS, "of powers of two: the least error of four, or a fixed rounding"),
     "divisor": (legal.DIVISORS, "divisors of the attention; no hardware runs 'uniform'"),
     "reconstruction": (legal.RECONSTRUCTIONS, "learn weight rounding and activation scales block by block"),
 }
@@ -73,11 +75,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="FILE", help="quantized network to write (.safetensors)"
     )
+    add_resolution_option(parser)
+    add_classes_option(parser, "for the quantized network (default: what the checkpoint says, else --data's folders)")
     parser.add_argument(
-        "--resolution", type=resolution, default=224, help="input side in pixels of a checkpoint (default %(default)s)"
-    )
-    parser.add_argument(
-        "--data", metavar="PATH", help="calibration images: a folder, or a CIFAR-10 archive (its training part)"
+        "--data", metavar="PATH", help="calibration images: a folder or an archive (of CIFAR-10 its training part)"
     )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="calibration images (default 256)"
@@ -103,15 +104,18 @@ def settings_of(options) -> Settings:
 def execute(options) -> int:
     check_replaceable("--output", options.output)
     settings = settings_of(options)
-    model = find_model(options.model, options.resolution, options.seed)
+    model, facts = find_float(options.model, options.resolution, options.seed)
+    classes = read_classes(options.classes, model.n_classes) if options.classes else facts.classes
     count = options.images if options.data else min(options.images, RANDOM_IMAGES)
     images = calibration_images(options.data, count, model.resolution, options.seed)
     say(f"calibrating on {images.description}" if options.data else f"no --data: calibrating on {images.description}")
-    classes = load_bundled().classes if options.model == BUNDLED else images.classes
-    classes = classes if len(classes) == model.n_classes else ()
+    if not classes and len(images.classes) == model.n_classes:
+        classes = images.classes
+        say(f"{options.data}: {len(classes)} classes, as many as the network's outputs: names taken in this order")
     with steps("calibrating") as update:
         network = quantize(
-            model, images, name=Path(options.model).stem, classes=classes, settings=settings, progress=update
+            model, images, name=Path(options.model).stem, classes=classes, settings=settings, mean=facts.mean,
+            std=facts.std, progress=update,
         ).with_metadata(method=options.method)
     save_network(network, options.output)
     if units := network.metadata.get("reconstruction"):

@@ -15,13 +15,13 @@ import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
-
-from flow.arguments import whole
+from flow.arguments import add_seed_option, whole
 from flow.errors import UsageError
+from flow.images import read_images
 from flow.output import check_replaceable, say, show, steps, write_json
-from flow.sources import BUNDLED, BUNDLED_NETWORK, find_model, find_network
-from golden.network.datasets import Subset, open_images
+from flow.sources import BUNDLED, BUNDLED_NETWORK, find_float, find_network
+from golden.network.datasets import Subset
+from golden.network.image_source import open_images
 from golden.quantization.report.findings import Accuracy, Subject, find
 from golden.quantization.report.report import report, to_json
 from golden.quantization.settings import QuantizationError
@@ -41,13 +41,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="MODEL",
         help="float network that was quantized: a checkpoint, 'bundled', or PRESET-rRESOLUTION",
     )
-    parser.add_argument("--data", metavar="PATH", help="images: a folder, or a CIFAR-10 archive (its test part)")
+    parser.add_argument("--data", metavar="PATH", help="images: a folder or an archive (of CIFAR-10 its test part)")
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), metavar="N", help=f"evenly spaced images of --data (default {IMAGES})"
     )
     parser.add_argument(
         "--accuracy", nargs="+", default=[], metavar="FILE", help="reports of 'triovit evaluate --json FILE'"
     )
+    add_seed_option(parser, "random weights of --model PRESET-rRESOLUTION")
 
 
 def execute(options) -> int:
@@ -60,13 +61,12 @@ def execute(options) -> int:
     network, data = find_network(options.network), path.read_bytes()
     accuracies = tuple(read_accuracy(file) for file in options.accuracy)
     model = options.model or (BUNDLED if options.network == BUNDLED else None)
-    model = find_model(model, network.input_shape[1]) if model else None
+    model = find_float(model, network.input_shape[1], options.seed)[0] if model else None
     pixels, told = None, ""
     if options.data:
         images = open_images(options.data, "test")
         images = Subset(images, min(options.images or IMAGES, len(images)))
-        with steps("reading images") as update:
-            pixels = _read(images, network.input_shape[1], update)
+        pixels = read_images(images, network.input_shape[1])
         told = Path(options.data).resolve().name
     subject = Subject(network, path.name, hashlib.sha256(data).hexdigest(), len(data), model, pixels, told, accuracies)
     try:
@@ -101,11 +101,3 @@ def read_accuracy(path: str) -> Accuracy:
                         numbers[2] if len(values["classes"]) > 5 else None)
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"--accuracy {path}: must be a report of 'triovit evaluate --json FILE'") from None
-
-
-def _read(images, resolution: int, update) -> np.ndarray:
-    pixels = []
-    for index in range(len(images)):
-        pixels.append(np.asarray(images.image(index, resolution)))
-        update("reading images", index + 1, len(images))
-    return np.stack(pixels)

@@ -14,12 +14,13 @@ import time
 import numpy as np
 
 from compiler.compile import compile_network
-from flow.arguments import add_image_options, add_seed_option, add_simulation_options, resolution, whole
-from flow.images import accuracy, find_sources, float_logits, golden_logits
+from flow.arguments import add_image_options, add_resolution_option, add_seed_option, add_simulation_options, whole
+from flow.errors import UsageError
+from flow.images import accuracy, find_sources, predict
 from flow.output import say, show, table, write_json
 from flow.simulate import build, read_logits, simulate
-from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_model, find_network
-from golden.network.bundled import load_bundled
+from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
+from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,39 +34,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=("float", "golden", "rtl"), default="rtl", help="default %(default)s")
     add_image_options(parser)
     add_seed_option(parser)
-    parser.add_argument(
-        "--resolution", type=resolution, default=224, help="input side of a float checkpoint (default %(default)s)"
-    )
+    add_resolution_option(parser)
     parser.add_argument("--top", type=whole(1, 1000), default=5, metavar="N", help="classes to print (default 5)")
     add_simulation_options(parser)
 
 
 def execute(options) -> int:
-    started, cycles = time.time(), None
+    started, cycles, scale = time.time(), None, 1.0
     if options.backend == "float":
-        sources, classes, logits, scale = _run_float(options)
+        model, facts = find_float(options.network, options.resolution, options.seed)
+        predictor, names = FloatPredictor(model, facts.mean, facts.std), facts.classes
     else:
+        if options.resolution:
+            raise UsageError("--resolution goes with --backend float; a quantized network has its own")
         config = find_config(options.config)
         network = find_network(options.network, options.seed)
+        predictor, names = IntegerPredictor(network), network.classes
         scale = network.metadata.get("logit_scale", 1.0)
-        sources, classes = find_sources(options, network.input_shape[1], network.classes)
-        if options.backend == "golden":
-            logits = golden_logits(network, sources)
-        else:
-            machine = build(compile_network(network, config), options)
-            runs = simulate(machine, sources)
-            cycles = [run.cycles for run in runs]
-            logits = read_logits(machine, runs, network.output, len(sources))
+    sources, classes = find_sources(options, predictor.resolution, names, predictor.outputs)
+    if options.backend == "rtl":
+        machine = build(compile_network(network, config), options)
+        runs = simulate(machine, sources)
+        cycles = [run.cycles for run in runs]
+        logits = read_logits(machine, runs, network.output, len(sources))
+    else:
+        logits = predict(predictor, sources)
     _report(options, sources, classes, logits, scale, cycles, time.time() - started)
     return 0
-
-
-def _run_float(options):
-    """Sources, class names, logits, and their scale, of the float network."""
-    model = find_model(options.network, options.resolution, options.seed)
-    classes = load_bundled().classes if options.network == BUNDLED else ()
-    sources, classes = find_sources(options, model.resolution, classes)
-    return sources, classes, float_logits(model, sources), 1.0
 
 
 def _report(options, sources, classes, logits, scale, cycles, seconds) -> None:

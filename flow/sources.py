@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from pathlib import Path
 
+from flow.arguments import DEFAULT_RESOLUTION
 from flow.errors import UsageError
 from flow.output import say, steps
+from golden.evaluation.facts import Facts, find_faults, read_facts
 from golden.integer.network import IntegerNetwork, NetworkError
 from golden.integer.serialize import load_network
-from golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
-from golden.network.checkpoint import load_model
+from golden.network.bundled import ASSETS, BUNDLED_PATH
+from golden.network.checkpoint import CheckpointError, load_model
 from golden.network.efficientvit import EfficientViT
 from golden.network.presets import PRESETS
 from golden.network.weights import initialize
@@ -72,16 +73,20 @@ def find_network(name: str, seed: int = 0) -> IntegerNetwork:
         )
 
 
-def find_model(name: str, resolution: int, seed: int = 0) -> EfficientViT:
-    """The float network that an argument names: 'bundled', PRESET-rRESOLUTION, or a checkpoint file."""
-    if name == BUNDLED:
-        _whole_checkout(BUNDLED_PATH)
-        return load_bundled().model
+def find_float(name: str, resolution: int | None = None, seed: int = 0) -> tuple[EfficientViT, Facts]:
+    """The float network that an argument names ('bundled', PRESET-rRESOLUTION, or a checkpoint file), and what its file
+    says about it. resolution: before the file's own; without either 224."""
     model = seeded_model(name, seed)
-    if model is None:
-        with warnings.catch_warnings(action="ignore"):  # torch remarks on a strange file before it refuses it
-            model = load_model(name, resolution)
-    return model
+    if model is not None:
+        if resolution not in (None, model.resolution):
+            raise UsageError(f"{name} has a resolution of {model.resolution}, not {resolution}")
+        return model, Facts()
+    path = _whole_checkout(BUNDLED_PATH) if name == BUNDLED else name
+    facts = read_facts(path)
+    model = load_model(path, resolution or facts.resolution or DEFAULT_RESOLUTION)
+    if len(facts.classes) not in (0, model.n_classes):
+        raise CheckpointError(f"{path}: names {len(facts.classes)} classes for {model.n_classes} outputs")
+    return model, facts
 
 
 def _whole_checkout(path: Path) -> Path:
@@ -98,6 +103,8 @@ def _load(path: Path) -> IntegerNetwork:
             raise NetworkError("metadata must be an object, and classes must be texts")
         if type(network.metadata.get("logit_scale", 1.0)) not in (int, float):
             raise NetworkError(f"logit_scale must be a number, not {network.metadata['logit_scale']!r}")
+        if faults := find_faults(network.metadata):
+            raise NetworkError(faults[0])
     except NetworkError as error:
         raise NetworkError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     return network

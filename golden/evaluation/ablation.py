@@ -23,9 +23,8 @@ from golden.quantization.settings import Settings
 
 @dataclass(frozen=True)
 class Result:
-    """One variant. top1, top5: images right. agreement: images on which it gives the float network's class.
-
-    seconds: of quantization. family: which hardware runs it.
+    """One variant, or the float network. top1, top5: images right. agreement: images on which it gives the float
+    network's class. seconds: of quantization. family: which hardware runs it, "float" if none.
     """
 
     name: str
@@ -38,6 +37,18 @@ class Result:
 
     def to_dict(self) -> dict:
         return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict) -> Result:
+        """Of what `to_dict` gave; raises ValueError or TypeError for anything else."""
+        result = Result(**values)
+        counts = (result.images, result.top1, result.top5, result.agreement)
+        texts = (result.name, result.family)
+        if not all(type(n) is int and 0 <= n <= result.images for n in counts) or result.images == 0:
+            raise ValueError("numbers of images must be whole and at most `images`")
+        if type(result.seconds) not in (int, float) or not all(isinstance(text, str) for text in texts):
+            raise TypeError("seconds must be a number, name and family texts")
+        return result
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def ablate(subject: Subject, reference: Predictions, variants: dict[str, Setting
 
 def file_name(variant: str) -> str:
     """Name of a variant's network in the folder of networks."""
-    return "-".join(variant.replace(",", " ").split()) + ".safetensors"
+    return "-".join(variant.replace(",", " ").replace("=", " ").split()) + ".safetensors"
 
 
 class _Variant:

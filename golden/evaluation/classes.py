@@ -7,9 +7,8 @@ from pathlib import Path
 
 import torch
 
+from golden.messages import listing
 from golden.network.datasets import Dataset, DatasetError
-
-NAMES_SHOWN = 4
 
 
 class Relabelled:
@@ -33,14 +32,14 @@ def read_classes(path, outputs: int) -> tuple[str, ...]:
     Raises DatasetError unless they are `outputs` different names in UTF-8.
     """
     try:
-        names = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except UnicodeDecodeError:
         raise DatasetError(f"{path}: not a text file in UTF-8") from None
     if len(names) != outputs:
         raise DatasetError(f"{path}: must name the network's {outputs} outputs, one a line, not {len(names)}")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise DatasetError(f"{path}: the same class twice: {_listing(repeated)}")
+        raise DatasetError(f"{path}: the same class twice: {listing(repeated)}")
     return names
 
 
@@ -56,17 +55,12 @@ def match_classes(dataset: Dataset, names: Sequence[str], outputs: int, source: 
     position = {name: index for index, name in enumerate(names)}
     ambiguous = [name for name in dataset.classes if names.count(name) > 1]
     if ambiguous:
-        raise DatasetError(f"{source}: the network has several outputs called {_listing(ambiguous)}")
+        raise DatasetError(f"{source}: the network has several outputs called {listing(ambiguous)}")
     unknown = [name for name in dataset.classes if name not in position]
     if not unknown:
         return Relabelled(dataset, names, [position[name] for name in dataset.classes]), True
     # If some are among them, the others are wrong names, not another way to name the same classes.
     if len(unknown) == len(dataset.classes) == outputs:
         return Relabelled(dataset, dataset.classes, range(outputs)), False
-    reason = f"none is called {_listing(unknown)}" if names else "no names for them"
+    reason = f"none is called {listing(unknown)}" if names else "no names for them"
     raise DatasetError(f"{source}: {len(dataset.classes)} classes, the network has {outputs} outputs, and {reason}")
-
-
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more

@@ -22,17 +22,18 @@ LONGEST_NAME = 24
 
 
 def confusion_matrix(predictions: Predictions, classes: int) -> np.ndarray:
-    """(classes, classes) int64: images of the row's class that were taken for the column's."""
+    """(classes, classes) int64: images of the row's class that were taken for the column's. 8 bytes a pair of classes:
+    3.8 GB for ImageNet-21k's 21 841."""
     pairs = predictions.label * classes + predictions.top[:, 0]
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def confusions(matrix: np.ndarray) -> list[tuple[int, int, int]]:
+def confusions(predictions: Predictions) -> list[tuple[int, int, int]]:
     """(class, taken for, images) of all wrong pairs that occur: most frequent first, then lower classes first."""
-    wrong = matrix - np.diag(np.diag(matrix))
-    rows, columns = np.nonzero(wrong)
-    order = np.argsort(-wrong[rows, columns], kind="stable")
-    return [(int(rows[k]), int(columns[k]), int(wrong[rows[k], columns[k]])) for k in order]
+    pairs = np.stack([predictions.label, predictions.top[:, 0]])
+    (rows, columns), images = np.unique(pairs[:, pairs[0] != pairs[1]], axis=1, return_counts=True)
+    order = np.argsort(-images, kind="stable")
+    return [(int(rows[k]), int(columns[k]), int(images[k])) for k in order]
 
 
 def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
@@ -49,7 +50,8 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> Figu
     share[matrix > 0] = np.maximum(share[matrix > 0], SMALLEST)  # never white
     side = 7.0 if classes <= MOST_WITH_COUNTS else 14.0
     figure = Figure(figsize=(side + 1.2, side), dpi=150, layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel="predicted class", ylabel="true class")
+    axes = figure.add_subplot(xlabel="predicted class", ylabel="true class")
+    axes.set_title(title, parse_math=False)  # names of files and classes are no formulas
     colours = {"cmap": _colours(), "vmin": math.sqrt(SMALLEST), "vmax": 10}
     picture = axes.imshow(np.sqrt(share), interpolation="nearest", **colours)
     if classes > MOST_WITH_NAMES:
@@ -60,9 +62,8 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> Figu
     else:
         size = 9 if classes <= MOST_WITH_COUNTS else max(4.0, min(8.0, 640 / classes))
         labels = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in names]
-        labels = [label.replace("$", r"\$") for label in labels]  # no formulas
-        axes.set_xticks(range(classes), labels, rotation=90, fontsize=size)
-        axes.set_yticks(range(classes), labels, fontsize=size)
+        axes.set_xticks(range(classes), labels, rotation=90, fontsize=size, parse_math=False)
+        axes.set_yticks(range(classes), labels, fontsize=size, parse_math=False)
     if classes <= MOST_WITH_COUNTS:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if share[row, column] > DARK else "black"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 
 from golden.network.checkpoint import CheckpointError, read_checkpoint
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
+
+MEANS = (-10, 10)
+DEVIATIONS = (1e-6, 1e6)  # far from what float32 cannot hold
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,16 @@ def read_facts(path) -> Facts:
     A torch file has no metadata. Raises CheckpointError for an unreadable file and for facts that break a rule.
     """
     _, metadata = read_checkpoint(path)
-    found = {name: _parse(path, name, text) for name, text in metadata.items() if name in Facts.__dataclass_fields__}
-    rules = {
-        "classes": ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v)),
-        "resolution": ("a whole number", lambda v: type(v) is int),
-        "mean": ("three finite numbers", _three_numbers),
-        "std": ("three finite numbers above 0", lambda v: _three_numbers(v) and min(v) > 0),
-    }
-    for name, value in found.items():
-        rule, holds = rules[name]
-        if not holds(value):
-            raise CheckpointError(f"{path}: {name} must be {rule}, not {json.dumps(value)[:60]}")
+    found = {name: _parse(path, name, text) for name, text in metadata.items() if name in RULES}
+    if faults := find_faults(found):
+        raise CheckpointError(f"{path}: {faults[0]}")
     return Facts(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+
+
+def find_faults(values: dict) -> list[str]:
+    """What breaks a rule among facts (JSON values by name): the rule and the value. Other names are passed over."""
+    return [f"{name} must be {rule}, not {json.dumps(values[name])[:60]}" for name, (rule, holds) in RULES.items()
+            if name in values and not holds(values[name])]
 
 
 def _parse(path, name, text):
@@ -48,9 +48,18 @@ def _parse(path, name, text):
         raise CheckpointError(f"{path}: {name} must be JSON, not {text[:60]!r}") from None
 
 
-def _three_numbers(value):
-    return (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(type(number) in (int, float) and math.isfinite(number) for number in value)
-    )
+def _texts(value):
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _three_numbers(value, low, high):
+    return (isinstance(value, list) and len(value) == 3
+            and all(type(number) in (int, float) and low <= number <= high for number in value))  # false for NaN
+
+
+RULES = {  # of every fact: in words, and as a function
+    "classes": ("a list of texts", _texts),
+    "resolution": ("a multiple of 32 in 32..1024", lambda v: type(v) is int and 32 <= v <= 1024 and v % 32 == 0),
+    "mean": (f"three numbers in {MEANS[0]}..{MEANS[1]}", lambda v: _three_numbers(v, *MEANS)),
+    "std": (f"three numbers in {DEVIATIONS[0]:g}..{DEVIATIONS[1]:g}", lambda v: _three_numbers(v, *DEVIATIONS)),
+}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from pathlib import Path
 
 from golden.integer.network import IntegerNetwork
 from golden.integer.serialize import save_network
-from golden.network.datasets import ARCHIVE_SUFFIX, IMAGE_SUFFIXES
+from golden.network.checkpoint import COUNTER
+from golden.network.datasets import image_files
 from golden.network.efficientvit import EfficientViT
+from golden.network.image_source import is_archive
 
 GOLDEN = Path(__file__).resolve().parents[1]
 CODE = ("integer", "network", "evaluation")  # packages of `golden` that predictions depend on
@@ -24,20 +27,26 @@ def network_hash(network: IntegerNetwork | EfficientViT) -> str:
             digest.update((Path(folder) / "network").read_bytes())
     else:
         for name, tensor in network.state_dict().items():
+            if name.endswith(COUNTER):
+                continue  # not used, and not in every file of the same weights
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 def data_hash(path) -> str:
-    """SHA-256 of an archive's bytes, or of the paths and sizes of a folder's images (the images are not read)."""
+    """SHA-256 of an archive's bytes, or of the paths, sizes and times of change of the images that are read of it.
+
+    A folder's images are not opened for it: a change that keeps size and time goes unseen.
+    """
     path, digest = Path(path), hashlib.sha256()
-    if path.suffix == ARCHIVE_SUFFIX and not path.is_dir():
+    if is_archive(path):
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    for image in sorted(path.rglob("*")):
-        if image.suffix.lower() in IMAGE_SUFFIXES and image.is_file():
-            digest.update(f"{image.relative_to(path).as_posix()}\n{image.stat().st_size}\n".encode())
+    for image in image_files(path):
+        found = image.stat()
+        # A name may be no text; no name holds a zero byte.
+        digest.update(os.fsencode(image.relative_to(path)) + f"\0{found.st_size} {found.st_mtime_ns}\0".encode())
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import pickle
 import platform
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -19,7 +20,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from golden.messages import first_line
+
 PACKAGES = ("numpy", "torch", "pillow", "distributed")
+ADDRESS = r"(\w+://)?[^\s/]+:\d+"  # what Dask takes; of anything else it makes a client that does not end well
 LOOPBACK = "127.0.0.1"
 # Ctrl-C reaches all processes of a terminal: this one ends its workers, they need not tell their tracebacks.
 IGNORE_INTERRUPTS = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -57,6 +61,8 @@ def fan_out(
         raise ValueError(f"processes must be at least 1, not {processes}")
     if not items:
         return
+    if scheduler is not None and not re.fullmatch(ADDRESS, scheduler):
+        raise ParallelError(f"no Dask scheduler at {scheduler!r}: must be an address such as tcp://host:port")
     results = _results(function, items, scheduler, min(processes, len(items)))
     for done, (index, result) in enumerate(results, start=1):
         if progress:
@@ -127,7 +133,7 @@ def _client(scheduler: str | None, processes: int):
             with warnings.catch_warnings(action="ignore"):  # about versions: _check_workers refuses them
                 client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False))
         except Exception as error:  # what answers at a wrong address can be anything
-            raise ParallelError(f"no Dask scheduler at {scheduler} (tcp://host:port): {_first_line(error)}") from None
+            raise ParallelError(f"no Dask scheduler at {scheduler} (tcp://host:port): {first_line(error)}") from None
         _check_workers(client, scheduler)
         try:
             yield client
@@ -146,12 +152,7 @@ def _check_workers(client, scheduler) -> None:
     expected = describe()
     for worker, found in client.run(describe, on_error="return").items():
         if not isinstance(found, dict):
-            raise ParallelError(f"worker {worker} cannot run this program: {_first_line(found)}")
+            raise ParallelError(f"worker {worker} cannot run this program: {first_line(found)}")
         for name, value in expected.items():
             if found.get(name) != value:
                 raise ParallelError(f"worker {worker} has {name} {found.get(name)}, this process has {value}")
-
-
-def _first_line(error) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from golden.evaluation.executor import BatchExecutor
-from golden.integer.network import IntegerNetwork
+from golden.integer.network import IntegerNetwork, NetworkError
+from golden.network.checkpoint import CheckpointError
 from golden.network.efficientvit import EfficientViT
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 
@@ -23,17 +24,23 @@ class FloatPredictor:
 
     @torch.inference_mode()
     def logits(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(N, R, R, 3) uint8 -> (N, outputs) float32."""
-        return self._model(normalize(pixels, self._mean, self._std))
+        """(N, R, R, 3) uint8 -> (N, outputs) float32; raises CheckpointError for logits that are not finite."""
+        logits = self._model(normalize(pixels, self._mean, self._std))
+        if not torch.isfinite(logits).all():
+            raise CheckpointError("the float network's logits are not finite numbers")
+        return logits
 
 
 class IntegerPredictor:
-    """The integer network on the batch executor, which is set up at its first use in every process."""
+    """The integer network on the batch executor, which is set up at its first use in every process.
+
+    Raises NetworkError for a network whose last tensor is no vector of logits.
+    """
 
     def __init__(self, network: IntegerNetwork):
         self._network, self._executor = network, None
         self.resolution = network.input_shape[1]
-        self.outputs = network.shapes()[network.output][0]
+        self.outputs = count_outputs(network)
 
     def logits(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, R, R, 3) uint8 -> (N, outputs) int64."""
@@ -43,3 +50,11 @@ class IntegerPredictor:
 
     def __getstate__(self):
         return self.__dict__ | {"_executor": None}
+
+
+def count_outputs(network: IntegerNetwork) -> int:
+    """Logits of a classifier; raises NetworkError when the network's last tensor has more than a value a channel."""
+    channels, height, width = network.shapes()[network.output]
+    if (height, width) != (1, 1):
+        raise NetworkError(f"{network.name}: a classifier's last tensor must be 1 x 1, not {height} x {width}")
+    return channels

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.network.checkpoint import load_state, read_checkpoint
+from golden.network.checkpoint import CheckpointError, identify, load_state, read_checkpoint
 from golden.network.efficientvit import EfficientViT
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -31,17 +31,37 @@ class BundledModel:
 
 
 def load_bundled() -> BundledModel:
-    """Read the bundled network; raises CheckpointError if its file is missing or damaged."""
+    """Read the bundled network; raises CheckpointError if its file is missing or damaged, or lacks a fact."""
     state, metadata = read_checkpoint(BUNDLED_PATH)
-    facts = {name: json.loads(value) for name, value in metadata.items()}
-    model = EfficientViT(facts["preset"], len(facts["classes"]), facts["resolution"])
+    try:
+        preset, n_classes = identify(state)
+        facts = {
+            "classes": _values(metadata, "classes", str, n_classes),
+            "resolution": _value(metadata, "resolution", int),
+            "mean": _values(metadata, "mean", float, 3),
+            "std": _values(metadata, "std", float, 3),
+            "accuracy": _value(metadata, "accuracy", float),
+            "recipe": _value(metadata, "recipe", str),
+        }
+        model = EfficientViT(preset, n_classes, facts["resolution"])
+    except ValueError as error:  # CheckpointError is one
+        raise CheckpointError(f"{BUNDLED_PATH}: {error}") from None
     load_state(model, state, source=str(BUNDLED_PATH))
-    return BundledModel(
-        model=model.eval(),
-        classes=tuple(facts["classes"]),
-        resolution=facts["resolution"],
-        mean=tuple(facts["mean"]),
-        std=tuple(facts["std"]),
-        accuracy=facts["accuracy"],
-        recipe=facts["recipe"],
-    )
+    return BundledModel(model.eval(), **facts)
+
+
+def _value(metadata, name, kind):
+    try:
+        value = json.loads(metadata[name])
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{name} must be in its metadata, as JSON") from None
+    if type(value) is not kind:
+        raise CheckpointError(f"{name} must be of type {kind.__name__}, not {value!r}")
+    return value
+
+
+def _values(metadata, name, kind, count):
+    values = _value(metadata, name, list)
+    if len(values) != count or not all(type(value) is kind for value in values):
+        raise CheckpointError(f"{name} must be {count} of type {kind.__name__}, not {values!r}")
+    return tuple(values)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from golden.integer.files import whole_file
+from golden.messages import first_line, listing
 from golden.network.efficientvit import EfficientViT
 from golden.network.presets import PRESETS
 
@@ -26,7 +29,6 @@ WRAPPERS = ("state_dict", "model")
 STEM_KEY = "backbone.input_stem.op_list.0.conv.weight"
 CLASSIFIER_KEY = "head.op_list.3.linear.weight"
 COUNTER = ".num_batches_tracked"  # of a batch normalization: not used, so a file may leave it out
-NAMES_SHOWN = 4
 
 _TIMM_TO_OFFICIAL = (
     (r"stem\.in_conv\.", r"backbone.input_stem.op_list.0."),
@@ -78,10 +80,15 @@ def official_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 
 def identify(state: Mapping[str, torch.Tensor]) -> tuple[str, int]:
-    """(preset name, number of classes) of tensors under official names; CheckpointError if they tell neither."""
+    """(preset name, number of classes) of tensors under official names.
+
+    Raises CheckpointError if they tell neither, and for fewer than two classes.
+    """
     stem, classifier = state.get(STEM_KEY), state.get(CLASSIFIER_KEY)
     if stem is None or classifier is None or stem.dim() != 4 or classifier.dim() != 2:
         raise CheckpointError("not an EfficientViT classifier: stem convolution or final layer missing")
+    if len(classifier) < 2:
+        raise CheckpointError(f"not a classifier: the final layer must have at least 2 outputs, not {len(classifier)}")
     for preset in PRESETS.values():
         if preset.widths[0] == stem.shape[0]:
             return preset.name, classifier.shape[0]
@@ -92,8 +99,8 @@ def load_state(model: EfficientViT, state: Mapping[str, torch.Tensor], source="c
     """Copy tensors under official names into `model`, as float32; `source` names them in errors.
 
     Raises CheckpointError for another network size or class count, and for missing, unexpected, mis-shaped
-    or non-finite tensors (a negative running variance and a tensor of integers count as non-finite); the
-    model is then unchanged.
+    or non-finite tensors (of numbers that are not finite in float32; a negative running variance and a tensor of
+    integers count as such); the model is then unchanged.
     """
     try:
         preset, n_classes = identify(state)
@@ -110,18 +117,10 @@ def load_state(model: EfficientViT, state: Mapping[str, torch.Tensor], source="c
         "mis_shaped": [name for name in state if name in expected and state[name].shape != expected[name].shape],
         "non_finite": [name for name in state if name in expected and not _sound(name, state[name])],
     }
-    found = [f"{kind.replace('_', '-')}: {_listing(names)}" for kind, names in problems.items() if names]
+    found = [f"{kind.replace('_', '-')}: {listing(names)}" for kind, names in problems.items() if names]
     if found:
         raise CheckpointError(f"{source}: " + "; ".join(found), **problems)
     model.load_state_dict({name: state.get(name, tensor) for name, tensor in expected.items()})
-
-
-def load_checkpoint(model: EfficientViT, path) -> dict[str, str]:
-    """Fill `model` from a file and set it to evaluation mode; returns the file's metadata."""
-    state, metadata = read_checkpoint(path)
-    load_state(model, state, source=str(path))
-    model.eval()
-    return metadata
 
 
 def load_model(path, resolution=224) -> EfficientViT:
@@ -137,11 +136,12 @@ def load_model(path, resolution=224) -> EfficientViT:
 
 
 def save_checkpoint(model: EfficientViT, path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write `model` as .safetensors under official names; metadata values are strings."""
+    """Write `model` as .safetensors under official names, whole or not at all; metadata values are strings."""
     if Path(path).suffix != SAFETENSORS_SUFFIX:
         raise ValueError(f"path must end in {SAFETENSORS_SUFFIX}, not {Path(path).suffix!r}")
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, path, metadata=dict(metadata or {}))
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata=dict(metadata or {}))
 
 
 def _read_safetensors(path):
@@ -150,16 +150,17 @@ def _read_safetensors(path):
             names = list(file.keys())
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except Exception as error:  # the library has no common base class for what a damaged file can raise
-        raise CheckpointError(f"{path}: not a whole safetensors file ({_first_line(error)})") from None
+        raise CheckpointError(f"{path}: not a whole safetensors file ({first_line(error)})") from None
 
 
 def _read_torch(path):
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # remarks on a strange file, which is then refused
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # likewise: pickle, zip, end-of-file and runtime errors
         # Torch's own text for pickled objects advises to load them all the same.
         refused = isinstance(error, pickle.UnpicklingError)
-        reason = "it is damaged or holds more than tensors" if refused else _first_line(error)
+        reason = "it is damaged or holds more than tensors" if refused else first_line(error)
         raise CheckpointError(f"{path}: not a whole torch file of plain tensors ({reason})") from None
 
 
@@ -171,10 +172,21 @@ def _unwrap(path, content):
                 break
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{path}: holds no dictionary of tensors")
-    strange = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    strange = [str(name) for name, value in content.items() if not isinstance(name, str) or not _plain(value)]
     if strange:
-        raise CheckpointError(f"{path}: not tensors: {_listing(strange)}")
+        raise CheckpointError(f"{path}: not plain tensors with names: {listing(strange)}")
     return content
+
+
+def _plain(value):
+    """Whether a value is a tensor of plain numbers: not sparse, nested or packed, and not without any."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_nested
+        and value.dtype != torch.float4_e2m1fn_x2
+    )
 
 
 def _official_name(name):
@@ -189,16 +201,7 @@ def _official_name(name):
 def _sound(name, tensor):
     if name.endswith(COUNTER):
         return True
-    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+    if not tensor.is_floating_point():
         return False
-    return not (name.endswith("running_var") and bool((tensor < 0).any()))
-
-
-def _listing(names):
-    shown = ", ".join(names[:NAMES_SHOWN])
-    return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    values = tensor.float()  # as they are used: a float64 may be too large, and some float8 know no `isfinite`
+    return bool(torch.isfinite(values).all()) and not (name.endswith("running_var") and bool((values < 0).any()))

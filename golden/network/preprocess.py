@@ -14,6 +14,8 @@ import torch
 from PIL import Image, ImageOps
 from torch.nn.functional import interpolate
 
+from golden.messages import first_line
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CROP_PERCENT = 95  # the releases of B2 and B3 were evaluated with 100
@@ -28,26 +30,26 @@ class ImageError(ValueError):
     """An image that cannot be read; the message is one line that starts with the image's name."""
 
 
-def load_image(path, resolution: int, crop_percent: int = CROP_PERCENT) -> torch.Tensor:
+def load_image(path, resolution: int) -> torch.Tensor:
     """(R, R, 3) uint8 tensor of the image file at `path`, R = `resolution`; raises ImageError."""
     path = Path(path)
     if not path.is_file():
         raise ImageError(f"{path}: no such image file")
-    return fit(open_rgb(path, str(path)), resolution, crop_percent)
+    return fit(open_rgb(path, str(path)), resolution)
 
 
-def decode_image(stream, resolution: int, name: str, crop_percent: int = CROP_PERCENT) -> torch.Tensor:
+def decode_image(stream, resolution: int, name: str) -> torch.Tensor:
     """Like `load_image` from a binary file object; `name` stands for it in errors."""
-    return fit(open_rgb(stream, name), resolution, crop_percent)
+    return fit(open_rgb(stream, name), resolution)
 
 
 def open_rgb(source, name: str) -> Image.Image:
     """8-bit RGB image, upright (EXIF orientation applied), from a path or a binary file object.
 
     Transparent parts show a white background, 16-bit grey is scaled to 8 bits with rounding, of 16-bit colours the
-    decoder keeps the high byte, and of an animation the first frame is taken. At most 16 bytes a pixel are in use at
-    a time. Raises ImageError for what is no image, is damaged or truncated, has floating-point or 32-bit samples, or
-    more pixels than Pillow's decompression-bomb limit.
+    decoder keeps the high byte (and nothing of which one is transparent), and of an animation the first frame is taken.
+    At most 16 bytes a pixel are in use at a time. Raises ImageError for what is no image, is damaged or truncated, has
+    floating-point or 32-bit samples, or more pixels than Pillow's decompression-bomb limit.
     """
     try:
         with warnings.catch_warnings():
@@ -61,25 +63,22 @@ def open_rgb(source, name: str) -> Image.Image:
     except Image.UnidentifiedImageError:
         raise ImageError(f"{name}: not an image in a known format") from None
     except Exception as error:  # decoders of damaged files raise nearly anything
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise ImageError(f"{name}: cannot be decoded ({lines[0]})") from None
+        raise ImageError(f"{name}: cannot be decoded ({first_line(error)})") from None
 
 
-def fit(image: Image.Image, resolution: int, crop_percent: int = CROP_PERCENT) -> torch.Tensor:
+def fit(image: Image.Image, resolution: int) -> torch.Tensor:
     """(R, R, 3) uint8 tensor: bicubic resize and crop of an RGB image, R = `resolution`.
 
     A square image is resized whole if R <= 64: at that size a crop would cost too much of the picture. If it is
     also no larger than R, it is enlarged by `enlarge`, as the bundled network's training images were.
-    Otherwise the shorter side becomes ceil(100 R / crop_percent) and the centre R x R is kept. Of an image more than
+    Otherwise the shorter side becomes ceil(R / 0.95) and the centre R x R is kept. Of an image more than
     16 times as long as wide only the middle is resized, so that long and thin images cannot fill the memory.
     """
     if resolution < 1:
         raise ValueError(f"resolution must be at least 1, not {resolution}")
-    if not 1 <= crop_percent <= 100:
-        raise ValueError(f"crop_percent must lie in 1..100, not {crop_percent}")
     width, height = image.size
     if width != height or resolution > WHOLE_IMAGE_RESOLUTION:
-        return _to_tensor(_resize_and_crop(image, resolution, -(-100 * resolution // crop_percent)))
+        return _to_tensor(_resize_and_crop(image, resolution, -(-100 * resolution // CROP_PERCENT)))
     if width <= resolution:
         return enlarge(_to_tensor(image), resolution)
     return _to_tensor(image.resize((resolution, resolution), Image.Resampling.BICUBIC))
@@ -110,6 +109,8 @@ def _convert(image):
         if samples.min() < 0 or samples.max() > FULL_SCALE_16:
             raise ValueError("32-bit samples; convert the image to 8 or 16 bits")
         samples = samples.astype(np.uint32)  # in place from here: large pictures are large arrays
+        if "transparency" in image.info:  # a level of grey; the conversion to 8 bits would lose it
+            samples[samples == image.info["transparency"]] = FULL_SCALE_16
         samples *= 255
         samples += FULL_SCALE_16 // 2
         samples //= FULL_SCALE_16

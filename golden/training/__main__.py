@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
+from golden.network.archives import CifarArchive
 from golden.network.checkpoint import SAFETENSORS_SUFFIX
-from golden.network.datasets import CifarArchive, DatasetError, Subset
+from golden.network.datasets import DatasetError, Subset
 from golden.network.preprocess import ImageError
 from golden.training.images import decode
 from golden.training.recipe import Recipe, TrainingError
@@ -34,6 +35,7 @@ examples:
   python -m golden.training cifar10_jpeg.npz -o try.safetensors --limit 2000 --epochs 2   a minute's try
   nohup nice python -m golden.training cifar10_jpeg.npz -o b0.safetensors &           then: tail -f b0.log"""
 REPORT_SECONDS = 0.5  # between two updates of the progress line
+MAX_THREADS = 1024  # more than processors: a run can be repeated with the threads of a larger machine
 SAVE_SECONDS = 120  # between two savings of the state within an epoch
 
 
@@ -104,10 +106,10 @@ def check(options: argparse.Namespace) -> None:
             raise TrainingError(f"{name}: there is no folder {path.parent}")
         if not os.access(path.parent, os.W_OK):
             raise TrainingError(f"{name}: the folder {path.parent} may not be written")
-    for name in ("threads", "limit"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise TrainingError(f"{name} must be at least 1, not {value}")
+    if options.threads is not None and not 1 <= options.threads <= MAX_THREADS:
+        raise TrainingError(f"threads must lie in 1..{MAX_THREADS}, not {options.threads}")
+    if options.limit is not None and options.limit < 1:
+        raise TrainingError(f"limit must be at least 1, not {options.limit}")
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
@@ -154,6 +156,7 @@ def train(options: argparse.Namespace, reporter: Reporter) -> None:
     data, test = CifarArchive(options.archive, "train"), CifarArchive(options.archive, "test")
     if options.limit is not None:
         data, test = (Subset(part, min(options.limit, len(part))) for part in (data, test))
+    recipe.steps_per_epoch(len(data))  # refuses a batch that is too large before anything is decoded
     reporter.line(f"decoding {len(data)} training images")
     images, labels = decode(data, lambda done, total: reporter.progress(lambda: f"decoding {done}/{total}"))
     training = Training(recipe, images, labels, len(data.classes))

@@ -39,7 +39,7 @@ class Recipe:
 
     preset: str = "b0"
     resolution: int = 64
-    epochs: int = 48
+    epochs: int = 60
     batch: int = 128
     peak_rate: float = 3e-3
     warm_up: float = 0.2
@@ -47,7 +47,7 @@ class Recipe:
     label_smoothing: float = 0.05
     clip: float = 5.0
     padding: int = 4
-    cutout: int = 16
+    cutout: int = 8
     cutout_share: float = 0.5
     brightness: float = 0.2
     statistics_images: int = 6400
@@ -78,6 +78,12 @@ class Recipe:
         ):
             if not holds:
                 raise TrainingError(f"{name} must be {rule}, not {getattr(self, name)!r}")
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Whole batches of `images` training images; raises TrainingError if there is none."""
+        if images < self.batch:
+            raise TrainingError(f"batch must be at most the number of training images {images}, not {self.batch}")
+        return images // self.batch
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of step `step` of `steps`, 0 <= step < steps.

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
+import math
 import pickle
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from golden.integer.files import whole_file
 from golden.training.recipe import Recipe, TrainingError
 
 FORMAT = 1  # of the file; another number is refused
-ENTRIES = {"format", "recipe", "images", "step", "loss_sum", "model", "optimizer", "seconds"}
+ENTRIES = {"format": int, "recipe": dict, "images": str, "step": int, "loss_sum": float, "model": dict,
+           "optimizer": dict, "seconds": float}
 
 
 @dataclass
@@ -47,12 +50,8 @@ def save_state(state: State, path: Path) -> None:
     """Write `state`; the file at `path` is the old one or the new one at any time, also after a loss of power."""
     content = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     content |= {"format": FORMAT, "recipe": dataclasses.asdict(state.recipe)}
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with whole_file(path) as partial:
+        torch.save(content, partial)
 
 
 def load_state(path: Path, recipe: Recipe, images: str) -> State:
@@ -62,18 +61,23 @@ def load_state(path: Path, recipe: Recipe, images: str) -> State:
     executed), or belongs to another run.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # remarks on a strange file, which is then refused
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
         raise TrainingError(f"{path}: not a whole training state of plain tensors") from None
-    if not isinstance(content, dict) or set(content) != ENTRIES or content["format"] != FORMAT:
+    if not isinstance(content, dict) or set(content) != set(ENTRIES) or content["format"] != FORMAT:
         raise TrainingError(f"{path}: not a training state of format {FORMAT}")
+    for name, kind in ENTRIES.items():
+        value, rule = content[name], "a finite float" if kind is float else f"of type {kind.__name__}"
+        if not isinstance(value, kind) or isinstance(value, bool) or (kind is float and not math.isfinite(value)):
+            raise TrainingError(f"{path}: {name} must be {rule}, not {' '.join(str(value).split())[:40]}")
     del content["format"]
     wanted = dataclasses.asdict(recipe)
     differing = [name for name, value in wanted.items() if content["recipe"].get(name) != value]
     if differing:
         name = differing[0]
         raise TrainingError(f"{path}: is of a run with {name} {content['recipe'].get(name)}, not {wanted[name]}; "
-                            "give that value, another --state, or --restart")
+                            "give another --state or --restart")
     if content["images"] != images:
         raise TrainingError(f"{path}: is of a run on other training images; give another --state or --restart")
     return State(**content | {"recipe": recipe})

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from golden.evaluation.evaluate import evaluate
 from golden.evaluation.predictors import FloatPredictor
+from golden.messages import first_line
 from golden.network.checkpoint import save_checkpoint
 from golden.network.datasets import Dataset
 from golden.network.efficientvit import EfficientViT
@@ -35,9 +36,7 @@ class Training:
     """
 
     def __init__(self, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor, n_classes: int):
-        if len(images) < recipe.batch:
-            raise TrainingError(f"batch must be at most the number of training images {len(images)}, "
-                                f"not {recipe.batch}")
+        self.steps_per_epoch = recipe.steps_per_epoch(len(images))
         if int(labels.min()) < 0 or int(labels.max()) >= n_classes:
             raise TrainingError(f"labels must lie in 0..{n_classes - 1}, not {int(labels.min())}..{int(labels.max())}")
         self.recipe, self.images, self.labels = recipe, images, labels
@@ -50,10 +49,6 @@ class Training:
         self.step = 0
         self.loss_sum = 0.0  # of this epoch's steps, also when it is done
         self.seconds = 0.0
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return len(self.images) // self.recipe.batch
 
     @property
     def epoch(self) -> int:
@@ -116,10 +111,19 @@ class Training:
         save_state(self.state(), path)
 
     def restore(self, path: Path) -> None:
-        """Go on from the state at `path`; raises TrainingError if it is damaged or of another run."""
-        state = load_state(path, self.recipe, self.fingerprint)
-        self.model.load_state_dict(state.model)
-        self.optimizer.load_state_dict(state.optimizer)
+        """Go on from the state at `path`; raises TrainingError if it is damaged or of another run.
+
+        What was loaded of a damaged state stays: the run is then of no more use.
+        """
+        state, steps = load_state(path, self.recipe, self.fingerprint), self.recipe.epochs * self.steps_per_epoch
+        if not 0 <= state.step <= steps:
+            raise TrainingError(f"{path}: step must lie in 0..{steps}, not {state.step}")
+        try:
+            self.model.load_state_dict(state.model)
+            self.optimizer.load_state_dict(state.optimizer)
+        except Exception as error:  # torch has no common one for what a strange dictionary can raise
+            raise TrainingError(f"{path}: is not of this network ({first_line(error)}); "
+                                "give another --state or --restart") from None
         self.step, self.loss_sum, self.seconds = state.step, state.loss_sum, state.seconds
 
     def _step(self, images, labels):
@@ -174,9 +178,7 @@ def save_weights(model: EfficientViT, path: Path, recipe: Recipe, classes, corre
         "dataset": f"CIFAR-10, lossy JPEG copies of the {SIDE}x{SIDE} images",
         "preprocessing": f"bicubic {SIDE}x{SIDE} to {recipe.resolution}x{recipe.resolution}, rounded to 8 bits",
     }
-    partial = path.with_suffix(".partial" + path.suffix)
-    save_checkpoint(model, partial, {name: json.dumps(value) for name, value in facts.items()})
-    partial.replace(path)  # an interruption leaves no half of a file under this name
+    save_checkpoint(model, path, {name: json.dumps(value) for name, value in facts.items()})
 
 
 def _optimizer(model, recipe):

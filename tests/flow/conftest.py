@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from flow.cli import main
 from golden.integer.serialize import save_network
+from golden.network.bundled import load_bundled
 from tests.networks import small_network
 
 torch.set_num_threads(1)  # the networks are small, and tests run side by side
@@ -67,9 +69,9 @@ def refused(triovit):
 
 @pytest.fixture(scope="session")
 def small_file(tmp_path_factory):
-    """A quantized network of every kind of layer that runs on trio-tiny in no time."""
+    """A quantized network of every kind of layer that runs on trio-tiny in no time, with CIFAR-10's class names."""
     path = tmp_path_factory.mktemp("network") / "small.safetensors"
-    save_network(small_network(4, size=20), path)
+    save_network(dataclasses.replace(small_network(4, size=20), classes=load_bundled().classes), path)
     return path
 
 

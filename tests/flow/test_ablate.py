@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from golden.integer.serialize import load_network
+from golden.network.checkpoint import save_checkpoint
+from golden.network.efficientvit import EfficientViT
+from golden.network.weights import initialize
 from golden.quantization.variants import VARIANTS
 
 
@@ -15,6 +19,7 @@ def test_results_and_continuing(triovit, photos, tmp_path):
     assert first.status == 0, first.err
     written = json.loads(target.read_text())
     assert [result["name"] for result in written["results"]] == ["float", "minmax"]
+    assert written["results"][0]["agreement"] == written["results"][0]["images"] == 4
     assert first.report == written
     # A finished variant is not measured again: its (marked) result stays.
     written["results"][1]["seconds"] = 4321
@@ -31,9 +36,45 @@ def test_results_of_something_else_are_not_continued(triovit, refused, photos, t
     target.write_text(json.dumps({"model": "another", "results": []}))
     common = ["b0-r32", "--calibration", photos, "--data", photos, "--classes", _names(tmp_path, photos)]
     assert "holds results of another model" in refused("ablate", *common, "-o", target)
-    target.write_text("{}")
-    assert "is no result of 'triovit ablate'" in refused("ablate", *common, "-o", target)
-    assert target.read_text() == "{}"
+    for text in ("{}", "[]", '{"results": [{"name": "trio"}]}', '{"results": [7]}'):
+        target.write_text(text)
+        assert "is no result of 'triovit ablate'" in refused("ablate", *common, "-o", target)
+        assert target.read_text() == text
+
+
+def test_other_labels_and_normalizations_are_other_results(triovit, refused, photos, tmp_path):
+    target, names, network = tmp_path / "a.json", tmp_path / "names.txt", tmp_path / "b0.safetensors"
+    model = initialize(EfficientViT("b0", 3, 32), 1)
+    save_checkpoint(model, network, {"resolution": "32"})
+    common = ("ablate", network, "--calibration", photos, "--data", photos, "--variants", "minmax", "-o", target)
+    assert triovit(*common).status == 0
+    names.write_text("ship\ndog\ncat\n")
+    assert "holds results of another classes; give another file" in triovit(*common, "--classes", names).err
+    save_checkpoint(model, network, {"resolution": "32", "mean": "[0, 0, 0]", "std": "[1, 1, 1]"})
+    assert "holds results of another mean, std; give another file" in triovit(*common).err
+
+
+def test_networks_are_kept(triovit, photos, tmp_path, monkeypatch):
+    """Also of variants that were measured before there was a folder for them, and by workers in other folders."""
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint(initialize(EfficientViT("b0", 3, 32), 1), "b0.safetensors", {"resolution": "32"})
+    common = ("ablate", "b0.safetensors", "--calibration", photos, "--data", photos, "--variants", "minmax; affine",
+              "-o", "a.json")
+    assert triovit(*common).status == 0
+    outcome = triovit(*common, "--networks", "kept")
+    assert outcome.status == 0 and "are there already" not in outcome.err
+    files = [tmp_path / "kept" / f"{name}.safetensors" for name in ("minmax", "affine")]
+    assert all(load_network(file).metadata["method"] == file.stem for file in files)
+    assert "2 of 2 variants are there already" in triovit(*common, "--networks", "kept").err
+    files[0].unlink()
+    assert "1 of 2 variants are there already" in triovit(*common, "--networks", "kept").err
+    assert load_network(files[0]).metadata["method"] == "minmax"
+
+    seen = []
+    monkeypatch.setattr("flow.ablate.ablate", lambda subject, *_, **__: seen.append(subject.networks))
+    files[0].unlink()
+    triovit(*common, "--networks", "kept")
+    assert seen == [tmp_path / "kept"]
 
 
 def test_list_needs_nothing(triovit):
@@ -49,6 +90,8 @@ def test_list_needs_nothing(triovit):
     (["bundled"], "--calibration is missing"),
     (["bundled", "--calibration", "x", "--data", "y", "-o", "z.json", "--variants", "nonsense"],
      "variant must be one of"),
+    (["bundled", "--calibration", "x", "--data", "y", "-o", "z.json", "--variants", " ; "], "names no variant"),
+    (["bundled", "--scheduler", "tcp://127.0.0.1:1", "--processes", "2"], "not allowed with argument"),
 ], ids=str)
 def test_what_is_missing_is_told(refused, tmp_path, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)

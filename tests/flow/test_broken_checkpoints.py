@@ -137,15 +137,27 @@ def test_weights_that_numbers_cannot_hold(triovit, tmp_path, state, factor, said
 
 
 @pytest.mark.parametrize("names", [("ant", "bee"), tuple("abcdefghij"), tuple("abcdefghijk")])
-def test_data_with_another_number_of_classes(triovit, tmp_path, names):
+def test_data_with_another_number_of_classes(triovit, tmp_path, state, names):
     """Calibration needs no labels: other classes are no error, but they do not name the network's outputs."""
+    unnamed = tmp_path / "unnamed.safetensors"
+    save_file(state, unnamed)
     for name in names:
         (tmp_path / "data" / name).mkdir(parents=True)
         Image.new("RGB", (9, 9), (9 * len(names), 40, 7)).save(tmp_path / "data" / name / "x.png")
     target = tmp_path / "result.safetensors"
-    outcome = triovit("quantize", BUNDLED_PATH, "--resolution", 64, "--data", tmp_path / "data", "-o", target)
+    outcome = triovit("quantize", unnamed, "--resolution", 64, "--data", tmp_path / "data", "-o", target)
     assert outcome.status == 0
     assert load_network(target).classes == (names if len(names) == 10 else ())
+    assert ("as many as the network's outputs: names taken in this order" in outcome.err) == (len(names) == 10)
+
+
+def test_facts_that_break_a_rule(quantize_refused, tmp_path, state):
+    facts = {"classes": '["a", "b"]', "std": "[1, 1, 1e-60]", "mean": '"x"', "resolution": "100"}
+    said = ("names 2 classes for 10 outputs", "std must be three numbers", "mean must be", "resolution must be a")
+    for (name, value), text in zip(facts.items(), said, strict=True):
+        path = tmp_path / f"{name}.safetensors"
+        save_file(state, path, metadata={name: value})
+        assert text in quantize_refused(path)
 
 
 def test_no_dictionary(quantize_refused, tmp_path):

@@ -72,6 +72,7 @@ def test_quantized_networks(refused, small_file, tmp_path):
         "input shape": change_header(data, change_structure("network", lambda s: s.update(input_shape=[3, 64]))),
         "metadata": change_header(data, change_structure("network", lambda s: s.update(metadata=[]))),
         "scale": change_header(data, change_structure("network", lambda s: s.update(metadata={"logit_scale": "1"}))),
+        "mean": change_header(data, change_structure("network", lambda s: s.update(metadata={"mean": "x"}))),
         "classes": change_header(data, change_structure("network", lambda s: s.update(classes=[1, 2]))),
     }
     for name, content in cases.items():
@@ -165,6 +166,31 @@ def test_missing_bundled_networks(refused, monkeypatch, tmp_path):
     for command in (("compile",), ("run",), ("compare",), ("run", "--backend", "golden")):
         assert f"missing from this installation: {tmp_path}/int8" in refused(*command)
     assert f"missing from this installation: {tmp_path}/float" in refused("run", "--backend", "float")
+
+
+def test_outputs_that_are_other_arguments_files(refused, small_file, photos, tmp_path):
+    model, names = tmp_path / "float.safetensors", tmp_path / "names.txt"
+    model.write_bytes(BUNDLED_PATH.read_bytes())
+    names.write_text("\n".join("abcdefghij"))
+    journal, link = tmp_path / "j.jsonl", tmp_path / "link.safetensors"
+    link.symlink_to(model)
+    new = tmp_path / "new"
+    for words in (
+        ("quantize", model, "-o", model),
+        ("quantize", model, "-o", tmp_path / "." / ".." / tmp_path.name / model.name),
+        ("quantize", model, "-o", link),
+        ("quantize", model, "-o", new, "--json", new),
+        ("quantize", model, "--classes", names, "-o", names),
+        ("evaluate", model, "--data", photos, "--journal", journal, "--json", journal),
+        ("evaluate", model, "--data", photos, "--json", model),
+        ("compile", model, "-o", model),
+        ("run", model, "--image", photos / "cat" / "a.png", "--json", photos / "cat" / "a.png"),
+        ("report", "quantization", model, "--model", small_file, "--accuracy", journal, names, "-o", names),
+        ("ablate", model, "--calibration", photos, "--data", photos, "-o", model),
+    ):
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        assert "another argument names this file too" in refused(*words), words
+        assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("command", [("compile", "bundled"), ("quantize", "b0-r32")])

@@ -5,12 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flow import compare, images
 from flow.difference import find_difference, layer_of
 from golden.integer.execute import execute
 from golden.integer.network import Attention, Convolution
-from golden.integer.serialize import load_network
+from golden.integer.serialize import load_network, save_network
 from hdl.config import PRESETS
 
 CONFIG = ("--config", "trio-tiny")
@@ -141,12 +142,25 @@ def test_logits_of_many_images(triovit, monkeypatch, small_file, network, photos
             tensors[network.output][4] += 1
         return tensors
 
-    monkeypatch.setattr(images, "execute_network", wrong_third)
+    monkeypatch.setattr(compare, "execute_network", wrong_third)
     outcome = triovit("compare", small_file, *CONFIG, "--data", photos)
     assert outcome.status == 1
     assert outcome.report["different"] == ["image 2"]
     assert "logits equal on 3 of 4 images" in outcome.out
     assert f"first difference: image 2: layer {network.output}, index [4]: integer model" in outcome.out
+
+
+def test_wrong_words(refused, triovit, small_file, network, photos, tmp_path):
+    assert refused("compare", small_file, *CONFIG, "--tensors").startswith("--tensors goes with --data")
+    bare, text = tmp_path / "bare.safetensors", f"--data {photos}: 3 classes, the network has 10 outputs, and no names"
+    save_network(dataclasses.replace(network, classes=()), bare)
+    assert refused("compare", bare, *CONFIG, "--data", photos).startswith(text)
+    other = tmp_path / "ten"
+    for name in "abcdefghij":
+        (other / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(other / name / "x.png")
+    save_network(dataclasses.replace(network, nodes=network.nodes[:1], classes=()), bare)
+    assert "a classifier's last tensor must be 1 x 1" in refused("compare", bare, *CONFIG, "--data", other)
 
 
 def test_every_core_is_compared(triovit, monkeypatch, small_file, network, tmp_path):

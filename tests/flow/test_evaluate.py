@@ -1,5 +1,6 @@
 """triovit evaluate: accuracy by hand, journals, classes, broken images, clusters."""
 
+import dataclasses
 import io
 import json
 import logging
@@ -183,7 +184,7 @@ def test_an_unreachable_scheduler(refused, files, data, monkeypatch):
     network = files / "int8.safetensors"
     text = refused("evaluate", network, "--data", data, "--scheduler", "tcp://127.0.0.1:1")
     assert text.startswith("no Dask scheduler at tcp://127.0.0.1:1 ") and "the same command continues" in text
-    assert "--processes goes without --scheduler" in refused(
+    assert "argument --processes: not allowed with argument --scheduler" in refused(
         "evaluate", network, "--data", data, "--scheduler", "tcp://127.0.0.1:1", "--processes", 2
     )
 
@@ -335,6 +336,21 @@ def test_confusion_picture(triovit, refused, files, data):
     assert "there is no folder" in refused(*words, "--confusion", "none/matrix.png")
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_that_are_no_formulas(triovit, files, network):
+    """Neither a formula of the file's and classes' names, nor a warning for letters that the font does not have."""
+    names = ["$\\foo$", "$", "猫", "犬", "a_b", "{", "^"]
+    save_network(dataclasses.replace(network, classes=tuple(names)), "x$\\foo$.safetensors")
+    folder = make_folder(Path("strange"), names, ".png", count=1)
+    outcome = triovit("evaluate", "x$\\foo$.safetensors", "--data", folder, "--confusion", "m.png")
+    assert outcome.status == 0 and outcome.err == "" and Path("m.png").is_file()
+
+
+def test_the_matrix_is_made_only_for_its_picture(triovit, files, data, monkeypatch):
+    monkeypatch.setattr("flow.evaluation_report.confusion_matrix", None)
+    assert triovit("evaluate", files / "int8.safetensors", "--data", data).report["confusions"]
+
+
 def test_files_are_written_whoever_reads_the_listing(triovit, files, data, monkeypatch):
     def gone(text):
         raise RuntimeError("the pipe is closed")
@@ -374,6 +390,8 @@ def test_wrong_words(refused, files, data):
         ((files / "float.safetensors", "--data", data), "is not a quantized network"),
         ((files / "int8.safetensors", "--backend", "float", "--data", data), "not an EfficientViT classifier"),
         (("bundled", "--data", data), "7 classes, the network has 10 outputs, and none is called ant, "),
-        ((files / "int8.safetensors", "--data", data, "--journal", "."), "Is a directory"),
+        ((files / "int8.safetensors", "--data", data, "--journal", "."), "--journal .: is a folder"),
+        ((files / "int8.safetensors", "--data", data, "--journal", "/dev/null"), "/dev/null: is no regular file"),
+        (("b0-r32", "--backend", "float", "--data", data, "--resolution", 64), "b0-r32 has a resolution of 32, not 64"),
     ):
         assert message in refused("evaluate", *words), words

@@ -1,6 +1,7 @@
 """triovit quantize."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,10 +9,17 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from flow.sources import BUNDLED_NETWORK
+from golden.evaluation.facts import Facts
+from golden.evaluation.identity import network_hash
 from golden.integer.family import family
 from golden.integer.serialize import load_network
-from golden.network.bundled import BUNDLED_PATH
+from golden.network.bundled import BUNDLED_PATH, load_bundled
+from golden.network.checkpoint import save_checkpoint
+from golden.network.efficientvit import EfficientViT
+from golden.network.weights import initialize
+from golden.quantization.calibration.images import calibration_images
 from golden.quantization.methods import METHODS
+from golden.quantization.quantize import quantize
 from golden.quantization.reconstruction import options as presets
 from golden.quantization.settings import QuantizationError, Settings
 from tests.golden.quantization.schemes import tiny_model
@@ -20,7 +28,7 @@ from tests.golden.quantization.schemes import tiny_model
 @pytest.fixture
 def tiny(monkeypatch):
     """The commands' model is a tiny one, whatever its name."""
-    monkeypatch.setattr("flow.quantize.find_model", lambda _name, resolution, seed=0: tiny_model())
+    monkeypatch.setattr("flow.quantize.find_float", lambda *_: (tiny_model(), Facts()))
     return "tiny.pt"
 
 
@@ -30,7 +38,7 @@ def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
     assert outcome.status == 0
     network = load_network(target)
     assert network.input_shape == (3, 64, 64) and network.shapes()[network.output] == (10, 1, 1)
-    assert network.classes == ()  # the folder has three, the network ten
+    assert network.classes == load_bundled().classes  # its file's; the folder has three
     assert outcome.report["layers"] == len(network.nodes)
     assert outcome.report["metadata"]["calibration_images"] == network.metadata["calibration_images"] == 3
     assert "calibrating on 3 of 4 images" in outcome.err
@@ -40,6 +48,47 @@ def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
         row = next(line for line in outcome.out.splitlines() if bound["layer"] in line and bound["operation"] in line)
         assert f"{bound['bound']:,}" in row
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_the_file_says_goes_into_the_network(triovit, photos, tmp_path):
+    target, names = tmp_path / "q.safetensors", tmp_path / "names.txt"
+    facts = {"classes": list("gfedcba"), "resolution": 32, "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.25, 0.125]}
+    model = initialize(EfficientViT("b0", 7, 32), 1)
+    save_checkpoint(model, tmp_path / "b0.safetensors", {name: json.dumps(value) for name, value in facts.items()})
+    assert triovit("quantize", tmp_path / "b0.safetensors", "--data", photos, "-o", target).status == 0
+    network, metadata = load_network(target), load_network(target).metadata
+    images = calibration_images(photos, 256, 32, 0)
+    expected = quantize(model, images, name="b0", classes="gfedcba", mean=facts["mean"], std=facts["std"],
+                        settings=METHODS["trio"])
+    assert network.classes == tuple("gfedcba") and metadata["resolution"] == 32
+    assert (metadata["mean"], metadata["std"]) == (facts["mean"], facts["std"])
+    assert metadata["model_hash"] == network_hash(model)
+    assert network_hash(network) == network_hash(expected.with_metadata(method="trio"))
+    # A file of names goes before the checkpoint's.
+    names.write_text("\n".join("ABCDEFG"))
+    again = triovit("quantize", tmp_path / "b0.safetensors", "--classes", names, "--resolution", 64, "--images", 1,
+                    "-o", target)
+    assert again.status == 0 and load_network(target).classes == tuple("ABCDEFG")
+    assert load_network(target).input_shape == (3, 64, 64)
+
+
+def test_wrong_names(refused, tmp_path):
+    model = initialize(EfficientViT("b0", 7, 32), 1)
+    save_checkpoint(model, tmp_path / "b0.safetensors", {"resolution": "32"})
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    target = ("-o", tmp_path / "q.safetensors")
+    assert "names.txt: must name the network's 7 outputs, one a line, not 2" in refused(
+        "quantize", tmp_path / "b0.safetensors", "--classes", tmp_path / "names.txt", *target)
+    assert "b1-r64 has a resolution of 64, not 32" in refused("quantize", "b1-r64", "--resolution", 32, *target)
+
+
+def test_a_name_that_no_file_can_hold(triovit, tmp_path):
+    path = tmp_path / "no\u00a0break.safetensors"
+    save_checkpoint(initialize(EfficientViT("b0", 7, 32), 1), path, {"resolution": "32"})
+    outcome = triovit("quantize", path, "-o", tmp_path / "q.safetensors")
+    assert outcome.status == 2 and not (tmp_path / "q.safetensors").exists()
+    *_, line = outcome.err.splitlines()
+    assert line == "triovit quantize: error: name of the network must be printable text, not 'no\\xa0break'"
 
 
 def test_bundled_network_keeps_its_classes(triovit, tmp_path):
@@ -91,7 +140,7 @@ OPTIONS = {  # method, options, what they change
     "m2": ("m2", ["--depthwise-bits", "8", "--apot-share", "0.25", "--apot-exponent-bits", "2", "--no-attention-apot"],
            {"depthwise_bits": 8, "apot_share": 0.25, "apot_exponent_bits": 2, "attention_apot": False}),
     "additive": ("trio", ["--apot-share", "0", "--attention-apot"], {"apot_share": 0.0, "attention_apot": True}),
-    "p2": ("p2", ["--no-smoothing"], {"smoothing": False}),
+    "p2": ("p2", ["--no-smoothing", "--exponents", "ceil"], {"smoothing": False, "exponents": "ceil"}),
     "smoothing": ("trio", ["--smoothing", "--smoothing-exponent", "1"],
                   {"smoothing": True, "smoothing_exponent": 1.0}),
     "dyadic": ("p2", ["--scales", "dyadic", "--divisor-gain"], {"scales": "dyadic", "divisor_gain": True}),
@@ -139,7 +188,7 @@ def test_help_lists_methods_and_settings(triovit):
             option = "--" + field.name.replace("_", "-")
             assert option in words
             assert (f"--no-{option[2:]}" in words) == (field.type == "bool")
-    for name in ("--method", "--data", "--images", "--resolution", "--output", "--json"):
+    for name in ("--method", "--data", "--images", "--resolution", "--classes", "--output", "--json"):
         assert name in words
 
 
@@ -188,7 +237,7 @@ def test_a_network_that_cannot_be_quantized(triovit, monkeypatch, tmp_path):
     model = tiny_model()
     for parameter in model.parameters():
         parameter.data.mul_(1e-20)
-    monkeypatch.setattr("flow.quantize.find_model", lambda *_: model)
+    monkeypatch.setattr("flow.quantize.find_float", lambda *_: (model, Facts()))
     outcome = triovit("quantize", "x", "--images", 1, "--method", "p2", "-o", tmp_path / "q.safetensors")
     assert (outcome.status, outcome.report, outcome.out) == (2, None, "")
     error = outcome.err.splitlines()[1:]  # after the one about the images

@@ -56,6 +56,16 @@ def test_bundled_brings_its_float_network(triovit, photos, tmp_path):
     assert not any("--model" in text for texts in outcome.report["lacking"].values() for text in texts)
 
 
+def test_seeded_float_network(triovit, refused, tmp_path):
+    path, target = tmp_path / "seeded.safetensors", tmp_path / "report.html"
+    assert triovit("quantize", "b0-r32", "--seed", 3, "--images", 1, "-o", path).status == 0
+    words = ("report", "quantization", path, "--model", "b0-r32", "-o", target)
+    assert "other weights" in refused(*words)
+    outcome = triovit(*words, "--seed", 3)
+    assert outcome.status == 0
+    assert not any("--model" in text for texts in outcome.report["lacking"].values() for text in texts)
+
+
 def test_weights_need_nothing_else(triovit, quantized, tmp_path):
     target = tmp_path / "report.html"
     outcome = triovit("report", "quantization", quantized / "b0.safetensors", "-o", target)
@@ -74,8 +84,12 @@ def test_what_is_no_network(refused, quantized, photos, tmp_path):
     assert str(text) in refused("report", "quantization", text, "-o", target)
     checkpoint = quantized / "float.safetensors"
     assert "is not a quantized network" in refused("report", "quantization", checkpoint, "-o", target)
-    message = refused("report", "quantization", quantized / "b0.safetensors", "--model", "bundled", "-o", target)
+    words = ("report", "quantization", quantized / "b0.safetensors", "-o", target)
+    message = refused(*words, "--model", "bundled")
     assert "b0.safetensors: the float network is not the one" in message
+    save_checkpoint(initialize(EfficientViT("b0", 7, 32), 2), tmp_path / "other.safetensors")
+    assert refused(*words, "--model", tmp_path / "other.safetensors").endswith("became seeded: other weights\n")
+    assert "b0-r64 has a resolution of 64, not 32" in refused(*words, "--model", "b0-r64")
     assert not target.exists()
 
 

@@ -1,12 +1,16 @@
 """triovit run on its three backends."""
 
+import json
+
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from flow.images import find_image
 from golden.integer.execute import execute
 from golden.integer.serialize import load_network
-from golden.network.bundled import BUNDLED_PATH
+from golden.network.bundled import BUNDLED_PATH, load_bundled
+from golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
 
 
 def logits(outcome):
@@ -72,9 +76,38 @@ def test_evenly_spaced_images(triovit, photos):
     assert [image["image"] for image in outcome.report["images"]] == ["image 0", "image 2"]
 
 
-@pytest.mark.parametrize("network", ["b0-r32", str(BUNDLED_PATH)])
-def test_float_networks(triovit, network):
-    outcome = triovit("run", network, "--backend", "float", "--resolution", 64)
+def test_seeded_float_network(triovit, refused):
+    outcome = triovit("run", "b0-r32", "--backend", "float")
     assert outcome.status == 0
     assert outcome.report["images"][0]["class"].startswith("class ")
     assert np.isfinite(logits(outcome)).all()
+    text = refused("run", "b0-r32", "--backend", "float", "--resolution", 64)
+    assert text == "b0-r32 has a resolution of 32, not 64\n"
+    for backend in ("golden", "rtl"):
+        text = refused("run", "bundled", "--backend", backend, "--resolution", 224)
+        assert text.startswith("--resolution goes with --backend float")
+
+
+def test_float_network_has_what_its_file_says(triovit, tmp_path):
+    """Classes and outputs in another order, a normalization that the first filter makes up for: the same network."""
+    bundled = load_bundled()
+    state, order = load_file(BUNDLED_PATH), list(range(9, -1, -1))
+    for name in ("weight", "bias"):
+        key = CLASSIFIER_KEY.replace("weight", name)
+        state[key] = state[key][order].contiguous()
+    state[STEM_KEY] *= 4
+    facts = {"classes": bundled.classes[::-1], "resolution": 64, "mean": bundled.mean,
+             "std": [4 * value for value in bundled.std]}
+    save_file(state, tmp_path / "same.safetensors", {name: json.dumps(value) for name, value in facts.items()})
+    plain, same = (triovit("run", name, "--backend", "float") for name in ("bundled", tmp_path / "same.safetensors"))
+    assert same.report["images"][0]["class"] == plain.report["images"][0]["class"] == "cat"
+    assert np.allclose(logits(same)[:, ::-1], logits(plain), atol=1e-3)
+    large = triovit("run", tmp_path / "same.safetensors", "--backend", "float", "--resolution", 96)
+    assert not np.allclose(logits(large), logits(same), atol=1e-3)
+
+
+@pytest.mark.parametrize("backend", ["float", "golden"])
+def test_other_classes_are_refused(triovit, photos, backend):
+    outcome = triovit("run", "b0-r32", "--backend", backend, "--data", photos)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.endswith(f"--data {photos}: 3 classes, the network has 1000 outputs, and no names for them\n")

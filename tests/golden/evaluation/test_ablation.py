@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from golden.evaluation.ablation import Subject, ablate, file_name, float_predictions
+from golden.evaluation.ablation import Result, Subject, ablate, file_name, float_predictions
 from golden.evaluation.predictors import IntegerPredictor
 from golden.integer.serialize import load_network
 from golden.network.efficientvit import EfficientViT
@@ -70,6 +70,18 @@ def test_a_cluster_gives_the_same(subject, variants, address):
     there = ablate(subject, reference, variants, scheduler=address)
     for one, other in zip(here, there, strict=True):
         assert {**one.to_dict(), "seconds": 0} == {**other.to_dict(), "seconds": 0}
+
+
+def test_results_are_read_as_they_were_written():
+    result = Result("trio", 10, 7, 9, 8, 1.5, "trio")
+    assert Result.from_dict(result.to_dict()) == result
+    for change in ({"top1": 11}, {"top5": "9"}, {"agreement": -1}, {"images": 0, "top1": 0, "top5": 0, "agreement": 0},
+                   {"seconds": "1"}, {"name": 3}, {"family": None}, {"more": 1}):
+        with pytest.raises((ValueError, TypeError)):
+            Result.from_dict(result.to_dict() | change)
+    for name in result.to_dict():
+        with pytest.raises(TypeError):
+            Result.from_dict({key: value for key, value in result.to_dict().items() if key != name})
 
 
 def test_names_of_files_are_different():

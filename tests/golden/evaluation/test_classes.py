@@ -61,6 +61,8 @@ def test_classes_of_a_file(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("great white shark\n\n  ant \nkälte\n", encoding="utf-8")
     assert read_classes(path, 3) == ("great white shark", "ant", "kälte")
+    path.write_text("ant\nbee\n", encoding="utf-8-sig")  # as some editors write it
+    assert read_classes(path, 2) == ("ant", "bee")
     for content, message in (
         (b"a\nb\n", "must name the network's 3 outputs, one a line, not 2"),
         (b"a\nb\nb\n", "the same class twice: b"),

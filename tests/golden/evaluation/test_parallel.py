@@ -134,10 +134,21 @@ def test_nobody_at_the_address(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["nowhere", "http://127.0.0.1:80", "tcp://127.0.0.1:port", ""])
-def test_what_is_no_address(address):
-    with pytest.raises(ParallelError, match=r"^no Dask scheduler at "):
+@pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:port", "tcp://127.0.0.1", "tcp://:8786", "", " "])
+def test_what_is_no_address(monkeypatch, address):
+    """Found without Dask, whose client would not end without a word."""
+    monkeypatch.setattr("distributed.Client", None)
+    with pytest.raises(ParallelError, match=f"^no Dask scheduler at '{address}': must be an address such as tcp://"):
         list(fan_out(str, ITEMS, scheduler=address))
+
+
+def test_an_address_of_no_protocol_of_dask_s():
+    with pytest.raises(ParallelError, match=r"^no Dask scheduler at http://127\.0\.0\.1:80 "):
+        list(fan_out(str, ITEMS, scheduler="http://127.0.0.1:80"))
+
+
+def test_an_address_without_a_protocol(address):
+    assert len(dict(fan_out(str, ITEMS, scheduler=address.removeprefix("tcp://")))) == 8
 
 
 def test_something_else_at_the_address(monkeypatch):

@@ -8,11 +8,13 @@ import pytest
 
 from golden.evaluation.evaluate import evaluate
 from golden.evaluation.predictors import FloatPredictor
+from golden.integer.macs import node_macs
+from golden.integer.serialize import load_network
 from golden.network import bundled as bundled_module
+from golden.network.archives import CifarArchive
 from golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
-from golden.network.checkpoint import CheckpointError
-from golden.network.datasets import CifarArchive, Subset
-from golden.network.macs import count_macs, total_macs
+from golden.network.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
+from golden.network.datasets import Subset
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from golden.network.weights import random_images
 
@@ -48,7 +50,8 @@ def test_card_agrees_with_the_file(bundled):
     card = (ASSETS / "README.md").read_text(encoding="utf-8")
     parameters = sum(parameter.numel() for parameter in bundled.model.parameters())
     assert f"{parameters:,}".replace(",", " ") in card
-    assert f"{total_macs(count_macs(bundled.model)) / 1e6:.2f} M" in card
+    macs = node_macs(load_network(BUNDLED_PATH.with_suffix(".int8.safetensors")))
+    assert f"{sum(macs.values()) / 1e6:.2f} M" in card
     assert f"{bundled.accuracy} %" in card
     assert ", ".join(bundled.classes) in card
 
@@ -64,6 +67,29 @@ def test_damaged_file(monkeypatch, tmp_path):
     monkeypatch.setattr(bundled_module, "BUNDLED_PATH", damaged)
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         load_bundled()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mean": None}, "mean must be in its metadata, as JSON"),
+        ({"mean": "[0.5, 0.5]"}, "mean must be 3 of type float, not [0.5, 0.5]"),
+        ({"std": '["a", "b", "c"]'}, "std must be 3 of type float"),
+        ({"classes": '["cat"]'}, "classes must be 10 of type str"),
+        ({"resolution": "100"}, "resolution must be a multiple of 32"),
+        ({"resolution": "true"}, "resolution must be of type int, not True"),
+        ({"accuracy": '"good"'}, "accuracy must be of type float, not 'good'"),
+        ({"recipe": "no JSON"}, "recipe must be in its metadata, as JSON"),
+    ],
+)
+def test_damaged_facts(bundled, monkeypatch, tmp_path, changes, words):
+    metadata = {**read_checkpoint(BUNDLED_PATH)[1], **changes}
+    path = tmp_path / BUNDLED_PATH.name
+    save_checkpoint(bundled.model, path, {name: value for name, value in metadata.items() if value is not None})
+    monkeypatch.setattr(bundled_module, "BUNDLED_PATH", path)
+    with pytest.raises(CheckpointError) as caught:
+        load_bundled()
+    assert str(caught.value).startswith(f"{path}: ") and words in str(caught.value)
 
 
 def test_accuracy_on_a_sample_of_the_test_images(bundled):

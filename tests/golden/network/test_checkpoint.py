@@ -1,6 +1,7 @@
 """Checkpoints: both naming schemes, every container, and one clear line for everything that can be wrong."""
 
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ from safetensors.torch import save_file
 from golden.network.checkpoint import (
     CheckpointError,
     identify,
-    load_checkpoint,
     load_model,
+    load_state,
     official_names,
     read_checkpoint,
     save_checkpoint,
@@ -47,11 +48,14 @@ def timm_name(name):
     return f"head.{index[parts[2], parts[3]]}.{parts[-1]}"
 
 
+def fill(model, path):
+    load_state(model, read_checkpoint(path)[0], source=str(path))
+
+
 def assert_loaded(model, state):
     loaded = model.state_dict()
     assert loaded.keys() == state.keys()
     assert all(torch.equal(loaded[name], state[name]) for name in state)
-    assert not model.training
 
 
 @pytest.mark.parametrize("container", ["a.pt", "a.pth", "a.safetensors"])
@@ -61,7 +65,7 @@ def test_both_schemes_in_every_container(model, state, tmp_path, scheme, contain
     assert len(named) == len(state)
     path = tmp_path / container
     save_file(named, path) if container.endswith("safetensors") else torch.save(named, path)
-    load_checkpoint(model, path)
+    fill(model, path)
     assert_loaded(model, state)
 
 
@@ -86,7 +90,7 @@ def test_timm_names_as_published():
 def test_wrapped_and_prefixed(model, state, tmp_path, wrapper):
     path = tmp_path / "a.pt"
     torch.save({"epoch": 3, wrapper: {f"module.{name}": tensor for name, tensor in state.items()}}, path)
-    load_checkpoint(model, path)
+    fill(model, path)
     assert_loaded(model, state)
 
 
@@ -95,7 +99,7 @@ def test_counters_may_be_absent_and_half_precision_is_widened(model, state, tmp_
     kept = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
     assert len(kept) < len(state)
     save_file({name: tensor.half() for name, tensor in kept.items()}, path)
-    load_checkpoint(model, path)
+    fill(model, path)
     assert model.state_dict()[SAMPLE].dtype == torch.float32
     assert torch.equal(model.state_dict()[SAMPLE], state[SAMPLE].half().float())
 
@@ -110,6 +114,8 @@ def test_save_and_recognize(model, state, tmp_path):
     again = load_model(path, resolution=64)
     assert (again.preset.name, again.n_classes, again.resolution) == ("b0", 10, 64)
     assert_loaded(again, state)
+    assert not again.training
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.safetensors"]
     with pytest.raises(ValueError, match=r"path must end in \.safetensors"):
         save_checkpoint(model, tmp_path / "a.pt")
 
@@ -117,7 +123,7 @@ def test_save_and_recognize(model, state, tmp_path):
 def refuse(model, path):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(CheckpointError) as caught:
-        load_checkpoint(model, path)
+        fill(model, path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
@@ -158,6 +164,34 @@ def test_integer_weights_are_refused(model, state, tmp_path):
     assert refuse(model, path).non_finite == (SAMPLE,)
 
 
+def test_numbers_that_float32_cannot_hold(model, state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    wide = state[SAMPLE].double()
+    wide[0] = 1e58  # finite in the file
+    save_file({**state, SAMPLE: wide}, path)
+    assert refuse(model, path).non_finite == (SAMPLE,)
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16, torch.float64])
+def test_other_floats_are_converted(model, state, tmp_path, kind):
+    path = tmp_path / "a.safetensors"
+    save_file({**state, SAMPLE: state[SAMPLE].to(kind)}, path)
+    fill(model, path)
+    assert torch.equal(model.state_dict()[SAMPLE], state[SAMPLE].to(kind).float())
+    broken = state[SAMPLE].to(kind)
+    broken[0] = float("nan")
+    save_file({**state, SAMPLE: broken}, path)
+    assert refuse(model, path).non_finite == (SAMPLE,)
+
+
+def test_fewer_than_two_classes(state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    last = {name: state[name][:1].clone() for name in state if name.startswith("head.op_list.3.linear.")}
+    save_file({**state, **last}, path)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: .* must have at least 2 outputs, not 1"):
+        load_model(path)
+
+
 def test_other_class_count_and_other_size(state, tmp_path):
     path = tmp_path / "a.safetensors"
     save_file(state, path)
@@ -192,6 +226,20 @@ def test_files_of_noise(model, tmp_path, container):
     assert "not a whole" in str(refuse(model, path))
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_tensors_are_refused(model, tmp_path):
+    torch.save({"a": torch.nested.nested_tensor([torch.zeros(3), torch.zeros(2)])}, tmp_path / "a.pt")
+    assert "not plain tensors with names: a" in str(refuse(model, tmp_path / "a.pt"))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_programs_of_torch_are_refused_in_one_line(model, tmp_path):
+    path = tmp_path / "a.pt"
+    torch.jit.save(torch.jit.script(torch.nn.Identity()), path)
+    with warnings.catch_warnings(action="error"):  # torch's remark would be more than one line
+        assert "not a whole torch file" in str(refuse(model, path))
+
+
 class Executes:
     def __reduce__(self):
         return print, ("executed",)
@@ -211,7 +259,11 @@ def test_pickled_code_is_not_run(model, tmp_path, capsys):
     [
         ({}, "no dictionary of tensors"),
         (torch.zeros(3), "no dictionary of tensors"),
-        ({"epoch": 3, "lr": 0.1}, "not tensors: epoch, lr"),
+        ({"epoch": 3, "lr": 0.1}, "not plain tensors with names: epoch, lr"),
+        ({0: torch.zeros(3), "a": torch.zeros(3)}, "not plain tensors with names: 0"),
+        ({"a": torch.eye(3).to_sparse()}, "not plain tensors with names: a"),
+        ({"a": torch.zeros(3, device="meta")}, "not plain tensors with names: a"),
+        ({"a": torch.zeros(3, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)}, "not plain tensors with names: a"),
     ],
 )
 def test_other_content(model, tmp_path, content, words):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from golden.network.efficientvit import EfficientViT, named_layers
 from golden.network.layers import LinearAttention
@@ -20,6 +21,35 @@ def empty(preset, **arguments):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_parameter_count(preset):
     assert sum(parameter.numel() for parameter in empty(preset).parameters()) == PARAMETERS[preset]
+
+
+@pytest.mark.parametrize(
+    ("preset", "resolution", "millions"),
+    [
+        ("b0", 224, 100.23), ("b0", 256, 130.12), ("b0", 288, 164.00),
+        ("b1", 224, 519.215), ("b1", 256, 676.916), ("b1", 288, 855.644),
+        ("b2", 224, 1584.94), ("b2", 256, 2067.53), ("b2", 288, 2614.48),
+        ("b3", 224, 3953.82), ("b3", 256, 5161.59), ("b3", 288, 6530.39),
+    ],
+)  # fmt: skip
+def test_multiply_accumulates(preset, resolution, millions):
+    """Published totals, and for B1 three decimals: padding counts, and the attention's row of ones, which is the
+    divisor; normalizations, activations and additions do not."""
+    model, macs = empty(preset, resolution=resolution).eval(), []
+
+    def count(module, inputs, output):
+        pixels = output[0, 0].numel()
+        if isinstance(module, LinearAttention):
+            macs.append(2 * output.shape[1] * (module.dim + 1) * pixels)
+        else:
+            macs.append(module.weight.numel() * pixels)
+
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear, LinearAttention)):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        model(torch.empty(1, 3, resolution, resolution, device="meta"))
+    assert round(sum(macs) / 1e6, 3 if preset == "b1" else 2) == millions
 
 
 def test_official_parameter_names():

@@ -63,7 +63,6 @@ def test_long_images_are_cut_to_their_middle_first():
 def test_already_resized_images_are_only_cropped():
     image = picture(236, 236)
     assert np.array_equal(fit(image, 224).numpy(), np.array(image)[6:230, 6:230])
-    assert np.array_equal(fit(image, 236, crop_percent=100).numpy(), np.array(image))
 
 
 def test_small_square_images_are_enlarged_whole():
@@ -135,6 +134,12 @@ def test_transparency_shows_white(tmp_path):
     palette.putpalette([50, 60, 70])
     assert colour(save(tmp_path, palette, transparency=0)) == (255, 255, 255)
     assert colour(save(tmp_path, palette)) == (50, 60, 70)
+
+
+def test_a_transparent_level_of_sixteen_bit_greyscale_shows_white(tmp_path):
+    levels = np.array([[30_000, 30_001], [0, 65_535]], dtype=np.uint16)
+    path = save(tmp_path, Image.fromarray(levels), transparency=30_000)
+    assert np.array(open_rgb(path, "x"))[..., 0].tolist() == [[255, 117], [0, 255]]
 
 
 @pytest.mark.parametrize(("sample", "expected"), [(0, 0), (128, 0), (129, 1), (32_768, 128), (65_535, 255)])
@@ -289,10 +294,9 @@ def test_streams_are_named_in_errors():
     assert open_rgb(stream, "x").getpixel((0, 0)) == (255, 0, 0)
 
 
-@pytest.mark.parametrize(("resolution", "percent"), [(0, 95), (64, 0), (64, 101)])
-def test_wrong_arguments(resolution, percent):
-    with pytest.raises(ValueError, match=r"resolution must be|crop_percent must lie"):
-        fit(picture(10, 10), resolution, percent)
+def test_wrong_resolution():
+    with pytest.raises(ValueError, match="resolution must be at least 1, not 0"):
+        fit(picture(10, 10), 0)
 
 
 def test_normalize():

@@ -8,8 +8,8 @@ import torch
 
 from golden.evaluation.evaluate import evaluate
 from golden.evaluation.predictors import FloatPredictor
+from golden.network.archives import CifarArchive
 from golden.network.checkpoint import load_model, read_checkpoint
-from golden.network.datasets import CifarArchive
 from golden.training import __main__ as command
 from golden.training.__main__ import main, minutes
 from golden.training.train import Training
@@ -120,7 +120,8 @@ def test_limit(archive, tmp_path, capsys):
         (["--state", "none/s"], "state: there is no folder none"),
         (["--log", "."], "log: . is a folder"),
         (["--log", "w.state"], "output, state and log must be three files"),
-        (["--threads", "0"], "threads must be at least 1, not 0"),
+        (["--threads", "0"], "threads must lie in 1..1024, not 0"),
+        (["--threads", "99999999999"], "threads must lie in 1..1024, not 99999999999"),
         (["--limit", "0"], "limit must be at least 1, not 0"),
         (["--epochs", "0"], "epochs must be at least 1, not 0"),
         (["--rate", "-1"], "peak_rate must be above 0"),
@@ -133,6 +134,12 @@ def test_errors_are_one_line(archive, tmp_path, monkeypatch, capsys, changes, wo
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1 and words in err
     assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_large_batch_is_found_before_decoding(archive, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "decode", None)
+    assert main([str(archive), "-o", str(tmp_path / "w.safetensors"), "--batch", "13"]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_missing_archive(tmp_path, capsys):
@@ -152,7 +159,7 @@ def test_help_teaches(capsys):
         main(["--help"])
     out = capsys.readouterr().out
     assert end.value.code == 0
-    for words in ("goes on when the same command is given again", "examples:", "--limit 2000", "(default: 48)"):
+    for words in ("goes on when the same command is given again", "examples:", "--limit 2000", "(default: 60)"):
         assert words in out
 
 

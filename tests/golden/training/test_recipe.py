@@ -72,6 +72,13 @@ def test_refuses(field, value, rule):
     assert str(caught.value) == f"{field} must be {rule}, not {value!r}"
 
 
+def test_steps_are_whole_batches():
+    recipe = Recipe(batch=8)
+    assert [recipe.steps_per_epoch(images) for images in (8, 15, 16)] == [1, 1, 2]
+    with pytest.raises(TrainingError, match="batch must be at most the number of training images 7, not 8"):
+        recipe.steps_per_epoch(7)
+
+
 def test_limits_are_legal():
     Recipe(epochs=1, batch=2, peak_rate=1, warm_up=0, weight_decay=0, label_smoothing=0, padding=31, cutout=32,
            cutout_share=1, brightness=0, statistics_images=2, seed=(1 << 32) - 1, resolution=32, preset="b3")

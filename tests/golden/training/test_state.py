@@ -1,6 +1,7 @@
 """The state file: whole or not at all, tensors only, and of the same run."""
 
 import dataclasses
+import math
 import pickle
 
 import pytest
@@ -29,8 +30,8 @@ def test_round_trip(tmp_path):
 def test_failed_writing_keeps_the_old_file(tmp_path, monkeypatch):
     save_state(a_state(5), tmp_path / "s")
 
-    def half(content, file):
-        file.write(b"half a file")
+    def half(content, path):
+        path.write_bytes(b"half a file")
         raise OSError("no space left")
 
     monkeypatch.setattr(module.torch, "save", half)
@@ -38,8 +39,7 @@ def test_failed_writing_keeps_the_old_file(tmp_path, monkeypatch):
         save_state(a_state(6), tmp_path / "s")
     monkeypatch.undo()
     assert load_state(tmp_path / "s", RECIPE, "abc").step == 5
-    save_state(a_state(7), tmp_path / "s")  # what was left of the failure is no obstacle
-    assert load_state(tmp_path / "s", RECIPE, "abc").step == 7
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 def refusal(path, recipe=RECIPE, images="abc"):
@@ -84,11 +84,30 @@ def test_refuses_other_contents(tmp_path, change):
     assert "not a training state of format 1" in refusal(tmp_path / "s")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": 5}, "recipe must be of type dict, not 5"),
+        ({"images": 7}, "images must be of type str"),
+        ({"step": "x"}, "step must be of type int, not x"),
+        ({"step": True}, "step must be of type int, not True"),
+        ({"loss_sum": math.nan}, "loss_sum must be a finite float, not nan"),
+        ({"seconds": math.inf}, "seconds must be a finite float, not inf"),
+        ({"model": torch.zeros(2, 2)}, "model must be of type dict, not tensor("),
+        ({"optimizer": []}, "optimizer must be of type dict"),
+    ],
+)
+def test_refuses_values_of_another_type(tmp_path, change, words):
+    save_state(a_state(), tmp_path / "s")
+    torch.save(torch.load(tmp_path / "s", weights_only=True) | change, tmp_path / "s")
+    assert words in refusal(tmp_path / "s")
+
+
 @pytest.mark.parametrize("change", [{"epochs": 4}, {"seed": 1}, {"batch": 64}, {"clip": 1.0}])
 def test_refuses_another_run(tmp_path, change):
     save_state(a_state(), tmp_path / "s")
     (name, value), = change.items()
-    assert f"{name} {getattr(RECIPE, name)}, not {value}" in refusal(
+    assert f"{name} {getattr(RECIPE, name)}, not {value}; give another --state or --restart" in refusal(
         tmp_path / "s", dataclasses.replace(RECIPE, **change))
     assert "other training images" in refusal(tmp_path / "s", images="abd")
 

@@ -13,6 +13,7 @@ from golden.network.checkpoint import read_checkpoint
 from golden.network.weights import random_images
 from golden.training.augment import network_input
 from golden.training.recipe import Recipe, TrainingError
+from golden.training.state import save_state
 from golden.training.train import STATISTICS_BATCH, Training, accuracy, describe, plain_copy, save_weights
 
 torch.set_num_threads(1)  # the networks are small, and tests run side by side
@@ -86,6 +87,30 @@ def test_interrupted_run_ends_bit_for_bit_the_same(data, whole, tmp_path, stop):
     finish(once)
     once.set_statistics()
     assert_same(once, second)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"step": 10}, r"step must lie in 0\.\.9, not 10"),
+        ({"step": -1}, r"step must lie in 0\.\.9, not -1"),
+        ({"model": {}}, "is not of this network"),
+        ({"optimizer": {}}, "is not of this network"),
+        ({"optimizer": {"state": {}, "param_groups": [5]}}, "is not of this network"),
+    ],
+)
+def test_refuses_states_that_do_not_fit(data, tmp_path, change, words):
+    first = start(data)
+    save_state(dataclasses.replace(first.state(), **change), tmp_path / "s")
+    with pytest.raises(TrainingError, match=words) as caught:
+        start(data).restore(tmp_path / "s")
+    assert str(caught.value).startswith(f"{tmp_path / 's'}: ") and "\n" not in str(caught.value)
+
+
+def test_a_state_of_other_classes_is_refused(data, tmp_path):
+    start(data).save(tmp_path / "s")
+    with pytest.raises(TrainingError, match=r"is not of this network .*; give another --state or --restart"):
+        Training(RECIPE, *data, 4).restore(tmp_path / "s")
 
 
 def test_runs_of_other_seeds_differ(data, whole):
@@ -222,13 +247,13 @@ def test_written_file_is_read_like_the_bundled_one(data, whole, tmp_path, monkey
         logits = loaded.model(network_input(data[0], 32))
     assert seen == 25 and correct == int((logits.argmax(1) == data[1]).sum())
     assert loaded.accuracy == round(100 * correct / 25, 2)
-    for words in ("on 25 CIFAR-10 images", "3 epochs", "batch 8", "AdamW 0.003", "20 % warm-up", "16x16 cut-out",
+    for words in ("on 25 CIFAR-10 images", "3 epochs", "batch 8", "AdamW 0.003", "20 % warm-up", "8x8 cut-out",
                   "50 % of the images", "brightness 0.8-1.2", "seed 5", "re-estimated on 16 plain images"):
         assert words in loaded.recipe
 
 
 def test_default_recipe_is_the_documented_one():
     assert describe(Recipe(), 50_000) == (
-        "trained from scratch on 50000 CIFAR-10 images: 48 epochs, batch 128, AdamW 0.003 one-cycle (20 % warm-up), "
-        "weight decay 0.05, label smoothing 0.05, reflect-pad-4 crops, flips, one 16x16 cut-out in 50 % of the images, "
+        "trained from scratch on 50000 CIFAR-10 images: 60 epochs, batch 128, AdamW 0.003 one-cycle (20 % warm-up), "
+        "weight decay 0.05, label smoothing 0.05, reflect-pad-4 crops, flips, one 8x8 cut-out in 50 % of the images, "
         "brightness 0.8-1.2, gradient norm 5, seed 0; batch-norm statistics re-estimated on 6400 plain images")

@@ -1,0 +1,36 @@
+"""Networks as predictors: what is no classifier, and logits that are no numbers."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from golden.evaluation.predictors import FloatPredictor, IntegerPredictor, count_outputs
+from golden.integer.network import NetworkError
+from golden.network.checkpoint import CheckpointError
+from golden.network.efficientvit import EfficientViT
+from golden.network.weights import initialize, random_images
+from tests.networks import small_network
+
+
+def test_a_network_whose_last_tensor_is_a_map():
+    whole = small_network(4, size=20)
+    assert count_outputs(whole) == IntegerPredictor(whole).outputs == 10
+    cut = dataclasses.replace(whole, nodes=whole.nodes[:1], classes=(), name="cut").validate()
+    _, height, width = cut.shapes()[cut.output]
+    assert height > 1
+    message = f"^cut: a classifier's last tensor must be 1 x 1, not {height} x {width}$"
+    for make in (count_outputs, IntegerPredictor):
+        with pytest.raises(NetworkError, match=message):
+            make(cut)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_logits_that_are_not_finite(value):
+    model = initialize(EfficientViT("b0", 7, 32), 1)
+    predictor, pixels = FloatPredictor(model), random_images(2, 32, 1)
+    assert predictor.logits(pixels).shape == (2, 7)
+    with torch.no_grad():
+        model.head.op_list[3].linear.bias[3] = value
+    with pytest.raises(CheckpointError, match="logits are not finite"):
+        predictor.logits(pixels)
