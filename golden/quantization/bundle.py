@@ -16,8 +16,9 @@ from golden.evaluation.parallel import ParallelError
 from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from golden.integer.network import IntegerNetwork
 from golden.integer.serialize import save_network
+from golden.network.archives import CifarArchive
 from golden.network.bundled import ASSETS, load_bundled
-from golden.network.datasets import CifarArchive, DatasetError, Subset
+from golden.network.datasets import DatasetError, Subset
 from golden.network.preprocess import ImageError
 from golden.quantization.calibration.images import calibration_images
 from golden.quantization.methods import find_method

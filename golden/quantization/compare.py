@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from golden.evaluation.executor import BatchExecutor
+from golden.evaluation.identity import network_hash
 from golden.integer.network import IntegerNetwork
 from golden.network.efficientvit import EfficientViT
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -39,7 +40,10 @@ class TensorError:
 
 
 def match_layers(model: EfficientViT, network: IntegerNetwork) -> list[Layer]:
-    """The float network's layers, which must be the nodes of `network`; else QuantizationError naming the first."""
+    """The float network's layers, which must be the nodes of `network`; else QuantizationError naming the first.
+
+    Weights must be those that were quantized, if the network's metadata has their hash: older files have none.
+    """
     layers, shapes = plan(model), network.shapes()
     other = f"the float network is not the one that became {network.name}:"
     for layer, node in zip(layers, network.nodes, strict=False):
@@ -52,6 +56,8 @@ def match_layers(model: EfficientViT, network: IntegerNetwork) -> list[Layer]:
         raise QuantizationError(f"{other} {len(layers)} layers, not {len(network.nodes)}")
     if tuple(network.input_shape) != (3, model.resolution, model.resolution):
         raise QuantizationError(f"{other} {model.resolution} pixels a side, not {network.input_shape[1]}")
+    if network.metadata.get("model_hash", own := network_hash(model)) != own:
+        raise QuantizationError(f"{other} other weights")
     return layers
 
 

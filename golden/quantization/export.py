@@ -6,7 +6,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from golden.integer.apot import ApotFormat
 from golden.integer.network import Attention, Convolution, LayerNorm, Node, Pool
 from golden.quantization import divisor
 from golden.quantization.plan import Layer
@@ -106,6 +105,5 @@ def attention(layer: Layer, scheme: Scheme) -> Attention:
         ratios = zip(found.kv, factor, gain, found.sum, output, strict=True)
         divide.append(records.plain([kv * f * g / (s * o) for kv, f, g, s, o in ratios],
                                     target.zero_point[: layer.heads]))
-    apot = ApotFormat(settings.apot_exponent_bits) if settings.attention_apot else None
     return Attention(layer.name, layer.inputs, layer.heads, layer.dim, tuple(product), tuple(key_sum), tuple(divide),
-                     tuple(offsets), apot, settings.divisor, tuple(divisors))
+                     tuple(offsets), scheme.key_apot, settings.divisor, tuple(divisors))

@@ -14,16 +14,19 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from golden.integer.network import INPUT
 from golden.network.efficientvit import EfficientViT
+from golden.quantization import exponents
 from golden.quantization.calibration import capture
 from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding, encode, range_scales
+from golden.quantization.encoding import Encoding, encode, pixel_encoding, range_scales
 from golden.quantization.plan import Layer
 from golden.quantization.rules import TensorRule
+from golden.quantization.settings import Settings
+from golden.quantization.weights.layers import operand_bits
 
 IMAGES = 32
 BATCH = 8
-EXPONENTS = (0, -1, 1, 2)  # tried around the exponent below the scale that the range needs; of equals the first wins
 MOST_SMOOTHING = 6  # exponents of a channel's factor stay within +-6
 
 
@@ -67,22 +70,21 @@ def smoothing_factors(layer: Layer, layers: list[Layer], found: Range, exponent:
 
 def search_encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorRule], ranges: dict[str, Range],
                      factors: dict[str, np.ndarray | None], pixels: int, images: np.ndarray, mean, std,
-                     progress: capture.Progress | None = None) -> dict[str, Encoding]:
-    """Encodings of all tensors but the logits, each exponent chosen by the error it causes (adaptive rounding).
+                     settings: Settings, progress: capture.Progress | None = None) -> dict[str, Encoding]:
+    """Encodings of all tensors but the logits, the input's included; exponents by a rule of `exponents`.
 
-    With f the exponent below the scale that the range needs, f - 1 to f + 2 are tried on at most 32 of the images. The
-    error is that of the outputs of the convolutions that read the tensor, or its own where attention, pool or
-    LayerNorm does.
+    "adaptive" tries f - 1 to f + 2 on at most 32 of the images, f being the exponent below the scale that the range
+    needs, and takes the one with the least error: that of the outputs of the convolutions that read the tensor, or its
+    own where attention, pool or LayerNorm does.
     """
     constant = constants(layers, pixels)
     tried: dict[str, list[Encoding]] = {}
     for layer in layers[:-1]:
         name = layer.name
         scales = range_scales(ranges[name], rules[name], factors.get(name))
-        floor = np.floor(np.log2(scales / constant[name]))
-        tried[name] = [encode(ranges[name], rules[name], constant[name] * 2.0 ** (floor + change), factors.get(name))
-                       for change in EXPONENTS]
-    errors = {name: np.zeros((len(EXPONENTS), rules[name].scales)) for name in tried}
+        tried[name] = [encode(ranges[name], rules[name], constant[name] * 2.0**exponent, factors.get(name))
+                       for exponent in exponents.candidates(scales / constant[name], settings.exponents)]
+    errors = {name: np.zeros((len(encodings), rules[name].scales)) for name, encodings in tried.items()}
 
     def visit(layer: Layer) -> capture.Visit:
         measure = _measure(layer, layers, rules[layer.name])
@@ -94,20 +96,36 @@ def search_encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, 
 
         return add
 
-    capture.run(model, capture.evenly(images, IMAGES), [
-        (model.get_submodule(layer.output), visit(layer)) for layer in layers[:-1]
-    ], batch=BATCH, mean=mean, std=std, what="exponents", progress=progress)
-    chosen = {}
+    if settings.exponents == "adaptive":  # the others leave no choice
+        capture.run(model, capture.evenly(images, IMAGES), [
+            (model.get_submodule(layer.output), visit(layer)) for layer in layers[:-1]
+        ], batch=BATCH, mean=mean, std=std, what="exponents", progress=progress)
+    chosen = {INPUT: pixel_encoding(mean, std)}
     for layer in layers[:-1]:
         name, rule = layer.name, rules[layer.name]
         best = errors[name].argmin(axis=0).repeat(len(tried[name][0].scale) // rule.scales)
         scale, zero_point = (np.choose(best, [getattr(encoding, what) for encoding in tried[name]])
                              for what in ("scale", "zero_point"))
-        chosen[name] = Encoding(scale, zero_point)
-        if layer.kind == "pool":  # a shift cannot multiply: no scale finer than that of the sum of pixels
-            scale = np.maximum(scale, chosen[layer.inputs[0]].scale / pixels).reshape(-1, rule.group).max(axis=1)
+        finest = _finest(layer, chosen, ranges, settings, constant[name], pixels)
+        if (scale < finest).any():
+            scale = np.maximum(scale, finest).reshape(-1, rule.group).max(axis=1)
             chosen[name] = encode(ranges[name], dataclasses.replace(rule, scales=len(scale)), scale)
+        else:
+            chosen[name] = Encoding(scale, zero_point)
     return chosen
+
+
+def _finest(layer: Layer, chosen: dict[str, Encoding], ranges: dict[str, Range], settings: Settings,
+            constant: float, pixels: int) -> np.ndarray | float:
+    """The finest scale that a requantization can reach: a shift cannot multiply.
+
+    For a pool that of the sum of pixels, behind hardswish that of its product, 2 ** -(2 * fraction bits) / 6.
+    """
+    if layer.kind == "pool":
+        return chosen[layer.inputs[0]].scale / pixels
+    if layer.activation == "hardswish":
+        return constant * 2.0 ** (-2 * operand_bits(layer, chosen[layer.inputs[0]], ranges, settings))
+    return 0.0
 
 
 def round_trip(x: torch.Tensor, encoding: Encoding) -> torch.Tensor:

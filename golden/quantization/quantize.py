@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden.evaluation.identity import network_hash
 from golden.integer.network import INPUT, IntegerNetwork, NetworkError
+from golden.integer.serialize import check_texts
 from golden.network.efficientvit import EfficientViT
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from golden.quantization import export, power_of_two
@@ -48,11 +50,11 @@ def quantize(model: EfficientViT, images: Iterable[np.ndarray], *, name: str, cl
     """Quantize a float network to 8 bits (divisors of attention: 4-bit log2).
 
     model: any size and class count. images: (R, R, 3) uint8 arrays, R the model's resolution; some hundreds from the
-    training set, or `calibrate.random_images`. name, classes: of the result (no classes, or one for each logit).
+    training set, or `calibration.images.random_images`. name, classes: of the result (no classes, or one a logit).
     settings: default `Settings()`. mean, std: the model's normalization of pixels / 255. progress: called with (what,
     images done, images in all). The result is validated; its metadata says how it was made, and `logit_scale`
     turns its logits into real numbers. Raises QuantizationError, one line, for an empty or ill-shaped calibration
-    set and for weights or activations that are not finite.
+    set and for weights or activations that are not finite; NetworkError, before any work, for names that no file holds.
     """
     return quantize_model(model, images, name=name, classes=classes, settings=settings, mean=mean, std=std,
                           progress=progress).network
@@ -66,12 +68,14 @@ def quantize_model(model: EfficientViT, images: Iterable[np.ndarray], *, name: s
     layers = plan(model)
     if classes and len(classes) != model.n_classes:
         raise QuantizationError(f"classes must name all {model.n_classes} outputs, not {len(classes)}")
+    check_texts(name, classes)
     checked = check_images(images, model.resolution, progress)
     scheme = make_scheme(model, layers, checked, settings, mean, std, progress)
     nodes = tuple(export.node(layer, scheme) for layer in scheme.layers)
     metadata = {
-        "preset": model.preset.name, "resolution": model.resolution, "mean": list(mean), "std": list(std),
-        "settings": settings.to_dict(), **calibration_metadata(images, checked),
+        "preset": model.preset.name, "resolution": model.resolution, "mean": [float(m) for m in mean],
+        "std": [float(s) for s in std],
+        "model_hash": network_hash(model), "settings": settings.to_dict(), **calibration_metadata(images, checked),
         "logit_scale": float(scheme.encodings[layers[-1].name].scale[0]), "encodings": to_metadata(scheme.encodings),
     }
     if scheme.reconstruction:
@@ -124,11 +128,11 @@ def _encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, Tensor
         factors = {layer.name: power_of_two.smoothing_factors(layer, layers, ranges[layer.name],
                                                               settings.smoothing_exponent)
                    for layer in layers[:-1] if rules[layer.name].group == 1 and rules[layer.name].scales == 1}
-    encodings = {INPUT: pixel_encoding(mean, std)}
     if shift_only:
-        encodings |= power_of_two.search_encodings(model, layers, rules, ranges, factors, pixels, images, mean, std,
-                                                   progress)
+        encodings = power_of_two.search_encodings(model, layers, rules, ranges, factors, pixels, images, mean, std,
+                                                  settings, progress)
     else:
+        encodings = {INPUT: pixel_encoding(mean, std)}
         encodings |= {layer.name: encode_range(ranges[layer.name], rules[layer.name], factors.get(layer.name))
                       for layer in layers[:-1]}
     encodings[logits.name] = logit_encoding(ranges[logits.name], model.n_classes, shift_only)

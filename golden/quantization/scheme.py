@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from golden.integer.apot import ApotFormat
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding
 from golden.quantization.plan import Layer
@@ -47,3 +48,9 @@ class Scheme:
     def power_of_two(self) -> bool:
         """Whether every requantization is a shift."""
         return self.settings.scales == "power-of-two"
+
+    @property
+    def key_apot(self) -> ApotFormat | None:
+        """Levels of K in K^T V. K has no step that could adapt, so that the window ends at 128, whatever its width."""
+        bits = self.settings.apot_exponent_bits
+        return ApotFormat(bits, low=8 - (1 << bits)) if self.settings.attention_apot else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from golden.quantization.exponents import RULES as EXPONENTS
+
 OBSERVERS = ("minmax", "ema", "percentile", "lp")
 WEIGHT_OBSERVERS = ("minmax", "lp")
 SHIFTING = ("none", "projection", "all")
@@ -33,16 +35,19 @@ class Settings:
     filter-wise shifting): "projection" the inputs of a block's last pointwise layer, "all" every input of a
     pointwise, grouped or fully connected layer. head_scales: q, k and v have a scale a head, otherwise a scale a
     tensor. smoothing: channels of a pointwise layer's input have power-of-two factors that its weights take back
-    (P2-ViT's smoothing). smoothing_exponent: its t, 0..1: 1 moves all of the imbalance into the weights.
+    (P2-ViT's smoothing), where shifting gives channels ranges of their own. smoothing_exponent: its t, 0..1: 1 moves
+    all of the imbalance into the weights.
 
     Weights:
-    weight_observer: step of a filter from its largest weight ("minmax") or the least L_p error ("lp").
+    weight_observer: step of a filter from its largest weight ("minmax") or the least L_p error ("lp"), where it is not
+    searched by the layer's output error (4 bits, powers of two).
     depthwise_bits: 4 or 8, of all depthwise layers' weights. apot_share: share of the filters of pointwise layers with
     additive-powers-of-two weights, 0..1 (M2-ViT: 0.5). apot_exponent_bits: bits of each of a code's two exponents, 2 or
     3. attention_apot: K of the product K^T V is rounded to the same codes (M2-ViT's half of the attention products).
     bias_correction: biases take back the mean error that rounding the weights causes on the calibration images.
 
-    Requantization: scales: "dyadic", or "power-of-two" (P2-ViT: every requantization a shift).
+    Requantization: scales: "dyadic", or "power-of-two" (P2-ViT: every requantization a shift). exponents: of the powers
+    of two, "adaptive" (the least error of four) or "nearest", "ceil", "floor"; see `golden.quantization.exponents`.
     Attention: divisor: "log2" with the leading-one rule, or "uniform" 8 bits (an ablation; no hardware divides).
     divisor_search: the log2 offset of a layer is the one with the least output error on calibration images, otherwise
     it comes from the largest divisor. divisor_gain: a factor a head that takes back the mean error of the log2 rule.
@@ -70,6 +75,7 @@ class Settings:
     attention_apot: bool = False
     bias_correction: bool = False
     scales: str = "dyadic"
+    exponents: str = "adaptive"
     divisor: str = "log2"
     divisor_search: bool = False
     divisor_gain: bool = False
@@ -79,9 +85,10 @@ class Settings:
 
     def __post_init__(self):
         for name, legal in (("observer", OBSERVERS), ("shifting", SHIFTING), ("weight_observer", WEIGHT_OBSERVERS),
-                            ("scales", SCALES), ("divisor", DIVISORS), ("reconstruction", RECONSTRUCTIONS),
-                            ("depthwise_bits", WEIGHT_BITS), ("apot_exponent_bits", EXPONENT_BITS)):
-            if getattr(self, name) not in legal:
+                            ("scales", SCALES), ("exponents", EXPONENTS), ("divisor", DIVISORS),
+                            ("reconstruction", RECONSTRUCTIONS), ("depthwise_bits", WEIGHT_BITS),
+                            ("apot_exponent_bits", EXPONENT_BITS)):
+            if getattr(self, name) not in legal or type(getattr(self, name)) is not type(legal[0]):
                 raise QuantizationError(f"{name} must be one of {', '.join(map(str, legal))}, "
                                         f"not {getattr(self, name)!r}")
         for name, rule, holds in (
@@ -101,6 +108,8 @@ class Settings:
             raise QuantizationError(f"batch must be a positive integer, not {self.batch!r}")
         if type(self.seed) is not int or not 0 <= self.seed < 1 << 32:
             raise QuantizationError(f"seed must be an integer in 0..2**32 - 1, not {self.seed!r}")
+        if self.exponents != "adaptive" and self.scales != "power-of-two":
+            raise QuantizationError(f"exponents {self.exponents!r} need scales 'power-of-two', not {self.scales!r}")
         if self.divisor == "uniform" and (self.divisor_search or self.divisor_gain):
             raise QuantizationError("divisor_search and divisor_gain belong to the log2 divisor, not to 'uniform'")
         if self.divisor_gain and self.scales == "power-of-two":

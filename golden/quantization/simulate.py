@@ -143,8 +143,8 @@ class Simulation:
         """K^T V (N, heads, v, k) and row sums (N, heads, k, 1) of a branch before their rounding; x: its input."""
         _, k, v, scales = self._split(layer, branch, x)
         k = k.relu()
-        if self.scheme.settings.attention_apot:
-            k = _nearest_level(k, scales[:, 1], ApotFormat(self.scheme.settings.apot_exponent_bits))
+        if self.scheme.key_apot is not None:
+            k = _nearest_level(k, scales[:, 1], self.scheme.key_apot)
         return v @ k.transpose(2, 3), k.sum(3, keepdim=True)
 
     def attention_output(self, layer: Layer, branch: int, x: torch.Tensor, kv: torch.Tensor,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
-from golden.quantization.methods import METHODS, find_method
+from golden.quantization.methods import METHODS
 from golden.quantization.settings import QuantizationError, Settings
 
 _BARE = METHODS["minmax"]
@@ -43,6 +43,7 @@ VARIANTS: dict[str, Settings] = {
     # P2-ViT
     "p2": _P2,
     "p2 without smoothing": replace(_P2, smoothing=False),
+    **{f"p2, {rule} exponents": replace(_P2, exponents=rule) for rule in ("nearest", "ceil", "floor")},
     "p2 without bias correction": replace(_P2, bias_correction=False),
     "p2, reconstruction": replace(_P2, reconstruction="fast"),
     "m2+p2": _BOTH,
@@ -51,9 +52,35 @@ VARIANTS: dict[str, Settings] = {
 
 
 def find_variant(name: str) -> Settings:
-    """Settings of a variant or a method; raises QuantizationError listing the names."""
-    if name in METHODS:
-        return find_method(name)
-    if name not in VARIANTS:
-        raise QuantizationError(f"variant must be one of {'; '.join(VARIANTS)}, not {name!r}")
-    return VARIANTS[name]
+    """Settings of a variant or a method, or of one with settings of your own: "trio, observer=lp, norm=2".
+
+    Raises QuantizationError naming what is no variant, no setting or no value of it.
+    """
+    if name in VARIANTS:
+        return VARIANTS[name]
+    parts = [part.strip() for part in name.split(",")]
+    first = next((number for number, part in enumerate(parts) if "=" in part), len(parts))
+    base = ", ".join(parts[:first])
+    if base not in VARIANTS:
+        raise QuantizationError(f"variant must be one of {'; '.join(VARIANTS)}, not {base!r}")
+    return replace(VARIANTS[base], **dict(_setting(part, name) for part in parts[first:]))
+
+
+def _setting(text: str, name: str) -> tuple[str, bool | int | float | str]:
+    """Field and value of "field=value"."""
+    field, _, value = (part.strip() for part in text.partition("="))
+    kinds = {known.name: known.type for known in fields(Settings)}
+    if field not in kinds:
+        raise QuantizationError(f"variant {name!r}: setting must be one of {', '.join(kinds)}, not {field!r}")
+    try:
+        match kinds[field]:
+            case "bool":
+                return field, {"true": True, "false": False}[value.lower()]
+            case "int":
+                return field, int(value)
+            case "float":
+                return field, float(value)
+            case _:
+                return field, value
+    except (KeyError, ValueError):
+        raise QuantizationError(f"variant {name!r}: {field} must be of type {kinds[field]}, not {value!r}") from None

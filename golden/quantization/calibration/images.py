@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from golden.network import weights
-from golden.network.datasets import CifarArchive, Images, Sample, Subset, open_images
+from golden.network.datasets import Images, Sample, Subset
+from golden.network.image_source import is_archive, open_images
 from golden.quantization.calibration.capture import Progress
 from golden.quantization.settings import QuantizationError
 
@@ -50,9 +51,9 @@ class CalibrationImages:
 
 
 def calibration_images(path, count: int, resolution: int, seed: int = 0) -> CalibrationImages:
-    """`count` images, or all where there are fewer, of an image folder or a CIFAR archive (its training part).
+    """`count` images, or all where there are fewer, of an image folder or an archive (of CIFAR's its training part).
 
-    path: see `golden.network.datasets.open_images`; None: `count` random images, for networks without data. seed: 0
+    path: see `golden.network.image_source.open_images`; None: `count` random images, for networks without data. seed: 0
     takes evenly spaced images, another number a random sample without repetition; either way they come in a
     seeded random order. Raises DatasetError for what is no folder and no archive or has no images; ImageError, while
     iterating, for an image that cannot be read.
@@ -64,7 +65,7 @@ def calibration_images(path, count: int, resolution: int, seed: int = 0) -> Cali
     images = open_images(path, "train")
     available = len(images)
     count = min(count, available)
-    kind = "archive" if isinstance(images, CifarArchive) else "folder"
+    kind = "archive" if is_archive(path) else "folder"
     name = Path(path).resolve().name  # a network's metadata must not tell where it was made
     chosen = Sample(images, count, seed) if seed else Subset(images, count)
     return CalibrationImages(kind, name, available, seed, tuple(images.classes), resolution, chosen)

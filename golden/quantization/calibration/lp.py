@@ -1,9 +1,10 @@
 """The range with the least L_p quantization error (OMSE for p = 2), found on histograms.
 
 The search is the one of Trio-ViT's release: both ends of a tensor's range shrink together in 80 steps of 1 %, and the
-one with the least sum of |x - Q(x)|**p stays, p = 2.4. Q is the encoding that the quantizer makes of the range and the
-tensor's rule, with the saturation of int8. Among groups that share a scale the widest one shrinks, another is cut where
-it is wider than what the scale covers, and the errors of all of them decide.
+one with the least sum of |x - Q(x)|**p stays, p = 2.4. Q is the encoding that the range and the tensor's rule give,
+with the saturation of int8 (smoothing factors and exponents of powers of two are chosen later, from the range). Among
+groups that share a scale the widest one shrinks, another is cut where it is wider than what the scale covers, and the
+errors of all of them decide.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ class LearnedUnit(Simulation):
 
     def freeze(self) -> None:
         """From now on weights are the integers that were decided."""
-        self._fixed = {layer.name: Simulation(self._with_roundings()).weight(layer) for layer in self.unit.layers
-                       if layer.name in self.roundings}
+        decided = Simulation(self._with_roundings())
+        self._fixed = {layer.name: decided.weight(layer) for layer in self.unit.layers if layer.name in self.roundings}
 
     @torch.no_grad()
     def limit(self) -> None:
@@ -86,7 +86,7 @@ class LearnedUnit(Simulation):
             ranges[point] = Range(ranges[point].low * factor, ranges[point].high * factor)
         weights = dict(scheme.weights)
         for layer in scheme.layers:
-            if layer.kind == "convolution" and {layer.name, layer.inputs[0]} & set(self.factors):
+            if layer.kind == "convolution" and {layer.name, layer.residual, *layer.inputs} & set(self.factors):
                 weights[layer.name] = rescale(layer, weights[layer.name], self.scheme, encodings)
         return dataclasses.replace(scheme, encodings=encodings, ranges=ranges, weights=weights)
 
@@ -113,8 +113,6 @@ def rescale(layer: Layer, weights: QuantizedWeights, before: Scheme,
     conv, source = layer.convolution, layer.inputs[0]
     ratio = by_filter(encodings[source].scale / before.encodings[source].scale, conv)
     step = weights.step * np.broadcast_to(ratio, (len(weights.step), *ratio.shape[1:]))[:, 0, 0, 0]
-    if before.power_of_two:
-        return dataclasses.replace(weights, step=step)
     least = np.broadcast_to(step_rule(layer, encodings, before.settings, weights.fraction_bits).least, step.shape)
     small = step < least
     values = weights.values.copy()

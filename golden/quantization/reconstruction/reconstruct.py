@@ -2,7 +2,8 @@
 
 Unit after unit, in the order of the network: its input is what the quantized network before it gives, its target what
 the float network gives. After learning, every weight is an integer. Every eighth calibration image is held out: a unit
-keeps what was learned only if it makes its error on those smaller, so that no unit gets worse.
+keeps what was learned only if it makes its error on those smaller, so that no unit gets worse. (The search of divisors
+that follows looks at attentions alone and may move that by a little.)
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from golden.quantization.reconstruction.report import UnitResult
 from golden.quantization.reconstruction.units import Unit, split
 from golden.quantization.scheme import Scheme
 from golden.quantization.simulate import Simulation
+from golden.quantization.weights.layers import step_rule, with_bias
 
 HELD_OUT = 8  # every eighth image
 BATCH = 16  # of images that only run forward
@@ -99,7 +101,10 @@ def _error(scheme: Scheme, unit: Unit, integers: torch.Tensor, target: torch.Ten
 
 @torch.no_grad()
 def _correct_bias(scheme: Scheme, unit: Unit, integers: torch.Tensor, target: torch.Tensor) -> Scheme | None:
-    """The scheme with the mean error of a unit's output taken back by its last bias; None if that is no plain sum."""
+    """The scheme with the mean error of a unit's output taken back by its last bias; None if that is no plain sum.
+
+    A filter whose step is too fine for the new bias (one that is all but switched off) keeps the old one.
+    """
     sim, unit, last = Simulation(scheme), _of(scheme, unit), unit.layers[-1]
     if last.kind != "convolution" or last.activation == "hardswish":
         return None
@@ -108,13 +113,12 @@ def _correct_bias(scheme: Scheme, unit: Unit, integers: torch.Tensor, target: to
         total += (y - forward(sim, unit, x)).double().sum((0, 2, 3))
     mean = total.numpy() / (target.numel() // target.shape[1])
 
-    def corrected(layer):
-        if layer.name != last.name:
-            return layer
-        conv = dataclasses.replace(layer.convolution, bias=layer.convolution.bias + mean)
-        return dataclasses.replace(layer, convolution=conv)
-
-    return dataclasses.replace(scheme, layers=tuple(corrected(layer) for layer in scheme.layers))
+    corrected = with_bias(last, last.convolution.bias + mean)
+    weights = scheme.weights[last.name]
+    fits = step_rule(corrected, scheme.encodings, scheme.settings, weights.fraction_bits).least <= weights.step
+    corrected = with_bias(last, np.where(fits, corrected.convolution.bias, last.convolution.bias))
+    return dataclasses.replace(scheme, layers=tuple(corrected if layer.name == last.name else layer
+                                                    for layer in scheme.layers))
 
 
 @torch.no_grad()

@@ -67,9 +67,13 @@ def neighbours(ratio: np.ndarray, weights: QuantizedWeights) -> tuple[np.ndarray
 
 def check(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, weights: QuantizedWeights, name: str) -> None:
     """Every weight is one of its neighbours, and within its format; AssertionError says where not (a defect)."""
-    assert ((values == lower) | (values == upper)).all(), f"{name}: a weight is not rounded to a neighbour"
-    uniform = np.ones(len(values), dtype=bool)
+    additive = np.zeros(len(values), dtype=bool)
     if weights.apot is not None and len(weights.apot_filters):
-        uniform = ~weights.apot_filters
-        assert np.isin(values[~uniform], weights.apot.levels).all(), f"{name}: a weight is no APoT level"
-    assert (np.abs(values[uniform]) <= limit(weights.bits)).all(), f"{name}: a weight leaves {weights.bits} bits"
+        additive = weights.apot_filters
+    for what, holds in (
+        ("is not rounded to a neighbour", (values == lower) | (values == upper)),
+        ("is no APoT level", np.isin(values[additive], weights.apot.levels) if additive.any() else np.ones(1, bool)),
+        (f"leaves {weights.bits} bits", np.abs(values[~additive]) <= limit(weights.bits)),
+    ):
+        if not holds.all():
+            raise AssertionError(f"{name}: a weight {what}")

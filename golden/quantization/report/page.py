@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+LEFT, RIGHT, TEXT = "left", "right", "text"  # kinds of a table's columns; text wraps
+
 CSS = """
 :root { color-scheme: light dark; --line: #d4d8de; --soft: #f3f5f7; --dim: #59616d; --accent: #1f6fb5; }
 @media (prefers-color-scheme: dark) {

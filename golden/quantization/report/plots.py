@@ -14,7 +14,7 @@ from golden.quantization.compare import TensorError
 from golden.quantization.report.activations import BINS_AN_OCTAVE, BranchDivisors, TensorCodes
 from golden.quantization.report.layers import KINDS
 from golden.quantization.report.ranges import ChannelRanges
-from golden.quantization.report.weights import LayerWeights, Scheme
+from golden.quantization.report.weights import LayerWeights, WeightScheme
 
 ROW = 0.19  # inches
 WIDTH = 6.8
@@ -71,7 +71,7 @@ def channel_bands(tensors: list[ChannelRanges], titles: list[tuple[str, str]]) -
     return figure
 
 
-def weight_map(scheme: Scheme, layers: list[LayerWeights], names: dict[str, str]) -> Figure:
+def weight_map(scheme: WeightScheme, layers: list[LayerWeights], names: dict[str, str]) -> Figure:
     """A row a layer, a column a few levels of the scheme; the stronger the colour, the more of the row's weights."""
     levels = scheme.levels
     width = max(1, len(levels) // HEAT_BINS) if scheme.apot is None else 1
@@ -102,7 +102,7 @@ def scheme_bars(layers: list[LayerWeights], names: dict[str, str]) -> Figure:
     return figure
 
 
-def level_bars(scheme: Scheme, counts: np.ndarray) -> Figure:
+def level_bars(scheme: WeightScheme, counts: np.ndarray) -> Figure:
     """How often each level of an APoT format occurs in all layers together."""
     figure = Figure(figsize=(WIDE, 2.0), layout="constrained")
     axes = figure.subplots()
@@ -145,7 +145,7 @@ def divisor_histograms(branches: list[BranchDivisors], names: dict[str, str]) ->
     return figure
 
 
-def scheme_colours(layers: list[LayerWeights]) -> dict[Scheme, str]:
+def scheme_colours(layers: list[LayerWeights]) -> dict[WeightScheme, str]:
     """The schemes that occur, uniform ones first, with their colours."""
     schemes = list(dict.fromkeys(scheme for layer in layers for scheme in layer.filters))
     schemes.sort(key=lambda scheme: (scheme.apot is not None, -scheme.bits))

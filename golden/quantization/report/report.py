@@ -10,11 +10,10 @@ from golden.integer.family import family, first_reason
 from golden.quantization.methods import METHODS
 from golden.quantization.report.findings import Accuracy, Findings, Subject
 from golden.quantization.report.layers import short_names
-from golden.quantization.report.page import Html, Section, heading, page, paragraph, table
+from golden.quantization.report.page import LEFT, RIGHT, TEXT, Html, Section, heading, page, paragraph, table
 from golden.quantization.report.sections import Sections
 from golden.quantization.report.vector import style
 
-LEFT, RIGHT, TEXT = "left", "right", "text"
 HANDLED = ("settings", "encodings", "preset", "method", "float_top1", "integer_top1", "test_images")  # told elsewhere
 
 

@@ -12,12 +12,22 @@ from golden.integer.network import INPUT
 from golden.quantization.report import plots
 from golden.quantization.report.findings import Findings
 from golden.quantization.report.layers import kind
-from golden.quantization.report.page import Html, Section, figure, heading, layer_name, pair, paragraph, table
+from golden.quantization.report.page import (
+    LEFT,
+    RIGHT,
+    Html,
+    Section,
+    figure,
+    heading,
+    layer_name,
+    pair,
+    paragraph,
+    table,
+)
 from golden.quantization.report.ranges import ChannelRanges, most_uneven
 from golden.quantization.report.vector import inline_svg
-from golden.quantization.report.weights import Scheme
+from golden.quantization.report.weights import WeightScheme
 
-LEFT, RIGHT = "left", "right"
 MOST_COLUMNS = 18
 
 
@@ -218,17 +228,17 @@ def number(value: float | None) -> str:
     return "?" if value is None else f"{value:.1f}"
 
 
-def _zero_share(layer, scheme: Scheme) -> float:
+def _zero_share(layer, scheme: WeightScheme) -> float:
     counts = layer.counts[scheme]
     return counts[len(counts) // 2] / counts.sum()
 
 
-def _end_share(layer, scheme: Scheme) -> float:
+def _end_share(layer, scheme: WeightScheme) -> float:
     counts = layer.counts[scheme]
     return (counts[0] + counts[-1]) / counts.sum()
 
 
-def _level_table(scheme: Scheme, counts: np.ndarray) -> Html:
+def _level_table(scheme: WeightScheme, counts: np.ndarray) -> Html:
     """A column a magnitude: both signs together."""
     middle = len(counts) // 2
     magnitudes = scheme.levels[middle:]

@@ -11,7 +11,7 @@ from golden.integer.network import Convolution, IntegerNetwork, LayerNorm
 
 
 @dataclass(frozen=True)
-class Scheme:
+class WeightScheme:
     """Of a filter's weights: uniform with `bits` bits (4 or 8), or additive powers of two of the format `apot`."""
 
     bits: int = 8
@@ -40,8 +40,8 @@ class LayerWeights:
     """
 
     name: str
-    filters: dict[Scheme, int]
-    counts: dict[Scheme, np.ndarray]
+    filters: dict[WeightScheme, int]
+    counts: dict[WeightScheme, np.ndarray]
 
     @property
     def size(self) -> int:
@@ -57,12 +57,12 @@ class LayerWeights:
         """Share of the weights at the smallest or largest level of their scheme."""
         return sum(int(c[0] + c[-1]) for c in self.counts.values()) / self.size
 
-    def entropy(self, scheme: Scheme) -> float:
+    def entropy(self, scheme: WeightScheme) -> float:
         """Bits a weight of the filters of one scheme, from how often each level occurs."""
         share = self.counts[scheme][self.counts[scheme] > 0] / self.counts[scheme].sum()
         return max(0.0, -float((share * np.log2(share)).sum()))
 
-    def used(self, scheme: Scheme) -> int:
+    def used(self, scheme: WeightScheme) -> int:
         """Levels that occur."""
         return int((self.counts[scheme] > 0).sum())
 
@@ -74,12 +74,12 @@ def layer_weights(network: IntegerNetwork) -> list[LayerWeights]:
 
 def _layer(node: Convolution | LayerNorm) -> LayerWeights:
     if isinstance(node, LayerNorm):
-        parts = {Scheme(): node.weight[None]}
+        parts = {WeightScheme(): node.weight[None]}
     else:
         additive = node.apot_filters if node.apot_filters.size else np.zeros(len(node.weight), dtype=bool)
-        parts = {Scheme(node.weight_bits): node.weight[~additive]} if not additive.all() else {}
+        parts = {WeightScheme(node.weight_bits): node.weight[~additive]} if not additive.all() else {}
         if additive.any():
-            parts[Scheme(apot=node.apot)] = node.weight[additive]
+            parts[WeightScheme(apot=node.apot)] = node.weight[additive]
     counts = {}
     for scheme, weight in parts.items():
         levels = scheme.levels  # weights are levels: `shapes` checks that

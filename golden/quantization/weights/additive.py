@@ -32,7 +32,7 @@ def quantize_additive(weight: np.ndarray, rule: StepRule, apot: ApotFormat,
     """(levels (F, n) int64, steps (F,), squared errors (F,)) of the real weights (F, n).
 
     Levels are dense below each power of two and sparse above it, so that the best step depends on where in an octave
-    the weights lie: 41 steps over more than an octave are tried, or four exponents for power-of-two ratios.
+    the weights lie: 41 steps over more than an octave are tried, or the exponents of the rule for power-of-two ratios.
     """
     largest = np.abs(weight).max(axis=1)
     if rule.power_of_two:

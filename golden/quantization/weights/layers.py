@@ -32,21 +32,17 @@ def quantize_layer(layer: Layer, encodings: dict[str, Encoding], ranges: dict[st
     before rounding (for a depthwise layer this is channel-wise migration, for the first layer the normalization of
     pixels). moments: of the input; with them steps are searched by output error where `needs_moments` says so.
     """
+    fraction = operand_bits(layer, encodings[layer.inputs[0]], ranges, settings)
+    weight, bits = _real_weights(layer, encodings[layer.inputs[0]]), weight_bits(layer, settings)
     if layer.kind == "norm":
-        weight = layer.gamma[None] * 2.0**-arithmetic.LAYER_NORM_FRACTION_BITS
-        fraction = operand_bits(layer, ranges, settings, weight, 8)
         unit = np.array([2.0**-fraction])
-        rule = steps.StepRule(unit, np.abs(layer.beta).max(keepdims=True), settings.scales == "power-of-two")
+        rule = steps.StepRule(unit, np.abs(layer.beta).max(keepdims=True), _exponents(settings))
         values, step, _ = uniform.quantize_uniform(weight, rule)
         return QuantizedWeights(values, step, fraction_bits=fraction)
-    conv, source = layer.convolution, encodings[layer.inputs[0]]
-    columns = np.broadcast_to(by_filter(source.scale, conv), conv.weight.shape).reshape(len(conv.weight), -1)
-    weight = conv.weight.reshape(columns.shape) * columns
-    bits = settings.depthwise_bits if _depthwise(layer) else 8
-    fraction = operand_bits(layer, ranges, settings, weight, bits)
+    conv = layer.convolution
     rule = step_rule(layer, encodings, settings, fraction)
     searched = moments is not None and (rule.power_of_two or bits < 8)
-    error = moments.output_error(columns) if searched else None
+    error = moments.output_error(_columns(layer, encodings[layer.inputs[0]])) if searched else None
     norm = settings.norm if settings.weight_observer == "lp" else None
     values, step, squared = uniform.quantize_uniform(weight, rule, bits, norm=norm, error=error)
     result = QuantizedWeights(values.reshape(conv.weight.shape), step, bits, fraction_bits=fraction)
@@ -69,11 +65,11 @@ def step_rule(layer: Layer, encodings: dict[str, Encoding], settings: Settings, 
     unit = np.full(len(conv.bias), 2.0**-fraction) if hardswish else target.scale
     # A residual term is shifted left to the accumulator's step, so that this may not be larger than the residual's.
     most = 1.0 if residual is None else np.minimum(1.0, residual.scale / target.scale)
-    return steps.StepRule(unit, np.abs(conv.bias - offset), settings.scales == "power-of-two", most)
+    return steps.StepRule(unit, np.abs(conv.bias - offset), _exponents(settings), most)
 
 
-def operand_bits(layer: Layer, ranges: dict[str, Range], settings: Settings, weight: np.ndarray, bits: int) -> int:
-    """Fraction bits of a layer's hardswish operand, 0 without one. weight: (F, n) real, of `bits` bits as integers.
+def operand_bits(layer: Layer, source: Encoding, ranges: dict[str, Range], settings: Settings) -> int:
+    """Fraction bits of a layer's hardswish operand, 0 without one. source: of the layer's input.
 
     Where requantization is a shift, the operand may not be finer than the coarsest filter's accumulator, twice its step
     included: a shift cannot multiply.
@@ -82,7 +78,8 @@ def operand_bits(layer: Layer, ranges: dict[str, Range], settings: Settings, wei
         return 0
     most = fraction_bits(layer.name, ranges[layer.name + OPERAND])
     if settings.scales == "power-of-two":
-        full = max(float(np.abs(weight).max()) / uniform.limit(bits), 2.0 ** -(most + 1))
+        largest = float(np.abs(_real_weights(layer, source)).max())
+        full = max(largest / uniform.limit(weight_bits(layer, settings)), 2.0 ** -(most + 1))
         most = min(most, max(math.floor(-math.log2(full)) - 1, 0))
     return most
 
@@ -91,12 +88,39 @@ def correct_bias(layer: Layer, weights: QuantizedWeights, source: Encoding, mome
     """The layer with a bias that takes back the mean output error of its integer weights."""
     conv = layer.convolution
     difference = (weights.real(conv, source) - conv.weight).reshape(len(conv.weight), -1)
-    bias = conv.bias - moments.mean_error(difference)
-    return dataclasses.replace(layer, convolution=dataclasses.replace(conv, bias=bias))
+    return with_bias(layer, conv.bias - moments.mean_error(difference))
+
+
+def with_bias(layer: Layer, bias: np.ndarray) -> Layer:
+    """The convolution layer with another bias (F,)."""
+    return dataclasses.replace(layer, convolution=dataclasses.replace(layer.convolution, bias=bias))
+
+
+def _exponents(settings: Settings) -> str | None:
+    return settings.exponents if settings.scales == "power-of-two" else None
+
+
+def weight_bits(layer: Layer, settings: Settings) -> int:
+    """Bits of a layer's uniform weights."""
+    return settings.depthwise_bits if _depthwise(layer) else 8
+
+
+def _columns(layer: Layer, source: Encoding) -> np.ndarray:
+    """(F, n) scales of the inputs that a convolution's weights meet."""
+    conv = layer.convolution
+    return np.broadcast_to(by_filter(source.scale, conv), conv.weight.shape).reshape(len(conv.weight), -1)
+
+
+def _real_weights(layer: Layer, source: Encoding) -> np.ndarray:
+    """(F, n) weights with the input's scales multiplied in."""
+    if layer.kind == "norm":
+        return layer.gamma[None] * 2.0**-arithmetic.LAYER_NORM_FRACTION_BITS
+    columns = _columns(layer, source)
+    return layer.convolution.weight.reshape(columns.shape) * columns
 
 
 def _depthwise(layer: Layer) -> bool:
-    return layer.convolution.groups > 1 and layer.convolution.weight.shape[1] == 1
+    return layer.kind == "convolution" and layer.convolution.groups > 1 and layer.convolution.weight.shape[1] == 1
 
 
 def _pointwise(layer: Layer) -> bool:

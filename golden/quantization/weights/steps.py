@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden.quantization import exponents
+
 LARGEST_BIAS = 2.0**30  # leaves as much of the int32 accumulator to the psums
 SMALLEST_STEP = 2.0**-30  # of an accumulator, in steps of what it is requantized to
-EXPONENTS = (-1, 0, 1, 2)  # tried around the exponent below the min-max step (P2-ViT's adaptive rounding)
 SHRINKS = 80  # steps of 1 % that a search takes down from the min-max step
 
 Rounding = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (weights (F, n), steps (F,)) -> integers (F, n)
@@ -21,14 +22,18 @@ class StepRule:
     """Limits of the accumulator step of each filter; all arrays (F,).
 
     unit: step of what the accumulator is requantized to. bias: largest real magnitude that the int32 bias has to hold.
-    most: largest ratio of the step to the unit; only for power-of-two ratios, whose requantization cannot
-    shift left.
+    exponents: rule of `golden.quantization.exponents` where the ratio of the step to the unit is a power of two, None
+    where it is any number. most: largest ratio; only for power-of-two ratios, whose requantization cannot shift left.
     """
 
     unit: np.ndarray
     bias: np.ndarray
-    power_of_two: bool = False
+    exponents: str | None = None
     most: np.ndarray | float = 1.0
+
+    @property
+    def power_of_two(self) -> bool:
+        return self.exponents is not None
 
     @property
     def least(self) -> np.ndarray:
@@ -38,15 +43,14 @@ class StepRule:
     def candidates(self, full: np.ndarray, shrinks: int = 0) -> np.ndarray:
         """(K, F) legal steps around `full`, the step that just avoids clipping.
 
-        Power-of-two ratios: the four exponents around it. Otherwise `full` and `shrinks` steps of 1 % below it.
+        Power-of-two ratios: those of their rule. Otherwise `full` and `shrinks` steps of 1 % below it.
         """
         if not self.power_of_two:
             return np.maximum(full * (1 - 0.01 * np.arange(shrinks + 1))[:, None], self.least)
         lowest = np.ceil(np.log2(self.least / self.unit))
         highest = np.floor(np.log2(np.broadcast_to(self.most, full.shape)))
-        floor = np.floor(np.log2(np.maximum(full, self.least) / self.unit))
-        exponents = np.clip(floor + np.array(EXPONENTS)[:, None], lowest, np.maximum(highest, lowest))
-        return self.unit * 2.0**exponents
+        tried = exponents.candidates(np.maximum(full, self.least) / self.unit, self.exponents)
+        return self.unit * 2.0 ** np.clip(tried, lowest, np.maximum(highest, lowest))
 
 
 def search(weight: np.ndarray, candidates: np.ndarray, rounding: Rounding,

@@ -24,7 +24,7 @@ def quantize_uniform(weight: np.ndarray, rule: StepRule, bits: int = 8, *, norm:
 
     By default the step is the largest weight over the largest integer. With `norm` it is the one of 81, down to a
     fifth of that, with the least L_p error; with `error` the one with the least of that. Power-of-two rules choose
-    among four exponents by `error`, or by the squared error of the weights.
+    among their exponents by `error`, or by the squared error of the weights.
     """
     full = np.abs(weight).max(axis=1) / limit(bits)
     searched = norm is not None or error is not None

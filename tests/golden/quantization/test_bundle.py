@@ -9,8 +9,9 @@ import torch
 
 from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from golden.integer.serialize import load_network
+from golden.network.archives import CifarArchive
 from golden.network.bundled import load_bundled
-from golden.network.datasets import CifarArchive, Subset
+from golden.network.datasets import Subset
 from golden.network.weights import random_images
 from golden.quantization.bundle import CALIBRATION_IMAGES, QUANTIZED_PATH, main, quantize_bundled
 from golden.quantization.methods import METHODS

@@ -9,11 +9,12 @@ import torch
 
 from golden.integer.execute import execute, pixels_to_input
 from golden.integer.serialize import load_network, save_network
+from golden.network.checkpoint import load_model, save_checkpoint
 from golden.network.efficientvit import EfficientViT
 from golden.network.preprocess import normalize
 from golden.network.weights import initialize
 from golden.quantization.calibration.images import random_images
-from golden.quantization.compare import compare
+from golden.quantization.compare import compare, match_layers
 from golden.quantization.quantize import quantize_model
 from golden.quantization.settings import QuantizationError
 from tests.networks import small_network
@@ -69,6 +70,18 @@ def test_what_does_not_belong_together(model, quantized, images):
         compare(EfficientViT("b0", 7, 64), network, images)
     with pytest.raises(QuantizationError, match="calibration image 0 must be uint8"):
         compare(model, network, random_images(1, 1, 64))
+
+
+def test_the_same_shapes_with_other_weights(model, quantized, images, tmp_path):
+    other = initialize(EfficientViT("b0", 7, 32), 2)
+    with pytest.raises(QuantizationError, match="the float network is not the one that became seeded: other weights"):
+        compare(other, quantized.network, images)
+    save_checkpoint(model, tmp_path / "float.safetensors")
+    again = load_model(tmp_path / "float.safetensors", 32)
+    assert compare(again, quantized.network, images) == compare(model, quantized.network, images)
+    metadata = {name: value for name, value in quantized.network.metadata.items() if name != "model_hash"}
+    older = dataclasses.replace(quantized.network, metadata=metadata)  # of a version that kept no hash
+    assert len(match_layers(other, older)) == len(older.nodes)
 
 
 def test_without_encodings(model, quantized, images):

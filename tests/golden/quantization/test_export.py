@@ -325,3 +325,16 @@ def test_attention_of_dead_heads_is_zero():
     assert not result["att.code0"][0].any()
     assert (result["att"][:8] == 3).all()  # the zero point
     assert not (result["att"][8:16] == 3).all()
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_levels_of_keys_reach_the_largest_key(bits):
+    """K has no step that could adapt: whatever the code's width, 127 may not be cut down to a small level."""
+    layer, sources, target, ranges, _, _ = attention_layer(2, 8, 16, np.random.default_rng(15))
+    scheme = scheme_of(layer, (*sources, target), ranges, attention_apot=True, apot_exponent_bits=bits)
+    apot = export.attention(layer, scheme).key_apot
+    assert apot.exponent_bits == bits
+    assert apot.nearest([0, 127]).tolist() == [0, 128]
+    k = np.arange(8 if bits == 3 else 64, 128)
+    assert (np.abs(apot.nearest(k) - k) <= k / 3).all()
+    assert export.attention(layer, scheme_of(layer, (*sources, target), ranges)).key_apot is None

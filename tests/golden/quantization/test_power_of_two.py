@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from golden.integer.network import INPUT
 from golden.network import weights
 from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from golden.quantization import power_of_two
@@ -203,8 +204,9 @@ def test_exponents_have_the_least_error_of_four(model, layers, images, settings)
         factors = {layer.name: smoothing_factors(layer, layers, ranges[layer.name], 0.5) for layer in layers[:-1]
                    if rules[layer.name].group == 1 and rules[layer.name].scales == 1}
         assert sum(found is not None for found in factors.values()) > 10
-    found = search_encodings(model, layers, rules, ranges, factors, pixels, images, IMAGENET_MEAN, IMAGENET_STD)
-    assert list(found) == [layer.name for layer in layers[:-1]]
+    found = search_encodings(model, layers, rules, ranges, factors, pixels, images, IMAGENET_MEAN, IMAGENET_STD,
+                             settings)
+    assert list(found) == [INPUT, *(layer.name for layer in layers[:-1])]
     for layer in layers[:-1]:
         name, rule, mine = layer.name, rules[layer.name], factors.get(layer.name)
         x, constant = captured(model, layer, images), constants(layers, pixels)[layer.name]
@@ -245,7 +247,7 @@ def test_of_equal_exponents_the_one_below_the_range_wins(model, layers, rules, r
     with torch.no_grad():
         for parameter in zeros.parameters():
             parameter.zero_()
-    found = search_encodings(zeros, layers, rules, ranges, {}, 1, images[:1], IMAGENET_MEAN, IMAGENET_STD)
+    found = search_encodings(zeros, layers, rules, ranges, {}, 1, images[:1], IMAGENET_MEAN, IMAGENET_STD, SETTINGS)
     for layer in layers[:-1]:
         scales = range_scales(ranges[layer.name], rules[layer.name])
         constant = constants(layers, 1)[layer.name]
@@ -259,7 +261,7 @@ def test_at_most_32_images(model, layers, rules, ranges, images, monkeypatch):
     monkeypatch.setattr(power_of_two, "IMAGES", 2)
     told = []
     search_encodings(model, layers, rules, ranges, {}, 1, images, IMAGENET_MEAN, IMAGENET_STD,
-                     lambda *step: told.append(step))
+                     SETTINGS, lambda *step: told.append(step))
     assert told == [("exponents", 2, 2)]
 
 

@@ -1,20 +1,24 @@
 """Whole networks: the integer network follows the float one, and says how it was made."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from golden.evaluation.predictors import FloatPredictor
 from golden.integer.execute import execute, pixels_to_input
-from golden.integer.network import Attention, Convolution, LayerNorm
+from golden.integer.network import Attention, Convolution, LayerNorm, NetworkError
 from golden.integer.serialize import load_network, save_network
 from golden.network.bundled import load_bundled
 from golden.network.efficientvit import EfficientViT
+from golden.network.layers import MBConv
 from golden.network.weights import initialize
 from golden.quantization.calibration.images import check_images, image_hash, random_images
 from golden.quantization.compare import compare, format_table
 from golden.quantization.methods import METHODS
 from golden.quantization.quantize import quantize, quantize_model
+from golden.quantization.reconstruction.options import OPTIONS
 from golden.quantization.settings import QuantizationError, Settings
 from tests.golden.quantization.schemes import tiny_model
 
@@ -184,6 +188,13 @@ def dead_channel_without_bias(norm):
     norm.weight[1] = norm.bias[1] = 0
 
 
+def large_depthwise_filters(model):
+    """One filter of each layer: with powers of two its step is that of the hardswish operand."""
+    for block in model.modules():
+        if isinstance(block, MBConv):
+            block.depth_conv.conv.weight[0] *= 8
+
+
 def set_to_zero(model):
     for parameter in model.parameters():
         parameter.zero_()
@@ -195,6 +206,7 @@ WORKING = {  # damages that every method takes
     "weights of zero": each_convolution(torch.Tensor.zero_),
     "everything zero": set_to_zero,
     "tiny normalization": each_norm(lambda norm: norm.weight.mul_(1e-30)),
+    "large depthwise filters": large_depthwise_filters,
 }
 REFUSED = {  # and those that some or all refuse
     "tiny weights": each_convolution(lambda weight: weight.mul_(1e-30)),
@@ -225,6 +237,31 @@ def damaged(change):
     with torch.no_grad():
         change(model)
     return model
+
+
+@pytest.mark.filterwarnings("error")
+def test_nearly_dead_filters_survive_reconstruction(images, monkeypatch):
+    """The step of a filter that is all but switched off can hold no bias to speak of."""
+    def nearly_dead(model):
+        for block in model.modules():
+            if isinstance(block, MBConv) and isinstance(block.point_conv.norm, torch.nn.BatchNorm2d):
+                block.point_conv.norm.weight[::4] *= 1e-9
+                block.point_conv.norm.bias[::4] *= 1e-9
+
+    fast = dataclasses.replace(OPTIONS["fast"], images=8, iterations=4, batch=4)
+    monkeypatch.setitem(OPTIONS, "fast", fast)
+    for method in ("minmax", "trio", "p2"):
+        settings = dataclasses.replace(METHODS[method], reconstruction="fast")
+        network = quantize(damaged(nearly_dead), images[:8], name="damaged", settings=settings)
+        assert any("bias" in unit["kept"] for unit in network.metadata["reconstruction"])
+        execute(network, pixels_to_input(images[0]))
+
+
+def test_normalization_may_be_an_array(model, images, tmp_path):
+    mean, std = np.array([0.5, 0.4, 0.3], dtype=np.float32), np.array([0.25, 0.25, 0.5], dtype=np.float32)
+    network = quantize(tiny_model(), images[:2], name="x", mean=mean, std=std)
+    save_network(network, tmp_path / "x.safetensors")
+    assert load_network(tmp_path / "x.safetensors").metadata["mean"] == [float(m) for m in mean]
 
 
 @pytest.mark.filterwarnings("error")
@@ -265,6 +302,9 @@ def test_errors(model, images):
         quantize(model, [], name="x")
     with pytest.raises(QuantizationError, match="calibration image 0 must be uint8"):
         quantize(model, random_images(1, 1, 64), name="x")
+    for names in ({"name": "a\nb"}, {"name": "x", "classes": ("a\tb", *"cdefgh")}):
+        with pytest.raises(NetworkError, match="must be printable text, not 'a"):
+            quantize(model, [], **names)  # before the images are read
     broken = initialize(EfficientViT("b0", 7, 32), 1)
     with torch.no_grad():
         broken.backbone.stages[2].op_list[1].context_module.main.qkv.conv.weight[5] = np.nan

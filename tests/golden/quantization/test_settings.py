@@ -11,8 +11,8 @@ DEFAULTS = {
     "observer": "minmax", "percentile": 99.99, "momentum": 0.9, "norm": 2.4, "symmetric": False, "migration": True,
     "shifting": "all", "head_scales": True, "smoothing": False, "smoothing_exponent": 0.5, "weight_observer": "minmax",
     "depthwise_bits": 8, "apot_share": 0.0, "apot_exponent_bits": 3, "attention_apot": False, "bias_correction": False,
-    "scales": "dyadic", "divisor": "log2", "divisor_search": False, "divisor_gain": False, "reconstruction": "none",
-    "batch": 32, "seed": 0,
+    "scales": "dyadic", "exponents": "adaptive", "divisor": "log2", "divisor_search": False, "divisor_gain": False,
+    "reconstruction": "none", "batch": 32, "seed": 0,
 }
 
 
@@ -26,8 +26,12 @@ def test_defaults_are_json():
         ("observer", "entropy", "observer must be one of minmax, ema, percentile, lp, not 'entropy'"),
         ("weight_observer", "ema", "weight_observer must be one of minmax, lp, not 'ema'"),
         ("scales", "float", "scales must be one of dyadic, power-of-two, not 'float'"),
+        ("exponents", "round", "exponents must be one of adaptive, nearest, ceil, floor, not 'round'"),
+        ("exponents", "ceil", "exponents 'ceil' need scales 'power-of-two', not 'dyadic'"),
         ("divisor", None, "divisor must be one of log2, uniform, not None"),
         ("reconstruction", "slow", "reconstruction must be one of none, fast, published, not 'slow'"),
+        ("depthwise_bits", 4.0, "depthwise_bits must be one of 4, 8, not 4.0"),
+        ("apot_exponent_bits", 3.0, "apot_exponent_bits must be one of 2, 3, not 3.0"),
         ("depthwise_bits", 5, "depthwise_bits must be one of 4, 8, not 5"),
         ("apot_exponent_bits", 4, "apot_exponent_bits must be one of 2, 3, not 4"),
         ("percentile", 50, "percentile must be above 50 and at most 100, not 50"),
@@ -87,6 +91,8 @@ def test_settings_that_exclude_each_other():
     with pytest.raises(QuantizationError, match=r"^divisor_gain needs scales 'dyadic', not 'power-of-two'"):
         Settings(scales="power-of-two", divisor_gain=True)
     assert Settings(scales="power-of-two", divisor_search=True, divisor="log2").divisor_search
+    for rule in ("adaptive", "nearest", "ceil", "floor"):
+        assert Settings(scales="power-of-two", exponents=rule).exponents == rule
 
 
 def test_settings_cannot_be_changed():

@@ -15,7 +15,7 @@ from golden.quantization.methods import METHODS
 from golden.quantization.quantize import quantize
 from golden.quantization.report.findings import NO_ENCODINGS, NO_IMAGES, NO_MODEL, Accuracy, Subject, find
 from golden.quantization.report.report import method, report, to_json
-from golden.quantization.report.weights import Scheme
+from golden.quantization.report.weights import WeightScheme
 from golden.quantization.settings import QuantizationError
 
 SECTIONS = ["summary", "sqnr", "ranges", "weights", "schemes", "divisors", "saturation"]
@@ -143,12 +143,12 @@ def test_numbers_of_the_layers(read, findings, subject):
 
 def test_numbers_of_the_weights(read, findings):
     by_scheme = read.tables["weights"]
-    schemes = (Scheme(8), Scheme(4), Scheme(apot=ApotFormat()))
+    schemes = (WeightScheme(8), WeightScheme(4), WeightScheme(apot=ApotFormat()))
     expected = [[layer for layer in findings.weights if scheme in layer.counts] for scheme in schemes]
     assert [len(table) - 1 for table in by_scheme] == [len(layers) for layers in expected]
     four = expected[1]
-    assert [row[1] for row in by_scheme[1][1:]] == [f"{int(layer.counts[Scheme(4)].sum()):,}" for layer in four]
-    assert [row[5] for row in by_scheme[1][1:]] == [f"{layer.entropy(Scheme(4)):.2f}" for layer in four]
+    assert [row[1] for row in by_scheme[1][1:]] == [f"{int(layer.counts[WeightScheme(4)].sum()):,}" for layer in four]
+    assert [row[5] for row in by_scheme[1][1:]] == [f"{layer.entropy(WeightScheme(4)):.2f}" for layer in four]
     filters = read.tables["schemes"][0]
     assert filters[0][2:] == ["uniform 8 bits", "uniform 4 bits", "APoT 7 bits, exponents 0 to 6"]
     for row, layer in zip(filters[1:], findings.weights, strict=True):

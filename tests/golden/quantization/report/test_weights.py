@@ -8,7 +8,7 @@ import pytest
 
 from golden.integer.apot import ApotFormat
 from golden.integer.network import Convolution, LayerNorm
-from golden.quantization.report.weights import Scheme, layer_weights
+from golden.quantization.report.weights import WeightScheme, layer_weights
 from tests.networks import small_network
 
 
@@ -43,12 +43,12 @@ def test_every_weight_is_counted(network):
 
 def test_schemes(network):
     found = {layer.name: layer for layer in layer_weights(network)}
-    additive = Scheme(apot=ApotFormat())
-    assert found["stem"].filters == {Scheme(8): 8}
-    assert found["ds.depthwise"].filters == {Scheme(4): 8}
-    assert found["ds.point"].filters == {Scheme(8): 5, additive: 3}
+    additive = WeightScheme(apot=ApotFormat())
+    assert found["stem"].filters == {WeightScheme(8): 8}
+    assert found["ds.depthwise"].filters == {WeightScheme(4): 8}
+    assert found["ds.point"].filters == {WeightScheme(8): 5, additive: 3}
     assert found["widen"].filters == {additive: 16}
-    for name, scheme in (("ds.depthwise", Scheme(4)), ("ds.point", additive), ("ds.point", Scheme(8))):
+    for name, scheme in (("ds.depthwise", WeightScheme(4)), ("ds.point", additive), ("ds.point", WeightScheme(8))):
         node, counts = network.node(name), found[name].counts[scheme]
         marked = node.apot_filters if node.apot_filters.size else np.zeros(len(node.weight), dtype=bool)
         weight = node.weight[marked if scheme.apot else ~marked]
@@ -66,12 +66,13 @@ def test_shares_and_entropy(network):
     assert low != high and depthwise.ends == (low + high) / 72
     _, counts = np.unique(weight[3:], return_counts=True)
     shares = (counts / counts.sum()).tolist()
-    assert layer.entropy(Scheme(8)) == pytest.approx(-sum(share * math.log2(share) for share in shares))
+    assert layer.entropy(WeightScheme(8)) == pytest.approx(-sum(share * math.log2(share) for share in shares))
 
 
 def test_levels_and_labels():
-    assert Scheme(4).levels.tolist() == list(range(-7, 8))
-    assert (Scheme(8).levels[0], len(Scheme(8).levels)) == (-127, 255)
-    assert Scheme(apot=ApotFormat()).levels.tolist() == ApotFormat().levels.tolist()
-    assert [Scheme(8).label, Scheme(apot=ApotFormat()).label] == ["uniform 8 bits", "APoT 7 bits, exponents 0 to 6"]
-    assert Scheme(8) != Scheme(apot=ApotFormat())
+    assert WeightScheme(4).levels.tolist() == list(range(-7, 8))
+    assert (WeightScheme(8).levels[0], len(WeightScheme(8).levels)) == (-127, 255)
+    assert WeightScheme(apot=ApotFormat()).levels.tolist() == ApotFormat().levels.tolist()
+    labels = [WeightScheme(8).label, WeightScheme(apot=ApotFormat()).label]
+    assert labels == ["uniform 8 bits", "APoT 7 bits, exponents 0 to 6"]
+    assert WeightScheme(8) != WeightScheme(apot=ApotFormat())

@@ -66,7 +66,7 @@ def test_an_error_of_the_output_decides_the_step_and_the_squared_error_is_report
 
 def test_power_of_two_steps():
     weight, apot = np.random.default_rng(3).laplace(size=(6, 50)), ApotFormat()
-    rule = StepRule(np.full(6, 1 / 6), np.zeros(6), True)
+    rule = StepRule(np.full(6, 1 / 6), np.zeros(6), "adaptive")
     values, step, _ = quantize_additive(weight, rule, apot)
     tried = rule.candidates(np.abs(weight).max(axis=1) / apot.max)
     for row, filter_ in enumerate(weight):

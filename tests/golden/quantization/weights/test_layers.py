@@ -184,13 +184,14 @@ def test_in_power_of_two_mode_no_operand_is_finer_than_an_accumulator(scheme_for
     (0.0, 8, 10),
 ])
 def test_operand_bits(largest, bits, expected):
-    layer = convolution_layer(np.zeros((2, 3, 1, 1)), np.zeros(2), activation="hardswish")
+    weight = np.array([[0.0, -largest, 0.0], [0.0, 0.0, largest / 3]]).reshape(2, 1, 1, 3) / 4
+    layer = convolution_layer(weight, np.zeros(2), activation="hardswish", groups=2)
+    source = Encoding(np.full(2, 4.0), np.zeros(2, dtype=int))
     ranges = {"a" + OPERAND: Range(np.array([-5.0]), np.array([17.0]))}
-    weight = np.array([[0.0, -largest, 0.0], [0.0, 0.0, largest / 3]])
-    assert operand_bits(layer, ranges, Settings(), weight, bits) == 10
-    settings = Settings(scales="power-of-two")
-    assert operand_bits(layer, ranges, settings, weight, bits) == expected
-    assert operand_bits(replace(layer, activation="linear"), {}, settings, weight, bits) == 0
+    assert operand_bits(layer, source, ranges, Settings(depthwise_bits=bits)) == 10
+    settings = Settings(scales="power-of-two", depthwise_bits=bits)
+    assert operand_bits(layer, source, ranges, settings) == expected
+    assert operand_bits(replace(layer, activation="linear"), source, {}, settings) == 0
 
 
 def test_step_rule_of_a_layer_with_a_residual():
@@ -213,7 +214,8 @@ def test_layer_norm_weights(scales):
     layer = Layer("n", "norm", ("x",), "n", activation="hardswish", gamma=rng.normal(1, 0.4, 30),
                   beta=rng.normal(size=30), eps=1e-5)
     ranges = {"n" + OPERAND: Range(np.array([-4.0]), np.array([6.0]))}
-    found = quantize_layer(layer, {}, ranges, Settings(scales=scales))
+    source = Encoding(np.ones(30), np.zeros(30, dtype=int))  # of no consequence: what is normalized has no scale
+    found = quantize_layer(layer, {"x": source}, ranges, Settings(scales=scales))
     assert found.values.shape == (1, 30)
     assert found.step.shape == (1,)
     real = found.values[0] * found.step[0] * 2.0**9  # z has 9 fraction bits

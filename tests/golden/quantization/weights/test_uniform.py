@@ -77,7 +77,7 @@ def test_error_takes_the_best_of_81_steps_and_comes_before_norm():
 @pytest.mark.parametrize("measure", [None, power_error(4.0)])
 def test_power_of_two_steps_go_by_squared_or_given_error(measure):
     weight = weights(4)
-    rule = StepRule(np.full(6, 2.0**4 / 6), np.zeros(6), True)
+    rule = StepRule(np.full(6, 2.0**4 / 6), np.zeros(6), "adaptive")
     integers, step, _ = quantize_uniform(weight, rule, 4, error=measure)
     for row, filter_ in enumerate(weight):
         tried = rule.candidates(np.abs(weight).max(axis=1) / 7)[:, row]
