@@ -112,13 +112,15 @@ def test_calibration_data(calibration_refused, tmp_path):
     (tmp_path / "documents" / "notes.txt").write_text("no image")
     (tmp_path / "documents" / "report.pdf").write_bytes(b"%PDF-1.7")
     (tmp_path / "photos.zip").write_bytes(b"PK")
+    (tmp_path / "photos.rar").write_bytes(b"Rar!")
     split = {"offset": [0, 1], "label": [0], "split": [1], "jpeg": np.zeros(1, np.uint8), "classes": ["a"]}
     np.savez(tmp_path / "no train.npz", **split)
     np.savez(tmp_path / "damaged.npz", **(split | {"split": [0]}))
     cases |= {
         "empty": "no images in it",
         "documents": "no images in it",
-        "photos.zip": "must be a folder of images or an .npz archive",
+        "photos.zip": "not a whole .zip or .tar archive",
+        "photos.rar": "must be a folder of images or an archive",
         "no train.npz": "no train images",
         "damaged.npz": "image 0: not an image",
     }
