@@ -14,6 +14,7 @@ from golden.quantization.encoding import LARGEST, Encoding
 from golden.quantization.plan import Layer
 from golden.quantization.records import exact
 
+LARGEST_MULTIPLIER = (1 << arithmetic.MULTIPLIER_BITS) - 1
 LARGEST_DIVISOR = (1 << arithmetic.ACCUMULATOR_BITS) - 1
 HEADROOM = Fraction(5, 4)  # divisors of other images may be larger than those of calibration
 
@@ -47,9 +48,13 @@ def largest_offset(scales: BranchScales) -> int:
     return arithmetic.MAX_DIVISOR_CODE - int(arithmetic.log2_round(largest))
 
 
-def shift_offset(scales: BranchScales, output: list[Fraction]) -> int:
-    """The largest offset for which no head's dividend would have to be multiplied, where requantization only shifts."""
-    return min(math.floor(-math.log2(kv / (s * o))) for kv, s, o in zip(scales.kv, scales.sum, output, strict=True))
+def reachable_offset(ratios: list[Fraction], power_of_two: bool) -> int:
+    """The largest offset for which records reach every head's ratio * 2**offset: a multiplier of 16 bits, or a shift.
+
+    A smaller offset than the largest divisor needs costs nothing but the codes of the smallest divisors.
+    """
+    most = 1 if power_of_two else LARGEST_MULTIPLIER
+    return min(math.floor(math.log2(most / ratio)) for ratio in ratios)
 
 
 def uniform_ratios(scales: BranchScales, power_of_two: bool) -> list[Fraction]:
@@ -63,13 +68,14 @@ def uniform_ratios(scales: BranchScales, power_of_two: bool) -> list[Fraction]:
 def _head_scales(bound: np.ndarray, beside: list[Fraction], power_of_two: bool) -> list[Fraction]:
     """Scales of int8 values with these largest magnitudes; a head that is always 0 gets the largest scale.
 
-    With `power_of_two` the next power of two above, and not less than `beside`, the scales of the accumulators: a shift
-    cannot multiply.
+    beside: scales of the accumulators. Where a head hardly moves beside others with which it shares these, its scale is
+    not finer than a multiplier of 16 bits reaches. With `power_of_two` scales are the next power of two above, and not
+    finer than the accumulators': a shift cannot multiply.
     """
     largest = bound.max() or 1.0
     scales = [Fraction(float(b or largest)) / LARGEST for b in bound]
     if power_of_two:
-        scales = [max(Fraction(2) ** math.ceil(math.log2(s)), b) for s, b in zip(scales, beside, strict=True)]
-    return scales
+        return [max(Fraction(2) ** math.ceil(math.log2(s)), b) for s, b in zip(scales, beside, strict=True)]
+    return [max(s, b / LARGEST_MULTIPLIER) for s, b in zip(scales, beside, strict=True)]
 
 

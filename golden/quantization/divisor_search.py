@@ -17,7 +17,6 @@ from golden.quantization.calibration import capture
 from golden.quantization.export import attention
 from golden.quantization.plan import Layer
 from golden.quantization.scheme import Divisor, Scheme
-from golden.quantization.settings import QuantizationError
 
 IMAGES = 32
 AROUND = (0, -1, 1, -2, 2)  # offsets tried, beside the one that the largest divisor needs; of equals the first wins
@@ -64,12 +63,7 @@ def _search(layer: Layer, scheme: Scheme, seen: list) -> tuple[Divisor, ...]:
     best: list[tuple[float, Divisor]] = []
     for change in AROUND if settings.divisor_search else AROUND[:1]:
         offsets = tuple(offset + change for offset in base)
-        try:
-            found = outputs(tuple(Divisor(offset) for offset in offsets))
-        except QuantizationError:
-            if not best:
-                raise
-            continue  # a dividend that no dyadic number reaches
+        found = outputs(tuple(Divisor(offset) for offset in offsets))
         gains = [None] * len(offsets)
         if settings.divisor_gain:
             gains = list(_gains(found, expected))

@@ -92,18 +92,17 @@ def attention(layer: Layer, scheme: Scheme) -> Attention:
         records = Records(f"{layer.name} branch {branch}", scheme.power_of_two)
         product.append(records.plain([k * v / s for k, v, s in zip(found.k, found.v, found.kv, strict=True)]))
         key_sum.append(records.plain([k / s for k, s in zip(found.k, found.sum, strict=True)]))
+        gain = [Fraction(1)] * layer.heads if choice.gain is None else exact(choice.gain)
+        ratios = [kv * g / (s * o) for kv, g, s, o in zip(found.kv, gain, found.sum, output, strict=True)]
         if settings.divisor == "uniform":
             factor = divisor.uniform_ratios(found, scheme.power_of_two)
             divisors.append(records.plain(factor))
         else:
             offset = divisor.largest_offset(found) if choice.offset is None else choice.offset
-            if scheme.power_of_two:
-                offset = min(offset, divisor.shift_offset(found, output))
+            offset = min(offset, divisor.reachable_offset(ratios, scheme.power_of_two))
             offsets.append(min(max(offset, LOG2_OFFSETS[0]), LOG2_OFFSETS[1]))
             factor = [Fraction(2) ** offsets[-1]] * layer.heads
-        gain = [Fraction(1)] * layer.heads if choice.gain is None else exact(choice.gain)
-        ratios = zip(found.kv, factor, gain, found.sum, output, strict=True)
-        divide.append(records.plain([kv * f * g / (s * o) for kv, f, g, s, o in ratios],
+        divide.append(records.plain([r * f for r, f in zip(ratios, factor, strict=True)],
                                     target.zero_point[: layer.heads]))
     return Attention(layer.name, layer.inputs, layer.heads, layer.dim, tuple(product), tuple(key_sum), tuple(divide),
                      tuple(offsets), scheme.key_apot, settings.divisor, tuple(divisors))

@@ -8,7 +8,7 @@ import pytest
 
 from golden.integer import arithmetic
 from golden.quantization.calibration.observers import Range
-from golden.quantization.divisor import BranchScales, branch_scales, largest_offset, shift_offset, uniform_ratios
+from golden.quantization.divisor import BranchScales, branch_scales, largest_offset, reachable_offset, uniform_ratios
 from golden.quantization.encoding import Encoding
 from golden.quantization.plan import Layer
 
@@ -44,6 +44,15 @@ def test_a_head_that_is_always_zero_gets_the_largest_scale():
     assert found.largest == 0
 
 
+def test_a_head_that_hardly_moves_has_a_scale_that_multipliers_reach():
+    """q, k and v of all heads may share a scale, which is far too coarse for one of them."""
+    found = branch_scales(LAYER, 1, SOURCE, ranges(kv=(100, 1e-9), sums=(1e-9, 60)), False)
+    assert found.kv == [Fraction(100, 127), Fraction(2, 65535)]
+    assert found.sum == [Fraction(1, 4 * 65535), Fraction(60, 127)]
+    for accumulator, scale in ((2, found.kv[1]), (Fraction(1, 4), found.sum[0])):
+        assert arithmetic.dyadic(*(accumulator / scale).as_integer_ratio()) == (65535, 0)
+
+
 def test_power_of_two_scales_hold_the_range_and_are_no_finer_than_the_accumulator():
     found = branch_scales(LAYER, 1, SOURCE, ranges(), True)
     assert found.kv == [1, 2]  # 100 / 127 rounds up; v * k is 2 in the second head
@@ -68,14 +77,19 @@ def test_divisors_beyond_the_accumulator_count_as_the_largest():
 
 
 @pytest.mark.parametrize("heads", [1, 3])
-def test_shift_offset_is_the_largest_without_a_multiplication(heads):
+def test_reachable_offsets_are_the_largest_that_records_hold(heads):
     rng = np.random.default_rng(heads)
     for _ in range(20):
-        kv, sums, output = ([Fraction(2) ** int(e) for e in rng.integers(-12, 3, heads)] for _ in range(3))
-        scales = BranchScales(kv, kv, kv, kv, sums, Fraction(1))
-        offset = shift_offset(scales, output)
-        ratios = [a / (b * c) for a, b, c in zip(kv, sums, output, strict=True)]
-        assert max(ratios) * Fraction(2) ** offset == 1
+        ratios = [Fraction(2) ** int(e) for e in rng.integers(-24, 20, heads)]
+        assert max(ratios) * Fraction(2) ** reachable_offset(ratios, True) == 1
+        ratios = [Fraction(float(2.0**e)) for e in rng.uniform(-24, 20, heads)]
+        offset = reachable_offset(ratios, False)
+        for ratio in ratios:
+            arithmetic.dyadic(*(ratio * Fraction(2) ** offset).as_integer_ratio())
+        with pytest.raises(ValueError, match="does not fit"):
+            beyond = max(ratios) * Fraction(2) ** (offset + 1)
+            arithmetic.dyadic(*beyond.as_integer_ratio())
+    assert reachable_offset([Fraction(65535), Fraction(1, 7)], False) == 0
 
 
 @pytest.mark.parametrize("largest", [0, Fraction(1, 2), 1, 200, 255, 256, 1000, Fraction(123457, 11)])

@@ -17,7 +17,7 @@ from golden.quantization.methods import METHODS
 from golden.quantization.plan import plan
 from golden.quantization.quantize import make_scheme
 from golden.quantization.scheme import Divisor
-from golden.quantization.settings import QuantizationError, Settings
+from golden.quantization.settings import Settings
 from tests.golden.quantization.schemes import tiny_model
 
 OPTIONS = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
@@ -141,33 +141,6 @@ def test_no_offset_beyond_what_a_shift_reaches(model, images):
         for post in attention(layer, scheme).divide:
             assert set(post.m1) == {1}
             assert (post.n1 >= 0).all()
-
-
-def test_candidates_that_no_number_reaches_are_skipped(model, plain, images, monkeypatch):
-    scheme = with_settings(plain, divisor_search=True)
-    free = search_divisors(model, scheme, images, **OPTIONS)
-    bases = {layer.name: attention(layer, plain).log2_offset for layer in attentions(plain)}
-
-    def refuse(refused):
-        def limited(layer, scheme):
-            node = attention(layer, scheme)
-            changes = np.subtract(node.log2_offset, bases[layer.name])
-            if scheme.divisors and np.isin(changes, refused).any():
-                raise QuantizationError("too far apart")
-            return node
-
-        monkeypatch.setattr(divisor_search, "attention", limited)
-        return search_divisors(model, scheme, images, **OPTIONS)
-
-    for refused in ((-1, -2), (1, 2)):
-        for name, choices in refuse(refused).items():
-            changes = [choice.offset - base for choice, base in zip(choices, bases[name], strict=True)]
-            assert not set(changes) & set(refused)
-            for change, free_choice, base in zip(changes, free[name], bases[name], strict=True):
-                if free_choice.offset - base not in refused:
-                    assert change == free_choice.offset - base
-    with pytest.raises(QuantizationError, match=r"^too far apart$"):
-        refuse((0, 1, 2, -1, -2))
 
 
 def test_at_most_32_images(model, plain, images, monkeypatch):
