@@ -57,6 +57,7 @@ def test_power_of_two_scales_hold_the_range_and_are_no_finer_than_the_accumulato
     found = branch_scales(LAYER, 1, SOURCE, ranges(), True)
     assert found.kv == [1, 2]  # 100 / 127 rounds up; v * k is 2 in the second head
     assert found.sum == [Fraction(1, 4), 2]
+    assert branch_scales(LAYER, 1, SOURCE, ranges(kv=(1000, 5000)), True).kv == [8, 64]
     for scale, bound, beside in zip(found.kv + found.sum, (100, 50, 30, 60), (0.03125, 2, 0.25, 2), strict=True):
         assert math.log2(scale).is_integer()
         assert scale * 127 >= bound
