@@ -18,6 +18,7 @@ from golden.quantization.reconstruction.learn import forward
 from golden.quantization.reconstruction.learned import LearnedUnit, rescale
 from golden.quantization.reconstruction.units import split
 from golden.quantization.simulate import Simulation
+from golden.quantization.weights.layers import step_rule
 
 ATTENTION = "backbone.stages.2.op_list.1.context_module"
 BLOCK = "backbone.stages.1.op_list.1"
@@ -160,3 +161,22 @@ def test_steps_do_not_fall_below_the_accumulator(schemes, method):
     uniform = ~old.apot_filters[:4] if old.apot is not None else np.ones(4, dtype=bool)
     assert uniform.any()
     assert (np.abs(error) <= step * 0.51)[uniform].all()
+
+
+def test_a_residual_with_another_scale_leaves_steps_that_hold_the_bias(model, schemes):
+    """The bias holds the residual's zero point: a layer that only adds a tensor depends on its scale too."""
+    scheme = schemes["trio"]
+    unit = unit_of(model, scheme, "backbone.stages.1.op_list.0")
+    added = unit.layers[-1].name
+    adder = next(layer for layer in scheme.layers if layer.residual == added)
+    assert added not in adder.inputs and adder not in unit.layers
+    old = scheme.weights[adder.name]
+    fine = step_rule(adder, scheme.encodings, scheme.settings, old.fraction_bits).least  # as of filters switched off
+    scheme = dataclasses.replace(scheme, weights={**scheme.weights, adder.name: dataclasses.replace(old, step=fine)})
+    sim = LearnedUnit(scheme, unit)
+    with torch.no_grad():
+        sim.factors[added].fill_(2.0)
+    result = sim.result()
+    least = step_rule(adder, result.encodings, result.settings, old.fraction_bits).least
+    assert (least > fine * 1.01).any()
+    assert (result.weights[adder.name].step >= least).all()
