@@ -5,6 +5,6 @@
 
 from compiler.compile import compile_network
 from compiler.errors import CompileError
-from compiler.program import CompiledProgram
+from compiler.memory.program import CompiledProgram
 
 __all__ = ["CompileError", "CompiledProgram", "compile_network"]

@@ -7,23 +7,23 @@ from itertools import pairwise
 
 import numpy as np
 
-from compiler.attention import lower_attention
 from compiler.context import Context
-from compiler.convolution import lower_convolution
-from compiler.depthwise import lower_depthwise
 from compiler.errors import CompileError
-from compiler.fused import FusedPair
-from compiler.head import lower_layer_norm, lower_pool
-from compiler.layout import align, borders, tensor_layouts
-from compiler.pipeline import Pipeline, plan
-from compiler.program import CompiledProgram
+from compiler.lower.attention import lower_attention
+from compiler.lower.convolution import lower_convolution
+from compiler.lower.depthwise import lower_depthwise
+from compiler.lower.fused import FusedPair
+from compiler.lower.head import lower_layer_norm, lower_pool
+from compiler.memory.layout import align, borders, tensor_layouts
+from compiler.memory.program import CompiledProgram
 from compiler.requirements import check_family
-from compiler.schedule import Draft, Schedule, Step
-from compiler.synchronize import Synchronizer
-from compiler.transfer import Region
+from compiler.schedule.pipeline import Pipeline, plan
+from compiler.schedule.schedule import Draft, Schedule, Step
+from compiler.schedule.synchronize import Synchronizer
+from compiler.schedule.transfer import Region
 from golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node, Pool
-from hdl.config import AcceleratorConfig
-from hdl.isa import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError, Opcode
+from hdl.config.accelerator import AcceleratorConfig
+from hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError, Opcode
 
 PAGE = 4096  # regions of memory begin on pages
 

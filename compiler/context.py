@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compiler.errors import CompileError
-from compiler.layout import TensorLayout, align
+from compiler.memory.layout import TensorLayout, align
 from golden.integer.network import PostParameters
-from hdl.config import PARAMETER_BYTES, AcceleratorConfig
-from hdl.isa import INSTRUCTION_BYTES
+from hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
+from hdl.isa.instructions import INSTRUCTION_BYTES
 
 MODES = {"linear": 0, "hardswish": 1, "wide": 4}
 DIVIDE, LOG2 = 2, 3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.program import CompiledProgram
-from compiler.synchronize import Semaphore
-from hdl.isa import HEADER, Buffer, Destination, Instruction, layout
+from compiler.memory.program import CompiledProgram
+from compiler.schedule.synchronize import Semaphore
+from hdl.isa.instructions import HEADER, Buffer, Destination, Instruction, layout
 
 MODES = ("linear", "hardswish", "divide", "log2", "wide")
 

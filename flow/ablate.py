@@ -32,10 +32,10 @@ from flow.errors import UsageError
 from flow.evaluate import match_data
 from flow.output import check_replaceable, say, show, steps, table, write_json
 from flow.sources import find_float
-from golden.evaluation.ablation import Result, Subject, ablate, file_name, float_predictions
 from golden.evaluation.accuracy import TOP, Share
-from golden.evaluation.identity import CODE, code_hash, data_hash, network_hash
 from golden.evaluation.journal import identity_key
+from golden.identity import CODE, code_hash, data_hash, network_hash
+from golden.quantization.ablation import Result, Subject, ablate, file_name, float_predictions
 from golden.quantization.calibration.images import calibration_images, image_hash
 from golden.quantization.variants import VARIANTS, find_variant
 

@@ -23,9 +23,9 @@ from flow.arguments import add_image_options, add_seed_option, add_simulation_op
 from flow.difference import Difference, find_difference, layer_of
 from flow.errors import UsageError
 from flow.images import accuracy, find_sources, predict
-from flow.layers import COLUMNS, layer_rows, utilization
+from flow.layer_table import COLUMNS, layer_rows, utilization
 from flow.output import say, show, steps, table, write_json
-from flow.simulate import build, read_logits, simulate
+from flow.rtl import build, read_logits, simulate
 from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
 from golden.evaluation.predictors import FloatPredictor, count_outputs
 from golden.integer.execute import execute as execute_network

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from compiler.disassemble import disassemble
 from compiler.errors import CompileError
-from compiler.program import CompiledProgram
+from compiler.memory.program import CompiledProgram
 from flow.errors import UsageError
 from flow.output import write_json
 

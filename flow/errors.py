@@ -23,16 +23,16 @@ def explain(error: Exception) -> tuple[str, int] | None:
             return "an input file is nested too deeply", 2
     # Only now: 'doctor' must work where these modules' packages are missing.
     from compiler.errors import CompileError
+    from golden.data.folders import DatasetError
+    from golden.data.images import ImageError
     from golden.evaluation.journal import JournalError
     from golden.evaluation.parallel import ParallelError
     from golden.integer.network import NetworkError
     from golden.network.checkpoint import CheckpointError
-    from golden.network.datasets import DatasetError
-    from golden.network.preprocess import ImageError
     from golden.quantization.settings import QuantizationError
-    from hdl.config import ConfigurationError
-    from sim.accelerator import ProtocolError, SimulationError
-    from sim.machine import MachineError
+    from hdl.config.accelerator import ConfigurationError
+    from sim.rtl.machine import MachineError
+    from sim.rtl.simulation import ProtocolError, SimulationError
     from sim.toolchain import ToolchainError
 
     match error:

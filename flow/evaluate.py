@@ -29,16 +29,16 @@ from flow.evaluation_report import report
 from flow.images import find_labelled
 from flow.output import check_replaceable, say, steps
 from flow.sources import BUNDLED, NETWORK_HELP, find_float, find_network
+from golden.data.classes import read_classes
+from golden.data.folders import Dataset
+from golden.data.images import ImageError
 from golden.evaluation.accuracy import Predictions
-from golden.evaluation.classes import read_classes
 from golden.evaluation.evaluate import BATCH, Predictor, evaluate
 from golden.evaluation.facts import Facts
-from golden.evaluation.identity import code_hash, data_hash, network_hash
 from golden.evaluation.journal import Journal, identity_key
 from golden.evaluation.parallel import ParallelError
 from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
-from golden.network.datasets import Dataset
-from golden.network.preprocess import ImageError
+from golden.identity import code_hash, data_hash, network_hash
 
 JOURNALS = Path("build/evaluate")
 PICTURE_SUFFIX = ".png"

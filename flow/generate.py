@@ -19,10 +19,10 @@ from flow.errors import UsageError
 from flow.output import say, show, table, write_json
 from flow.sources import find_config
 from flow.synthesis import FAMILIES, lint, synthesize
-from hdl.config import AcceleratorConfig
-from hdl.control.register_map import c_header, markdown_table
-from hdl.emit import EmittedVerilog
+from hdl.config.accelerator import AcceleratorConfig
+from hdl.emit.verilog import EmittedVerilog
 from hdl.generate import TOP, emit_accelerator
+from hdl.isa.registers import c_header, markdown_table
 
 LINES_SHOWN = 20
 

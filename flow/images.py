@@ -11,13 +11,13 @@ import torch
 
 from flow.errors import UsageError
 from flow.output import say, steps
+from golden.data.classes import match_classes
+from golden.data.folders import Images, Subset
+from golden.data.images import load_image
+from golden.data.sources import open_labelled
 from golden.evaluation.accuracy import Share
-from golden.evaluation.classes import match_classes
 from golden.evaluation.evaluate import BATCH, Predictor
 from golden.integer.execute import pixels_to_input
-from golden.network.datasets import Images, Subset
-from golden.network.image_source import open_labelled
-from golden.network.preprocess import load_image
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from pathlib import Path
 from flow.arguments import MOST_IMAGES, add_classes_option, add_resolution_option, add_seed_option, whole
 from flow.output import check_replaceable, say, show, steps, table, write_json
 from flow.sources import find_float
-from golden.evaluation.classes import read_classes
+from golden.data.classes import read_classes
 from golden.integer.bounds import accumulator_bounds
 from golden.integer.family import family
 from golden.integer.serialize import save_network
@@ -35,7 +35,7 @@ from golden.quantization import settings as legal
 from golden.quantization.calibration.images import calibration_images
 from golden.quantization.methods import METHODS, find_method
 from golden.quantization.quantize import quantize
-from golden.quantization.reconstruction.report import UnitResult, format_report
+from golden.quantization.reconstruction.result import UnitResult, format_report
 from golden.quantization.settings import Settings
 
 RANDOM_IMAGES = 32  # more would not change the ranges of seeded weights

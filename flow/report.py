@@ -20,11 +20,11 @@ from flow.errors import UsageError
 from flow.images import read_images
 from flow.output import check_replaceable, say, show, steps, write_json
 from flow.sources import BUNDLED, BUNDLED_NETWORK, find_float, find_network
-from golden.network.datasets import Subset
-from golden.network.image_source import open_images
-from golden.quantization.report.findings import Accuracy, Subject, find
-from golden.quantization.report.report import report, to_json
+from golden.data.folders import Subset
+from golden.data.sources import open_images
 from golden.quantization.settings import QuantizationError
+from golden.report.findings import Accuracy, Subject, find
+from golden.report.report import report, to_json
 
 IMAGES = 32
 MOST_IMAGES = 10_000  # all are in memory at once

@@ -18,7 +18,7 @@ from flow.arguments import add_image_options, add_resolution_option, add_seed_op
 from flow.errors import UsageError
 from flow.images import accuracy, find_sources, predict
 from flow.output import say, show, table, write_json
-from flow.simulate import build, read_logits, simulate
+from flow.rtl import build, read_logits, simulate
 from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
 from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 

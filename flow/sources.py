@@ -14,12 +14,12 @@ from golden.integer.network import IntegerNetwork, NetworkError
 from golden.integer.serialize import load_network
 from golden.network.bundled import ASSETS, BUNDLED_PATH
 from golden.network.checkpoint import CheckpointError, load_model
-from golden.network.efficientvit import EfficientViT
-from golden.network.presets import PRESETS
-from golden.network.weights import initialize
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.efficientvit.presets import PRESETS
+from golden.network.seeded import initialize
 from golden.quantization.calibration.images import random_images
 from golden.quantization.quantize import quantize
-from hdl.config import AcceleratorConfig, load_config
+from hdl.config.accelerator import AcceleratorConfig, load_config
 
 BUNDLED = "bundled"
 BUNDLED_NETWORK = ASSETS / "efficientvit_b0_cifar10_r64.int8.safetensors"

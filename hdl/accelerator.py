@@ -7,19 +7,19 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi4 import AXI4LiteSignature, AXI4Signature
-from hdl.bus.read_master import ReadMaster
-from hdl.compute import ComputeUnits
-from hdl.config import AcceleratorConfig
+from hdl.compute.units import ComputeUnits
+from hdl.config.accelerator import AcceleratorConfig
 from hdl.control.controller import Controller
 from hdl.control.counters import Counters
 from hdl.control.fetch import FetchUnit
-from hdl.control.instruction import INDEX_BITS
-from hdl.control.load import LoadUnit
 from hdl.control.queue import UnitQueue
-from hdl.control.register_map import ADDRESS_BITS, COUNTERS
 from hdl.control.registers import RegisterFile
 from hdl.control.semaphores import Semaphores
-from hdl.control.store import StoreUnit
+from hdl.dma.load import LoadUnit
+from hdl.dma.read_master import ReadMaster
+from hdl.dma.store import StoreUnit
+from hdl.isa.layouts import INDEX_BITS
+from hdl.isa.registers import ADDRESS_BITS, COUNTERS
 
 UNITS = ("load", "store", "rmac", "mat")
 TRACED = ("fetch", *UNITS)
@@ -30,7 +30,7 @@ class Accelerator(wiring.Component):
 
     Parameters: config.
     Members: m_axi (AXI4, `data_bytes` wide, one ID), s_axil (AXI4-Lite, 4 KB of registers, see
-    `hdl.control.register_map`), interrupt (Out, 1, level), and for each unit u of fetch, load, store, rmac, mat:
+    `hdl.isa.registers`), interrupt (Out, 1, level), and for each unit u of fetch, load, store, rmac, mat:
     trace_u_start, trace_u_done (Out, 1) with trace_u_start_index, trace_u_done_index (Out, 32): an instruction is
     accepted, is done; meant for simulation, leave them open.
     Emitted Verilog has the clock `aclk` and the active-low reset `aresetn`.

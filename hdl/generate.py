@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hdl.accelerator import Accelerator
-from hdl.config import AcceleratorConfig
-from hdl.emit import EmittedVerilog, emit_verilog
+from hdl.config.accelerator import AcceleratorConfig
+from hdl.emit.verilog import EmittedVerilog, emit_verilog
 
 TOP = "triovit"
 

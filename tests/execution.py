@@ -7,8 +7,8 @@ import numpy as np
 from compiler import CompiledProgram, compile_network
 from golden.integer.execute import execute
 from golden.integer.network import IntegerNetwork
-from hdl.config import AcceleratorConfig
-from sim.functional import FunctionalSimulator, RunResult
+from hdl.config.accelerator import AcceleratorConfig
+from machine.functional import FunctionalSimulator, RunResult
 from tests.networks import random_image
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from golden.integer.arithmetic import dyadic
 from golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork, LayerNorm, Pool, PostParameters
-from golden.network.presets import EXPANSION, find_preset
+from golden.network.efficientvit.presets import EXPANSION, find_preset
 
 SPREAD = 40  # standard deviation that activations are meant to have
 WEIGHT_SPREAD = 73  # of uniform weights in [-127, 127]

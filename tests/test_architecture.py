@@ -7,13 +7,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
-    "golden.integer": {"golden.integer"},
+    "golden.files": {"golden.files"},
+    "golden.integer": {"golden.integer", "golden.files"},
     "hdl": {"hdl", "golden.integer"},
-    "compiler": {"compiler", "hdl", "golden.integer"},
-    "sim": {"sim", "compiler", "hdl", "golden.integer"},
+    "machine": {"machine", "compiler", "hdl", "golden.integer"},
+    "compiler": {"compiler", "machine", "hdl", "golden.integer"},
+    "sim": {"sim", "compiler", "machine", "hdl", "golden.integer"},
     "boards": {"boards", "hdl", "golden.integer"},
-    "golden": {"golden", "golden.integer"},  # the torch side: network and quantization
-    "flow": {"flow", "sim", "compiler", "hdl", "boards", "golden", "golden.integer"},
+    "golden": {"golden", "golden.integer", "golden.files"},  # the torch side: network and quantization
+    "flow": {"flow", "sim", "compiler", "machine", "hdl", "boards", "golden", "golden.integer", "golden.files"},
 }
 TORCH_USERS = {"golden", "flow"}
 FLOAT_FUNCTIONS = {"double", "true_divide", "divide", "sqrt", "exp", "log", "log2", "average", "linspace"}
@@ -21,14 +23,16 @@ FLOAT_FUNCTIONS = {"double", "true_divide", "divide", "sqrt", "exp", "log", "log
 
 def part_of(module: str) -> str | None:
     """Entry of MAY_IMPORT that a module name belongs to; None for other packages."""
-    if module == "golden.integer" or module.startswith("golden.integer."):
-        return "golden.integer"
+    for name in ("golden.files", "golden.integer"):
+        if module == name or module.startswith(f"{name}."):
+            return name
     top = module.split(".")[0]
     return top if top in MAY_IMPORT else None
 
 
 def sources(part: str) -> list[Path]:
-    files = sorted((ROOT / part.replace(".", "/")).rglob("*.py"))
+    folder = ROOT / part.replace(".", "/")
+    files = sorted(folder.rglob("*.py")) if folder.is_dir() else folder.parent.glob(f"{folder.name}.py")
     return [file for file in files if part_of(".".join(file.relative_to(ROOT).with_suffix("").parts)) == part]
 
 

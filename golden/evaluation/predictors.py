@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from golden.evaluation.executor import BatchExecutor
+from golden.batch.executor import BatchExecutor
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from golden.integer.network import IntegerNetwork, NetworkError
 from golden.network.checkpoint import CheckpointError
-from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from golden.network.efficientvit.model import EfficientViT
 
 
 class FloatPredictor:

@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from golden.files import whole_file
 from golden.integer.apot import ApotFormat
-from golden.integer.files import whole_file
 from golden.integer.network import (
     Attention,
     Convolution,

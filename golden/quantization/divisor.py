@@ -9,9 +9,9 @@ from fractions import Fraction
 import numpy as np
 
 from golden.integer import arithmetic
+from golden.network.efficientvit.graph import Layer
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import LARGEST, Encoding
-from golden.quantization.plan import Layer
 from golden.quantization.records import exact
 
 LARGEST_MULTIPLIER = (1 << arithmetic.MULTIPLIER_BITS) - 1

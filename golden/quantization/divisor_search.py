@@ -12,10 +12,10 @@ import dataclasses
 import numpy as np
 
 from golden.integer.execute import execute_node
-from golden.network.efficientvit import EfficientViT
+from golden.network.efficientvit.graph import Layer
+from golden.network.efficientvit.model import EfficientViT
 from golden.quantization.calibration import capture
 from golden.quantization.export import attention
-from golden.quantization.plan import Layer
 from golden.quantization.scheme import Divisor, Scheme
 
 IMAGES = 32

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 
 from golden.integer.network import Attention, Convolution, LayerNorm, Node, Pool
+from golden.network.efficientvit.graph import Layer
 from golden.quantization import divisor
-from golden.quantization.plan import Layer
 from golden.quantization.records import Records, exact, exact_sum, half_up
 from golden.quantization.scheme import Divisor, Scheme
 from golden.quantization.settings import QuantizationError

@@ -15,12 +15,12 @@ import torch
 from torch.nn import functional
 
 from golden.integer.network import INPUT
-from golden.network.efficientvit import EfficientViT
+from golden.network.efficientvit.graph import Layer
+from golden.network.efficientvit.model import EfficientViT
 from golden.quantization import exponents
 from golden.quantization.calibration import capture
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding, encode, pixel_encoding, range_scales
-from golden.quantization.plan import Layer
 from golden.quantization.rules import TensorRule
 from golden.quantization.settings import Settings
 from golden.quantization.weights.layers import operand_bits

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.evaluation.identity import network_hash
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from golden.identity import network_hash
 from golden.integer.network import INPUT, IntegerNetwork, NetworkError
 from golden.integer.serialize import check_texts
-from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from golden.network.efficientvit.graph import Layer, plan
+from golden.network.efficientvit.model import EfficientViT
 from golden.quantization import export, power_of_two
 from golden.quantization.calibration.calibrate import Progress, calibrate
 from golden.quantization.calibration.images import calibration_metadata, check_images
 from golden.quantization.calibration.observers import Range
 from golden.quantization.divisor_search import search_divisors
 from golden.quantization.encoding import Encoding, encode_range, logit_encoding, pixel_encoding, to_metadata
-from golden.quantization.plan import Layer, plan
 from golden.quantization.reconstruction.reconstruct import reconstruct
 from golden.quantization.rules import TensorRule, tensor_rules
 from golden.quantization.scheme import Scheme

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from golden.quantization.plan import Layer
+from golden.network.efficientvit.graph import Layer
 from golden.quantization.settings import Settings
 
 

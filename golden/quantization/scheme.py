@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.integer.apot import ApotFormat
+from golden.network.efficientvit.graph import Layer
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding
-from golden.quantization.plan import Layer
-from golden.quantization.reconstruction.report import UnitResult
+from golden.quantization.reconstruction.result import UnitResult
 from golden.quantization.settings import Settings
 from golden.quantization.weights.quantized import QuantizedWeights
 

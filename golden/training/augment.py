@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from golden.training.images import SIDE
 from golden.training.recipe import Recipe
 
@@ -35,7 +35,7 @@ def augment(images: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -> t
 def network_input(images: torch.Tensor, resolution: int) -> torch.Tensor:
     """(N, 32, 32, 3) uint8, or float32 in 0..255 -> (N, 3, R, R) float32, normalized, channels last in memory.
 
-    The same enlarging and normalization as `golden.network.preprocess`, for a whole batch.
+    The same enlarging and normalization as `golden.data.images`, for a whole batch.
     """
     planes = images.to(torch.float32).permute(0, 3, 1, 2)
     if resolution != SIDE:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from golden.network.presets import PRESETS
+from golden.network.efficientvit.presets import PRESETS
 from golden.training.images import SIDE
 
 START_DIVISOR = 25  # of the peak rate, before the warm-up

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from golden.integer.files import whole_file
+from golden.files import whole_file
 from golden.training.recipe import Recipe, TrainingError
 
 FORMAT = 1  # of the file; another number is refused

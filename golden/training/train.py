@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from golden.data.folders import Dataset
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from golden.evaluation.evaluate import evaluate
 from golden.evaluation.predictors import FloatPredictor
 from golden.messages import first_line
 from golden.network.checkpoint import save_checkpoint
-from golden.network.datasets import Dataset
-from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from golden.network.efficientvit.model import EfficientViT
 from golden.training.augment import augment, network_input
 from golden.training.images import AUGMENTATION, SIDE, epoch_order, random_numbers
 from golden.training.recipe import Recipe, TrainingError

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from golden.integer import arithmetic
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 
 class AdderTree(wiring.Component):

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.integer import arithmetic
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 ACCUMULATOR = signed(arithmetic.ACCUMULATOR_BITS)
 

@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 from golden.integer import arithmetic
 from hdl.aux.adder_tree import AdderTree
 from hdl.aux.rounding_shift import RoundingShift, saturate
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 CHANNEL_BITS = 13  # N = 0..4096
 SUM_BITS = 20  # S1: 4096 * -128 fits

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from golden.integer import arithmetic
 from hdl.aux.log2_quantizer import Log2Quantizer
 from hdl.aux.post_lane import POST_PARAMETERS, ROW_CONTROL, PostLane, PostMode
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 __all__ = ["POST_PARAMETERS", "PostMode", "PostProcessing"]
 

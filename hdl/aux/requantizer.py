@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.integer import arithmetic
 from hdl.aux.rounding_shift import RoundingShift, saturate
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 
 class PowerOfTwoRequantizer(wiring.Component):

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.integer import arithmetic
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 
 def saturate(value: Signal, bits: int):

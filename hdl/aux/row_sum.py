@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 from golden.integer import arithmetic
 from hdl.aux.adder_tree import AdderTree
 from hdl.aux.group_accumulator import ACCUMULATOR, GroupAccumulator
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 
 class RowSum(wiring.Component):

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.integer import arithmetic
 from hdl.aux.requantizer import PowerOfTwoRequantizer
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 
 class ShifterArray(wiring.Component):

@@ -6,10 +6,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.aux.validation import check_integer
 from hdl.control.errors import ERROR, ERROR_CODE_BITS
-from hdl.control.instruction import INDEX_BITS
-from hdl.isa import ErrorCode
+from hdl.isa.instructions import ErrorCode
+from hdl.isa.layouts import INDEX_BITS
+from hdl.validation import check_integer
 
 RESET_CYCLES = 4
 

@@ -7,11 +7,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi4 import ADDRESS_BITS, READ_BURST, Response, read_beat
-from hdl.config import AcceleratorConfig
+from hdl.config.accelerator import AcceleratorConfig
 from hdl.control.errors import ERROR
-from hdl.control.instruction import INDEX_BITS, ISSUED, LAYOUT_OF
 from hdl.control.prefetch import Prefetcher
-from hdl.isa import INSTRUCTION_BYTES, LAYOUTS, PROGRAM_MAGIC, SEMAPHORES, ErrorCode, Opcode, Unit
+from hdl.isa.instructions import INSTRUCTION_BYTES, LAYOUTS, PROGRAM_MAGIC, SEMAPHORES, ErrorCode, Opcode, Unit
+from hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
 
 UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 

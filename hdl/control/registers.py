@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi4 import AXI4LiteSignature
 from hdl.bus.axi_lite import AXI4LiteSlave
-from hdl.config import AcceleratorConfig
+from hdl.config.accelerator import AcceleratorConfig
 from hdl.control.errors import ERROR_CODE_BITS
-from hdl.control.register_map import ADDRESS_BITS, COUNTERS, REGISTERS, register_map
+from hdl.isa.registers import ADDRESS_BITS, COUNTERS, REGISTERS, register_map
 
 __all__ = ["REGISTERS", "RegisterFile"]
 

@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.aux.validation import check_integer
 from hdl.mat.lane import OPERAND, PSUM, MATLane
+from hdl.validation import check_integer
 
 
 class MATEngine(wiring.Component):

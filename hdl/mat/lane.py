@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.integer import arithmetic
 from hdl.aux.adder_tree import AdderTree
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 OPERAND = signed(8)
 PSUM = signed(arithmetic.ACCUMULATOR_BITS)

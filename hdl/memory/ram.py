@@ -11,7 +11,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hdl.aux.validation import check_integer
+from hdl.validation import check_integer
 
 RAM_SOURCE = Path(__file__).with_name("ram.v")
 STYLES = ("auto", "block", "ultra", "distributed")
@@ -59,11 +59,11 @@ class Ram(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: ours. The Verilog is in `ram.v`; `hdl.emit` adds it to the files of a design.
+    Source: ours. The Verilog is in `ram.v`; `hdl.emit.verilog` adds it to the files of a design.
     """
 
     latency = 1
-    VERILOG_FILES = (RAM_SOURCE,)  # for `hdl.emit`
+    VERILOG_FILES = (RAM_SOURCE,)  # for `hdl.emit.verilog`
 
     def __init__(self, width: int, depth: int, style: str = "auto"):
         self.width = check_integer("width", width, 1, 1024)

@@ -7,10 +7,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.aux.validation import check_integer
 from hdl.rmac.cell import OPERAND, PSUM, AccumulationMode
 from hdl.rmac.lane import RMACLane
 from hdl.rmac.skew import OperandSkew
+from hdl.validation import check_integer
 
 
 class RMACMode(enum.Enum, shape=2):

@@ -8,9 +8,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.integer import arithmetic
-from hdl.aux.validation import check_integer
 from hdl.rmac.cell import OPERAND, PSUM, AccumulationMode, RMACCell
 from hdl.rmac.skew import OperandSkew
+from hdl.validation import check_integer
 
 
 class RMACLane(wiring.Component):

@@ -12,8 +12,8 @@ from golden.integer import arithmetic
 from golden.integer.apot import ApotFormat
 from hdl.aux.adder_tree import AdderTree
 from hdl.aux.group_accumulator import ACCUMULATOR, GroupAccumulator
-from hdl.aux.validation import check_integer
 from hdl.sat.shifter_unit import ACTIVATION, ShifterUnit, code_layout
+from hdl.validation import check_integer
 
 
 class ShifterAdderTree(wiring.Component):

@@ -12,8 +12,8 @@ from compiler import CompileError, compile_network
 from compiler.estimate import estimate
 from golden.integer.execute import execute
 from golden.integer.network import Convolution
-from hdl.config import PRESETS
-from hdl.isa import Opcode
+from hdl.config.accelerator import PRESETS
+from hdl.isa.instructions import Opcode
 from tests.execution import check_network, differences, run_program
 from tests.networks import NetworkBuilder, efficientvit_like, random_image, small_network, unusual_network
 

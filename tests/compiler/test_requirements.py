@@ -9,7 +9,7 @@ import pytest
 from compiler import CompileError, compile_network
 from compiler.requirements import check_family
 from golden.integer.family import family
-from hdl.config import PRESETS
+from hdl.config.accelerator import PRESETS
 from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import small_network, unusual_network
 

@@ -6,8 +6,8 @@ import pytest
 
 from golden.integer.serialize import load_network
 from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit import EfficientViT
-from golden.network.weights import initialize
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize
 from golden.quantization.variants import VARIANTS
 
 

@@ -80,7 +80,7 @@ def test_a_failing_tool_names_its_log_only(refused, monkeypatch):
 
 
 def test_a_machine_that_stops_is_a_failed_check(triovit, monkeypatch):
-    from sim.machine import MachineError
+    from sim.rtl.machine import MachineError
 
     monkeypatch.setattr(doctor, "execute", raising(MachineError("stopped with ILLEGAL at instruction 7")))
     outcome = triovit("doctor")

@@ -12,7 +12,7 @@ from flow.difference import find_difference, layer_of
 from golden.integer.execute import execute
 from golden.integer.network import Attention, Convolution
 from golden.integer.serialize import load_network, save_network
-from hdl.config import PRESETS
+from hdl.config.accelerator import PRESETS
 
 CONFIG = ("--config", "trio-tiny")
 

@@ -4,8 +4,8 @@ import dataclasses
 import json
 import re
 
-from compiler.program import CompiledProgram
-from hdl.config import PRESETS
+from compiler.memory.program import CompiledProgram
+from hdl.config.accelerator import PRESETS
 
 
 def test_compile_and_disassemble(triovit, small_file, tmp_path):

@@ -16,16 +16,16 @@ from distributed import LocalCluster
 from PIL import Image
 
 from flow import evaluate as command
-from golden.evaluation.executor import BatchExecutor
+from golden.batch.executor import BatchExecutor
+from golden.data.images import load_image, normalize
 from golden.evaluation.parallel import fan_out
 from golden.evaluation.predictors import FloatPredictor
 from golden.integer.execute import execute, pixels_to_input
 from golden.integer.serialize import save_network
 from golden.network.bundled import load_bundled
 from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import load_image, normalize
-from golden.network.weights import initialize, random_images
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize, random_images
 from golden.quantization.quantize import quantize
 
 CLASSES = ("zebra", "ant", "yak", "bee", "cow", "dog", "emu")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from flow import generate, synthesis
-from hdl.config import PRESETS, AcceleratorConfig
+from hdl.config.accelerator import PRESETS, AcceleratorConfig
 
 TINY = PRESETS["trio-tiny"]
 

@@ -10,13 +10,13 @@ from safetensors.torch import load_file, save_file
 
 from flow.sources import BUNDLED_NETWORK
 from golden.evaluation.facts import Facts
-from golden.evaluation.identity import network_hash
+from golden.identity import network_hash
 from golden.integer.family import family
 from golden.integer.serialize import load_network
 from golden.network.bundled import BUNDLED_PATH, load_bundled
 from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit import EfficientViT
-from golden.network.weights import initialize
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize
 from golden.quantization.calibration.images import calibration_images
 from golden.quantization.methods import METHODS
 from golden.quantization.quantize import quantize

@@ -7,8 +7,8 @@ import pytest
 from flow.sources import BUNDLED_NETWORK
 from golden.integer.serialize import load_network, save_network
 from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit import EfficientViT
-from golden.network.weights import initialize
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize
 from golden.quantization.calibration.images import random_images
 from golden.quantization.quantize import quantize
 

@@ -13,8 +13,8 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
 from compiler.compile import compile_network
 from golden.integer.execute import execute
-from hdl.control.register_map import IDENTIFIER, REGISTERS, register_map
-from hdl.isa import ErrorCode, Opcode
+from hdl.isa.instructions import ErrorCode, Opcode
+from hdl.isa.registers import IDENTIFIER, REGISTERS, register_map
 from tests.networks import NetworkBuilder, random_image
 from tests.sim.configurations import TINY
 from tests.sim.random_programs import random_program

@@ -3,8 +3,8 @@
 import pytest
 
 from hdl.accelerator import TRACED, Accelerator
-from hdl.config import AcceleratorConfig, ConfigurationError
-from hdl.control.register_map import ADDRESS_BITS
+from hdl.config.accelerator import AcceleratorConfig, ConfigurationError
+from hdl.isa.registers import ADDRESS_BITS
 from sim.bench import run_bench
 from tests.sim.configurations import TINY, WIDE
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hdl.config import AcceleratorConfig
-from hdl.control.register_map import REGISTERS
-from hdl.isa import ErrorCode
-from sim.accelerator import MemoryModel, RtlSimulation, Wait
-from sim.machine import COUNTERS, INTERRUPT_ENABLE, SOFT_RESET, START, verilog_folder
+from hdl.config.accelerator import AcceleratorConfig
+from hdl.isa.instructions import ErrorCode
+from hdl.isa.registers import REGISTERS
+from sim.rtl.machine import COUNTERS, INTERRUPT_ENABLE, SOFT_RESET, START, verilog_folder
+from sim.rtl.simulation import MemoryModel, RtlSimulation, Wait
 
 DONE, ACKNOWLEDGE = 0b1010, 0b1010  # STATUS: done and interrupt, which are also what is written to clear them
 FAILED = 0b1100  # error and interrupt

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.pack import RECORD
-from hdl.config import PARAMETER_BYTES, AcceleratorConfig
-from hdl.isa import INSTRUCTION_BYTES, PROGRAM_MAGIC, Buffer, Instruction, Opcode, Unit
-from sim.functional import FunctionalSimulator
+from compiler.memory.pack import RECORD
+from hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
+from hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Buffer, Instruction, Opcode, Unit
+from machine.functional import FunctionalSimulator
 from tests.sim.random_instructions import CODES, FEATURES, IDENTITY, RECORDS, WEIGHTS, Full, Segment
 
 CONSTANTS = 1 << 14  # first byte after the program

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hdl.isa import ErrorCode
-from sim.accelerator import MemoryModel
-from sim.functional import FunctionalSimulator, ProgramError
+from hdl.isa.instructions import ErrorCode
+from machine.functional import FunctionalSimulator, ProgramError
+from sim.rtl.simulation import MemoryModel
 from tests.sim.broken_programs import MEMORY, broken_programs, good_instructions
 from tests.sim.configurations import TINY
 from tests.sim.host import DONE, FAILED, Host

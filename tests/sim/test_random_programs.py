@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hdl.aux.post_processing import PostMode
-from hdl.isa import ErrorCode, Instruction, Opcode
-from sim.accelerator import MemoryModel
+from hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from sim.rtl.simulation import MemoryModel
 from tests.sim.configurations import PAIR, TINY, WIDE
 from tests.sim.host import DONE, Host
 from tests.sim.random_programs import RandomProgram, random_program

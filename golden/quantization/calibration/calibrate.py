@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import torch
 
-from golden.network.efficientvit import EfficientViT
+from golden.network.efficientvit.graph import Layer
+from golden.network.efficientvit.model import EfficientViT
 from golden.quantization.calibration.capture import Progress, Visit, run
 from golden.quantization.calibration.factory import first_observer, second_observer
 from golden.quantization.calibration.observers import MinMaxObserver, Range
-from golden.quantization.plan import Layer
 from golden.quantization.rules import TensorRule
 from golden.quantization.settings import Settings
 

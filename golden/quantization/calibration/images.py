@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.network import weights
-from golden.network.datasets import Images, Sample, Subset
-from golden.network.image_source import is_archive, open_images
+from golden.data.folders import Images, Sample, Subset
+from golden.data.sources import is_archive, open_images
+from golden.network import seeded
 from golden.quantization.calibration.capture import Progress
 from golden.quantization.settings import QuantizationError
 
@@ -53,7 +53,7 @@ class CalibrationImages:
 def calibration_images(path, count: int, resolution: int, seed: int = 0) -> CalibrationImages:
     """`count` images, or all where there are fewer, of an image folder or an archive (of CIFAR's its training part).
 
-    path: see `golden.network.image_source.open_images`; None: `count` random images, for networks without data. seed: 0
+    path: see `golden.data.sources.open_images`; None: `count` random images, for networks without data. seed: 0
     takes evenly spaced images, another number a random sample without repetition; either way they come in a
     seeded random order. Raises DatasetError for what is no folder and no archive or has no images; ImageError, while
     iterating, for an image that cannot be read.
@@ -73,7 +73,7 @@ def calibration_images(path, count: int, resolution: int, seed: int = 0) -> Cali
 
 def random_images(seed: int, count: int, resolution: int) -> list[np.ndarray]:
     """`count` seeded (R, R, 3) uint8 images for networks without data: random colour patches with fine noise."""
-    return list(weights.random_images(count, resolution, seed).numpy())
+    return list(seeded.random_images(count, resolution, seed).numpy())
 
 
 def check_images(images: Iterable, resolution: int, progress: Progress | None = None) -> np.ndarray:
@@ -114,7 +114,7 @@ class _RandomImages:
     """Seeded images in the place of a data set's."""
 
     def __init__(self, count: int, resolution: int, seed: int):
-        self._images = weights.random_images(count, resolution, seed)
+        self._images = seeded.random_images(count, resolution, seed)
 
     def __len__(self):
         return len(self._images)

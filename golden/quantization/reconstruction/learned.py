@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import torch
 
+from golden.network.efficientvit.graph import Layer
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding
-from golden.quantization.plan import Layer
+from golden.quantization.fake_quantized import Simulation
 from golden.quantization.reconstruction.rounding import Rounding
 from golden.quantization.reconstruction.units import Unit
 from golden.quantization.scheme import Scheme
-from golden.quantization.simulate import Simulation
 from golden.quantization.weights import additive, uniform
 from golden.quantization.weights.layers import step_rule
 from golden.quantization.weights.quantized import QuantizedWeights, by_filter

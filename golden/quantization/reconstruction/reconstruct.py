@@ -13,16 +13,16 @@ import dataclasses
 import numpy as np
 import torch
 
-from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import normalize
+from golden.data.images import normalize
+from golden.network.efficientvit.model import EfficientViT
 from golden.quantization.calibration import capture
+from golden.quantization.fake_quantized import Simulation
 from golden.quantization.reconstruction.learn import forward, learn, total_steps
 from golden.quantization.reconstruction.learned import LearnedUnit
 from golden.quantization.reconstruction.options import Options, find_options
-from golden.quantization.reconstruction.report import UnitResult
+from golden.quantization.reconstruction.result import UnitResult
 from golden.quantization.reconstruction.units import Unit, split
 from golden.quantization.scheme import Scheme
-from golden.quantization.simulate import Simulation
 from golden.quantization.weights.layers import step_rule, with_bias
 
 HELD_OUT = 8  # every eighth image

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from golden.network.efficientvit.graph import Layer
 from golden.quantization.encoding import Encoding
-from golden.quantization.plan import Layer
 from golden.quantization.weights.quantized import QuantizedWeights, by_filter
 from golden.quantization.weights.uniform import limit
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from golden.network.efficientvit import EfficientViT
-from golden.network.layers import ConvNormAct, LinearNormAct, Residual
-from golden.quantization.plan import Layer
+from golden.network.efficientvit.blocks import ConvNormAct, LinearNormAct, Residual
+from golden.network.efficientvit.graph import Layer
+from golden.network.efficientvit.model import EfficientViT
 from golden.quantization.settings import QuantizationError
 
 _MODULES = (Residual, ConvNormAct, LinearNormAct, nn.AdaptiveAvgPool2d)

@@ -9,10 +9,10 @@ import numpy as np
 
 from golden.integer import arithmetic
 from golden.integer.apot import ApotFormat
+from golden.network.efficientvit.graph import Layer
 from golden.quantization.calibration.calibrate import OPERAND
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding, fraction_bits
-from golden.quantization.plan import Layer
 from golden.quantization.settings import Settings
 from golden.quantization.weights import additive, steps, uniform
 from golden.quantization.weights.moments import Moments

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from golden.network.efficientvit import EfficientViT
+from golden.network.efficientvit.graph import Layer
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.fold import FoldedConvolution
 from golden.quantization.calibration import capture
-from golden.quantization.fold import FoldedConvolution
-from golden.quantization.plan import Layer
 from golden.quantization.weights.steps import Error
 
 IMAGES = 64  # many pixels each: more change little

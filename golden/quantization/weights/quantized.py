@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.integer.apot import ApotFormat
+from golden.network.fold import FoldedConvolution
 from golden.quantization.encoding import Encoding
-from golden.quantization.fold import FoldedConvolution
 
 
 @dataclass(frozen=True)

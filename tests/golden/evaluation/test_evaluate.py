@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from golden.data.folders import DatasetError
+from golden.data.images import ImageError, normalize
 from golden.evaluation.accuracy import top_classes
 from golden.evaluation.evaluate import evaluate
 from golden.evaluation.journal import Journal
 from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from golden.integer.execute import execute, pixels_to_input
-from golden.network.datasets import DatasetError
-from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import ImageError, normalize
-from golden.network.weights import initialize, random_images
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize, random_images
 from tests.networks import small_network
 
 COUNT = 23

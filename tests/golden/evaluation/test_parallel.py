@@ -15,7 +15,7 @@ from distributed import Client
 
 from golden.evaluation import parallel
 from golden.evaluation.parallel import ParallelError, describe, fan_out
-from tests.golden.evaluation.conftest import local_cluster
+from tests.golden.conftest import local_cluster
 
 ITEMS = [3, 1, 4, 1, 5, 9, 2, 6]
 

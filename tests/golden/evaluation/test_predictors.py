@@ -8,8 +8,8 @@ import torch
 from golden.evaluation.predictors import FloatPredictor, IntegerPredictor, count_outputs
 from golden.integer.network import NetworkError
 from golden.network.checkpoint import CheckpointError
-from golden.network.efficientvit import EfficientViT
-from golden.network.weights import initialize, random_images
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize, random_images
 from tests.networks import small_network
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from golden.data.archives import CifarArchive
+from golden.data.folders import Subset
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from golden.evaluation.evaluate import evaluate
 from golden.evaluation.predictors import FloatPredictor
 from golden.integer.macs import node_macs
 from golden.integer.serialize import load_network
 from golden.network import bundled as bundled_module
-from golden.network.archives import CifarArchive
 from golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
 from golden.network.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
-from golden.network.datasets import Subset
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from golden.network.weights import random_images
+from golden.network.seeded import random_images
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("TRIOVIT_DATA", REPOSITORY.parent / "shared" / "data"))

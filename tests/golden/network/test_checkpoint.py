@@ -16,8 +16,8 @@ from golden.network.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from golden.network.efficientvit import EfficientViT
-from golden.network.weights import initialize
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize
 
 SAMPLE = "backbone.stages.2.op_list.1.local_module.main.depth_conv.conv.bias"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from golden.network.efficientvit import EfficientViT
-from golden.network.presets import PRESETS, Preset
-from golden.network.weights import initialize
-from golden.quantization.fold import FoldedConvolution
-from golden.quantization.plan import Layer
+from golden.network.efficientvit.graph import Layer
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.efficientvit.presets import PRESETS, Preset
+from golden.network.fold import FoldedConvolution
+from golden.network.seeded import initialize
 from golden.quantization.scheme import Scheme
 from golden.quantization.settings import Settings
 from golden.quantization.weights.layers import quantize_layer

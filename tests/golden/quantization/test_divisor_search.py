@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from golden.integer.execute import execute_node
-from golden.network import weights
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from golden.network import seeded
+from golden.network.efficientvit.graph import plan
 from golden.quantization import divisor_search
 from golden.quantization.calibration.observers import Range
 from golden.quantization.divisor_search import AROUND, GAINS, _gains, search_divisors
 from golden.quantization.export import attention
 from golden.quantization.methods import METHODS
-from golden.quantization.plan import plan
 from golden.quantization.quantize import make_scheme
 from golden.quantization.scheme import Divisor
 from golden.quantization.settings import Settings
@@ -30,7 +30,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    return weights.random_images(6, 32, 7).numpy()
+    return seeded.random_images(6, 32, 7).numpy()
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from torch.nn import functional
 
 from golden.integer.execute import execute_node
 from golden.integer.network import INPUT, IntegerNetwork
-from golden.network.layers import LinearAttention
+from golden.network.efficientvit.blocks import LinearAttention
+from golden.network.efficientvit.graph import Layer
 from golden.quantization import export
 from golden.quantization.calibration.calibrate import OPERAND
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding, pixel_encoding
-from golden.quantization.plan import Layer
 from golden.quantization.scheme import Divisor
 from golden.quantization.settings import QuantizationError
 from tests.golden.quantization.schemes import convolution_layer, scheme_of

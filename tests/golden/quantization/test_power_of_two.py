@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.nn import functional
 
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from golden.integer.network import INPUT
-from golden.network import weights
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from golden.network import seeded
+from golden.network.efficientvit.graph import Layer, plan
 from golden.quantization import power_of_two
 from golden.quantization.calibration.calibrate import calibrate
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding, encode, encode_range, range_scales
-from golden.quantization.plan import Layer, plan
 from golden.quantization.power_of_two import constants, round_trip, search_encodings, smoothing_factors
 from golden.quantization.quantize import _channels, make_scheme
 from golden.quantization.rules import TensorRule, tensor_rules
@@ -40,7 +40,7 @@ def layers(model):
 
 @pytest.fixture(scope="module")
 def images():
-    return weights.random_images(5, 32, 2).numpy()
+    return seeded.random_images(5, 32, 2).numpy()
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,15 @@ from golden.integer.execute import execute, pixels_to_input
 from golden.integer.network import Attention, Convolution, LayerNorm, NetworkError
 from golden.integer.serialize import load_network, save_network
 from golden.network.bundled import load_bundled
-from golden.network.efficientvit import EfficientViT
-from golden.network.layers import MBConv
-from golden.network.weights import initialize
+from golden.network.efficientvit.blocks import MBConv
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize
 from golden.quantization.calibration.images import check_images, image_hash, random_images
-from golden.quantization.compare import compare, format_table
 from golden.quantization.methods import METHODS
 from golden.quantization.quantize import quantize, quantize_model
 from golden.quantization.reconstruction.options import OPTIONS
 from golden.quantization.settings import QuantizationError, Settings
+from golden.quantization.sqnr import compare, format_table
 from tests.golden.quantization.schemes import tiny_model
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from golden.quantization.plan import Layer
+from golden.network.efficientvit.graph import Layer
 from golden.quantization.rules import TensorRule, tensor_rules
 from golden.quantization.settings import Settings
 from tests.golden.quantization.schemes import convolution_layer

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from golden.network.preprocess import enlarge, normalize
-from golden.network.weights import random_images
+from golden.data.images import enlarge, normalize
+from golden.network.seeded import random_images
 from golden.training.augment import GREY, augment, network_input
 from golden.training.recipe import Recipe
 

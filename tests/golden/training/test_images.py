@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from golden.network.archives import CifarArchive
-from golden.network.datasets import ImageFolder
+from golden.data.archives import CifarArchive
+from golden.data.folders import ImageFolder
 from golden.training.images import AUGMENTATION, ORDER, decode, epoch_order, random_numbers
 from tests.golden.training.archive import write_archive
 

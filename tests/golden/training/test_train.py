@@ -10,7 +10,7 @@ from torch import nn
 
 from golden.network import bundled
 from golden.network.checkpoint import read_checkpoint
-from golden.network.weights import random_images
+from golden.network.seeded import random_images
 from golden.training.augment import network_input
 from golden.training.recipe import Recipe, TrainingError
 from golden.training.state import save_state

@@ -9,11 +9,11 @@ import cocotb
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from hdl.control.errors import ERROR
-from hdl.control.instruction import ISSUED
-from hdl.isa import INSTRUCTION_BYTES, PROGRAM_MAGIC, ErrorCode, Instruction, Opcode, Unit
+from hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, ErrorCode, Instruction, Opcode, Unit
+from hdl.isa.layouts import ISSUED
 from sim.bench import StreamSink, stall_patterns, unpack
 from tests.hdl.bus.axi_memory import DECERR, SLVERR, Timing
-from tests.hdl.control.dma_bench import TIMINGS, config, reset, set_up, wait_for
+from tests.hdl.dma.dma_bench import TIMINGS, config, reset, set_up, wait_for
 
 SIZE = 1 << 16
 ISSUED_OPCODES = [opcode for opcode in Opcode if opcode not in (Opcode.PROGRAM, Opcode.END)]

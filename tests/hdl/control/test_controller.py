@@ -2,7 +2,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.control.controller import RESET_CYCLES, Controller
-from hdl.isa import ErrorCode
+from hdl.isa.instructions import ErrorCode
 
 FLAGS = ("busy", "done", "error", "interrupt", "halt", "reset_units", "running", "irq")
 

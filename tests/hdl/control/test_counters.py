@@ -3,7 +3,7 @@ import random
 from amaranth.sim import Simulator
 
 from hdl.control.counters import Counters
-from hdl.control.register_map import COUNTERS
+from hdl.isa.registers import COUNTERS
 
 NAMES = [name.lower() for name, _ in COUNTERS]
 

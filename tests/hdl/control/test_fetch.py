@@ -1,7 +1,7 @@
 import pytest
 
 from sim.bench import run_bench
-from tests.hdl.control.dma import CONFIGS, DMA
+from tests.hdl.dma.dma import CONFIGS, DMA
 
 
 @pytest.mark.parametrize("config", ["tiny", "core", "wide", "widest"])

@@ -3,7 +3,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.config import PRESETS, AcceleratorConfig
+from hdl.config.accelerator import PRESETS, AcceleratorConfig
 from hdl.control.prefetch import PREFETCH_INSTRUCTIONS, Prefetcher
 
 CONFIGS = {

@@ -4,7 +4,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.control.queue import UnitQueue
-from hdl.isa import Instruction, Opcode
+from hdl.isa.instructions import Instruction, Opcode
 
 HEADER_WAIT_OFFSET = 24  # bits: opcode 8, tag 16
 

@@ -3,9 +3,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.config import PRESETS
-from hdl.control.register_map import REGISTERS, register_map
+from hdl.config.accelerator import PRESETS
 from hdl.control.registers import RegisterFile
+from hdl.isa.registers import REGISTERS, register_map
 from tests.hdl.bus.lite import LiteMaster
 
 OKAY, SLVERR = 0, 2

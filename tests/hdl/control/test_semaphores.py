@@ -4,7 +4,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.control.semaphores import Semaphores
-from hdl.isa import SEMAPHORES
+from hdl.isa.instructions import SEMAPHORES
 
 
 def run(dut, bench):

@@ -3,7 +3,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.emit import emit_verilog
+from hdl.emit.verilog import emit_verilog
 from hdl.memory.ram import RAM_SOURCE, Ram, simulation_memories
 
 

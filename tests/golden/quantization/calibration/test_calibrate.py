@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from golden.network.weights import initialize
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from golden.network.efficientvit.graph import plan
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize
 from golden.quantization.calibration.calibrate import OPERAND, calibrate
 from golden.quantization.calibration.images import check_images, random_images
-from golden.quantization.plan import plan
 from golden.quantization.quantize import _channels
 from golden.quantization.rules import tensor_rules
 from golden.quantization.settings import QuantizationError, Settings

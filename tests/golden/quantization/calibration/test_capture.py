@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from golden.network import weights
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from golden.network import seeded
+from golden.network.efficientvit.graph import plan
 from golden.quantization.calibration.capture import convolution_module, evenly, run
-from golden.quantization.plan import plan
 from tests.golden.quantization.schemes import tiny_model
 
 
@@ -19,7 +19,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    return weights.random_images(5, 32, 1).numpy()
+    return seeded.random_images(5, 32, 1).numpy()
 
 
 def options(**changes):

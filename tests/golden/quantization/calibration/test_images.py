@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden.network.datasets import DatasetError
-from golden.network.preprocess import ImageError
+from golden.data.folders import DatasetError
+from golden.data.images import ImageError
 from golden.quantization.calibration.images import (
     calibration_images,
     calibration_metadata,

@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from golden.integer.network import IntegerNetwork
-from golden.network import weights
-from golden.network.efficientvit import EfficientViT
-from golden.network.weights import initialize
+from golden.network import seeded
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize
 from golden.quantization import export
 from golden.quantization.encoding import Encoding
+from golden.quantization.fake_quantized import Simulation
 from golden.quantization.methods import METHODS
 from golden.quantization.quantize import quantize_model
 from golden.quantization.reconstruction.learn import forward
 from golden.quantization.reconstruction.learned import LearnedUnit, rescale
 from golden.quantization.reconstruction.units import split
-from golden.quantization.simulate import Simulation
 from golden.quantization.weights.layers import step_rule
 
 ATTENTION = "backbone.stages.2.op_list.1.context_module"
@@ -31,7 +31,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def schemes(model):
-    images = list(weights.random_images(8, 32, 5).numpy())
+    images = list(seeded.random_images(8, 32, 5).numpy())
     return {name: quantize_model(model, images, name="x", settings=METHODS[name]).scheme
             for name in ("trio", "m2", "p2", "minmax")}
 

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from golden.integer.network import IntegerNetwork
-from golden.network import weights
+from golden.network import seeded
 from golden.network.bundled import load_bundled
-from golden.network.efficientvit import EfficientViT
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from golden.network.weights import initialize
+from golden.network.efficientvit.graph import plan
+from golden.network.efficientvit.model import EfficientViT
+from golden.network.seeded import initialize
 from golden.quantization import export
 from golden.quantization.methods import METHODS
-from golden.quantization.plan import plan
 from golden.quantization.quantize import make_scheme, quantize_model
 from golden.quantization.reconstruction.learn import batches, exponent
 from golden.quantization.reconstruction.options import OPTIONS, Options, find_options
 from golden.quantization.reconstruction.reconstruct import reconstruct
-from golden.quantization.reconstruction.report import UnitResult, format_report
+from golden.quantization.reconstruction.result import UnitResult, format_report
 from golden.quantization.reconstruction.rounding import check, neighbours
 from golden.quantization.settings import QuantizationError
 from golden.quantization.weights.quantized import by_filter
@@ -34,7 +34,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    return weights.random_images(16, 32, 5).numpy()
+    return seeded.random_images(16, 32, 5).numpy()
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_result(model, images, schemes):
 def test_it_helps_a_trained_network():
     """4-bit depthwise layers of the bundled network: the learned part of it, beyond what bias correction gives."""
     bundled = load_bundled()
-    images = weights.random_images(24, 64, 5).numpy()
+    images = seeded.random_images(24, 64, 5).numpy()
     scheme = make_scheme(bundled.model, plan(bundled.model), images, METHODS["m2"], bundled.mean, bundled.std)
     gains = {}
     for iterations in (1, 40):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from golden.integer.apot import ApotFormat
+from golden.network.efficientvit.graph import Layer
+from golden.network.fold import FoldedConvolution
 from golden.quantization.encoding import Encoding
-from golden.quantization.fold import FoldedConvolution
-from golden.quantization.plan import Layer
 from golden.quantization.reconstruction.rounding import Rounding, check, neighbours
 from golden.quantization.weights.quantized import QuantizedWeights
 

@@ -3,9 +3,9 @@ from itertools import pairwise
 
 import pytest
 
-from golden.network.efficientvit import EfficientViT
-from golden.network.layers import LiteMLA, Residual
-from golden.quantization.plan import plan
+from golden.network.efficientvit.blocks import LiteMLA, Residual
+from golden.network.efficientvit.graph import plan
+from golden.network.efficientvit.model import EfficientViT
 from golden.quantization.reconstruction.units import split
 from golden.quantization.settings import QuantizationError
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from golden.integer.apot import ApotFormat
-from golden.network import weights
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from golden.network import seeded
+from golden.network.efficientvit.graph import Layer, plan
 from golden.quantization.calibration.calibrate import OPERAND
 from golden.quantization.calibration.observers import Range
 from golden.quantization.encoding import Encoding
 from golden.quantization.methods import METHODS
-from golden.quantization.plan import Layer, plan
 from golden.quantization.quantize import make_scheme
 from golden.quantization.settings import Settings
 from golden.quantization.weights import additive, uniform
@@ -33,7 +33,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    return weights.random_images(6, 32, 3).numpy()
+    return seeded.random_images(6, 32, 3).numpy()
 
 
 @pytest.fixture(scope="module")

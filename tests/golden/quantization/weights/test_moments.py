@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.network import weights
-from golden.network.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from golden.network import seeded
+from golden.network.efficientvit.graph import plan
 from golden.quantization.calibration import capture
 from golden.quantization.encoding import Encoding
-from golden.quantization.plan import plan
 from golden.quantization.weights import moments
 from golden.quantization.weights.layers import correct_bias
 from golden.quantization.weights.moments import Moments, measure_moments
@@ -35,7 +35,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    return weights.random_images(9, 32, 4).numpy()
+    return seeded.random_images(9, 32, 4).numpy()
 
 
 @pytest.fixture(scope="module")

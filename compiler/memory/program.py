@@ -1,0 +1,160 @@
+"""A compiled program: instructions, constants and memory map, as an object and as a file (never pickle)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from compiler.errors import CompileError
+from compiler.memory.layout import TensorLayout
+from golden.integer.network import INPUT
+from hdl.config.accelerator import AcceleratorConfig, ConfigurationError
+from hdl.isa.instructions import INSTRUCTION_BYTES, Instruction, InstructionError
+
+FORMAT = "triovit-program"
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class CompiledProgram:
+    """Program and memory map of one network on one configuration.
+
+    instructions: PROGRAM first, END last; `tag` is an index into `layers`. constants: bytes at `constants_offset`.
+    tensors: layouts by name, relative to a core's feature maps, which begin at `maps_offset + core * core_stride`.
+    borders: (C,) int8 padding values of the tensors that have a border. memory_bytes: the whole image, program included
+    (register MEMORY_SIZE); the program stands at offset 0. metadata: free JSON values, `config_hash` among them.
+    """
+
+    name: str
+    config: AcceleratorConfig
+    instructions: tuple[Instruction, ...]
+    layers: tuple[str, ...]
+    constants: np.ndarray
+    constants_offset: int
+    maps_offset: int
+    core_stride: int
+    tensors: dict[str, TensorLayout]
+    borders: dict[str, np.ndarray]
+    output: str
+    classes: tuple[str, ...] = ()
+    trace: bool = False
+    metadata: dict = field(default_factory=dict)
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.maps_offset + self.config.cores * self.core_stride
+
+    def layer_of(self, index: int) -> str:
+        """Name of the layer that instruction `index` belongs to."""
+        return self.layers[self.instructions[index].tag]
+
+    def program_bytes(self) -> bytes:
+        return b"".join(instruction.encode() for instruction in self.instructions)
+
+    # ---- memory ----
+    def image(self, fill: int = 0) -> np.ndarray:
+        """(memory_bytes,) uint8 before the first run: program, constants, borders; everything else is `fill`."""
+        memory = np.full(self.memory_bytes, fill, dtype=np.uint8)
+        program = np.frombuffer(self.program_bytes(), dtype=np.uint8)
+        memory[: program.size] = program
+        memory[self.constants_offset : self.constants_offset + self.constants.size] = self.constants
+        for core in range(self.config.cores):
+            for name, values in self.borders.items():
+                self.tensors[name].write_border(memory, self._base(core), values)
+        return memory
+
+    def _base(self, core: int) -> int:
+        if not 0 <= core < self.config.cores:
+            raise ValueError(f"core must be 0..{self.config.cores - 1}, not {core}")
+        return self.maps_offset + core * self.core_stride
+
+    def write_input(self, memory: np.ndarray, image: np.ndarray, core: int = 0) -> None:
+        """Put a core's image, int8 of the network's input shape (pixels minus 128), into memory."""
+        layout = self.tensors[INPUT]
+        if image.shape != layout.shape or image.dtype != np.int8:
+            raise ValueError(f"image must be int8 {layout.shape}, not {image.dtype} {image.shape}")
+        layout.write(memory, self._base(core), image)
+
+    def read_tensor(self, memory: np.ndarray, name: str, core: int = 0) -> np.ndarray:
+        """A tensor that a run has left in memory; int8, or int16 logits. Raises KeyError for an unknown name."""
+        return self.tensors[name].read(memory, self._base(core))
+
+    # ---- files ----
+    def save(self, path: str | Path) -> None:
+        """Write the program; the file appears whole or not at all."""
+        arrays = {
+            "program": np.frombuffer(self.program_bytes(), dtype=np.uint8).reshape(-1, INSTRUCTION_BYTES),
+            "constants": self.constants,
+        }
+        arrays |= {f"border.{name}": values for name, values in self.borders.items()}
+        structure = {
+            "name": self.name,
+            "config": json.loads(self.config.to_json()),
+            "hash": f"{self.config.hash:016x}",
+            "layers": self.layers,
+            "constants_offset": self.constants_offset,
+            "maps_offset": self.maps_offset,
+            "core_stride": self.core_stride,
+            "output": self.output,
+            "classes": self.classes,
+            "trace": self.trace,
+            "tensors": [dataclasses.asdict(layout) for layout in self.tensors.values()],
+            "metadata": self.metadata,
+        }
+        data = save(
+            {k: np.ascontiguousarray(v) for k, v in arrays.items()},
+            metadata={"format": FORMAT, "version": VERSION, "program": json.dumps(structure)},
+        )
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(data)
+        partial.replace(path)
+
+    @staticmethod
+    def load(path: str | Path) -> CompiledProgram:
+        """Read a program; raises CompileError naming the file and what is wrong with it."""
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                header = file.metadata() or {}
+                if header.get("format") != FORMAT or header.get("version") != VERSION:
+                    raise CompileError(
+                        f"{path} is not a compiled program of version {VERSION}; make one with 'triovit compile'"
+                    )
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            s = json.loads(header["program"])
+            config = AcceleratorConfig.from_json(json.dumps(s["config"]))
+            if f"{config.hash:016x}" != s["hash"]:
+                raise CompileError(
+                    f"{path} was compiled for hash {s['hash']}, its configuration now has {config.hash:016x}"
+                )
+            tensors = {t["name"]: TensorLayout(**{**t, "shape": tuple(t["shape"])}) for t in s["tensors"]}
+            return CompiledProgram(
+                name=s["name"],
+                config=config,
+                instructions=tuple(Instruction.decode(row.tobytes()) for row in arrays["program"]),
+                layers=tuple(s["layers"]),
+                constants=arrays["constants"],
+                constants_offset=s["constants_offset"],
+                maps_offset=s["maps_offset"],
+                core_stride=s["core_stride"],
+                tensors=tensors,
+                borders={k.removeprefix("border."): v for k, v in arrays.items() if k.startswith("border.")},
+                output=s["output"],
+                classes=tuple(s["classes"]),
+                trace=s["trace"],
+                metadata=s["metadata"],
+            )
+        except CompileError:
+            raise
+        except FileNotFoundError:
+            raise CompileError(f"no such file: {path}") from None
+        except (SafetensorError, OSError) as error:
+            raise CompileError(f"cannot read {path}: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigurationError, InstructionError) as error:
+            raise CompileError(f"{path} is damaged: {type(error).__name__}: {error}") from None

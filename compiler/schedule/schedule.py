@@ -1,0 +1,244 @@
+"""Steps become an instruction sequence: on-chip places, loads, computations, stores, in one program order.
+
+Every buffer is used as a ring: a step takes the next words of A for its features and of O for its results, so that the
+queues of the units overlap its loads with the computation before it and its stores with the one after. Weights and
+records live as long as a step needs them and are loaded ahead of their first use, when the memory bus has time left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from compiler.errors import CompileError
+from compiler.memory.layout import TensorLayout
+from compiler.schedule.transfer import Region, Transfer, take_planes
+from hdl.config.accelerator import AcceleratorConfig
+from hdl.isa.instructions import Buffer, Opcode
+
+PREFETCH_STEPS = 96  # how far ahead of its first use a constant may be loaded
+PREFETCH_BEATS = 4096  # most bus time that is saved up for loading ahead
+PREFETCH_DISTANCE = 3  # a place is taken over early only from tiles that nobody has used for so many steps
+
+
+@dataclass(eq=False)
+class Tile:
+    """Constants that stay on chip from the first to the last step that names them. ring: "W" (buffers B and C) or "P".
+
+    loads: in the order of their use; the first `loaded` have been issued.
+    """
+
+    ring: str
+    words: int
+    loads: list[Transfer]
+    address: int | None = None
+    last_step: int = -1
+    loaded: int = 0
+
+
+@dataclass(eq=False)
+class Step:
+    """One piece of a layer. prepare: loads its features; run: computes and stores.
+
+    constants: tiles it reads, each with the number of its loads that have to be there.
+    cycles, beats: estimates of its computation and of its feature traffic (a core). rows: output rows it completes.
+    """
+
+    layer: int
+    constants: list[tuple[Tile, int]]
+    prepare: Callable[[Schedule], None]
+    run: Callable[[Schedule], None]
+    cycles: int
+    beats: int
+    rows: int = 1
+
+
+def complete(*tiles: Tile) -> list[tuple[Tile, int]]:
+    """Constants of a step that needs all of its tiles."""
+    return [(tile, len(tile.loads)) for tile in tiles]
+
+
+@dataclass(eq=False)
+class Draft:
+    """An instruction whose semaphores are not yet known, whose memory offset is relative to `region`."""
+
+    opcode: Opcode
+    fields: dict[str, int]
+    region: Region | None = None
+
+
+class Ring:
+    """Words of a buffer, given out in rising order, from the beginning again at the end."""
+
+    def __init__(self, words: int):
+        self.words, self.pointer = words, 0
+
+    def take(self, words: int) -> int:
+        """Address of the next `words` words. The caller has checked that they fit the buffer."""
+        if self.pointer + words > self.words:
+            self.pointer = 0
+        address = self.pointer
+        self.pointer += words
+        return address
+
+    def extend(self, end: int, words: int) -> bool:
+        """Take the `words` words from `end` on, if they follow what was given out last and fit."""
+        if self.pointer != end or end + words > self.words:
+            return False
+        self.pointer += words
+        return True
+
+
+@dataclass(eq=False)
+class TileRing:
+    """Places of tiles that live for several steps."""
+
+    words: int
+    pointer: int = 0
+    tiles: list[Tile] = field(default_factory=list)
+
+    def place(self, tile: Tile, step: int) -> bool:
+        """Give a tile a place that no tile used in or after `step` occupies; False when there is none."""
+        live = [t for t in self.tiles if t.last_step >= step]
+        starts = [self.pointer, 0, *sorted(t.address + t.words for t in live)]
+        for start in starts:
+            end = start + tile.words
+            if end <= self.words and all(end <= t.address or t.address + t.words <= start for t in live):
+                self.tiles = [t for t in self.tiles if end <= t.address or t.address + t.words <= start]
+                self.tiles.append(tile)
+                tile.address, self.pointer = start, end
+                return True
+        return False
+
+
+class Schedule:
+    """Collects drafts. Addresses of features and results come from `take`, those of constants from `emit`."""
+
+    def __init__(self, config: AcceleratorConfig, layers: list[str]):
+        self.config, self.layers = config, layers
+        self.drafts: list[Draft] = []
+        self.rings = {
+            "A": Ring(config.feature_words),
+            "O": Ring(config.output_words),
+            "K": Ring(config.attention_words),
+        }
+        self.tiles = {"W": TileRing(config.weight_words), "P": TileRing(config.parameter_words)}
+        self.layer = 0
+        self.stores = 0
+        self._written: dict[str, np.ndarray] = {}
+
+    # ---- instructions ----
+    def compute(self, opcode: Opcode, **fields: int) -> None:
+        self.drafts.append(Draft(opcode, {"tag": self.layer, **fields}))
+
+    def load(self, transfer: Transfer, base: int, buffer: Buffer | None = None) -> None:
+        """LOAD, in parts when some of it has been stored long ago and some only just now."""
+        for part in self._by_age(transfer):
+            fields = {
+                "tag": self.layer,
+                "buffer": int(transfer.buffer if buffer is None else buffer),
+                **part.fields(base),
+            }
+            self.drafts.append(Draft(Opcode.LOAD, fields, part.region))
+
+    def store(self, transfer: Transfer, base: int) -> None:
+        self.drafts.append(Draft(Opcode.STORE, {"tag": self.layer, **transfer.fields(base)}, transfer.region))
+        self.stores += 1
+        layout = transfer.tensor
+        if layout is not None and layout.kind == "map":
+            planes = slice(transfer.plane, transfer.plane + transfer.planes * transfer.plane_step, transfer.plane_step)
+            self._ages(layout)[planes, transfer.row : transfer.row + transfer.row_count] = self.stores
+
+    def _ages(self, layout: TensorLayout) -> np.ndarray:
+        """(planes, rows): number of the STORE that wrote a row."""
+        return self._written.setdefault(layout.name, np.zeros((layout.planes, layout.shape[1]), dtype=np.int64))
+
+    def _by_age(self, transfer: Transfer) -> list[Transfer]:
+        layout = transfer.tensor
+        if layout is None or layout.kind != "map":
+            return [transfer]
+        rows = slice(max(transfer.row, 0), max(transfer.row + transfer.row_count, 0))
+        planes = slice(transfer.plane, transfer.plane + transfer.planes * transfer.plane_step, transfer.plane_step)
+        ages = self._ages(layout)[planes, rows]
+        if ages.size == 0:
+            return [transfer]
+        ages = np.where(ages <= self.stores - 3, 0, ages).max(axis=1)
+        cuts = [0, *(np.flatnonzero(np.diff(ages)) + 1).tolist(), transfer.planes]
+        if len(cuts) > 5 or transfer.planes == 1:
+            return [transfer]
+        return [take_planes(transfer, first, last - first) for first, last in pairwise(cuts)]
+
+    def take(self, ring: str, words: int) -> int:
+        """Address of the next words of A, O or K."""
+        if words > self.rings[ring].words:
+            raise CompileError(
+                f"{self.layers[self.layer]}: needs {words} words of buffer {ring}, which has {self.rings[ring].words}"
+            )
+        return self.rings[ring].take(words)
+
+    # ---- steps ----
+    def emit(self, steps: list[Step]) -> None:
+        """Append the instructions of all steps."""
+        demands: list[Demand] = []
+        for index, step in enumerate(steps):
+            for tile, loads in step.constants:
+                tile.last_step = index
+                demands.append(Demand(index, step.layer, tile, loads))
+        budget = 0
+        for index, step in enumerate(steps):
+            while demands and demands[0].step <= index:
+                self._fulfil(demands.pop(0))
+            budget = min(budget + step.cycles - step.beats * self.config.cores, PREFETCH_BEATS)
+            budget = self._prefetch(demands, index, budget)
+            self.layer = step.layer
+            step.prepare(self)
+            step.run(self)
+
+    def _fulfil(self, demand: Demand) -> None:
+        """What a step needs and has not been loaded yet is loaded now."""
+        tile, ring = demand.tile, self.tiles[demand.tile.ring]
+        if tile.address is None and not ring.place(tile, demand.step):
+            raise CompileError(
+                f"{self.layers[demand.layer]}: needs {tile.words} words of buffer "
+                f"{'B' if tile.ring == 'W' else 'P'}, of which {ring.words} exist and others are in use"
+            )
+        while tile.loaded < demand.loads:
+            self._load_next(demand)
+
+    def _load_next(self, demand: Demand) -> int:
+        """Issue a tile's next load; returns its beats."""
+        tile = demand.tile
+        transfer = tile.loads[tile.loaded]
+        tile.loaded += 1
+        self.layer = demand.layer
+        self.load(transfer, tile.address)
+        return transfer.beats(self.config.block, self.config.data_bytes)
+
+    def _prefetch(self, demands: list[Demand], index: int, budget: int) -> int:
+        """Load constants of coming steps while the bus has time left, a ring's in their order; returns what is left."""
+        stuck: set[str] = set()
+        for demand in demands:
+            if budget <= 0 or len(stuck) == len(self.tiles) or demand.step > index + PREFETCH_STEPS:
+                break
+            tile = demand.tile
+            if tile.ring in stuck:
+                continue
+            if tile.address is None and not self.tiles[tile.ring].place(tile, index - PREFETCH_DISTANCE):
+                stuck.add(tile.ring)
+                continue
+            while budget > 0 and tile.loaded < demand.loads:
+                budget -= self._load_next(demand)
+        return budget
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A step needs the first `loads` loads of a tile."""
+
+    step: int
+    layer: int
+    tile: Tile
+    loads: int

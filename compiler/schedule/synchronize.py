@@ -1,0 +1,151 @@
+"""Semaphores from the data: every wait that the words an instruction touches make necessary, and no other.
+
+There is one semaphore for each ordered pair of units. An instruction waits when it reads what another unit writes, or
+overwrites what another unit reads or writes, unless an earlier wait has already settled that. The instruction waited
+for is later in its unit's order than every one that was waited for before, so the n-th signal of a pair's semaphore
+always meets its n-th wait. All waits point backwards in program order: the program is legal by construction.
+
+Within a unit only one thing needs a semaphore: reading a result that an earlier instruction of the same unit wrote,
+because a unit starts its next instruction before the last one's results are written.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.errors import CompileError
+from compiler.schedule.schedule import Draft
+from hdl.config.accelerator import AcceleratorConfig
+from hdl.isa.instructions import SEMAPHORE_BITS, Opcode, Unit
+from machine.accesses import DIVISOR, MEMORY, compute_accesses, transfer_accesses
+
+UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
+
+# LOAD_RMAC: given by LOAD, taken by RMAC.
+Semaphore = enum.IntEnum(
+    "Semaphore",
+    [(f"{giver.name}_{taker.name}", 4 * i + j) for i, giver in enumerate(UNITS) for j, taker in enumerate(UNITS)],
+)
+
+
+def semaphore(giver: Unit, taker: Unit) -> int:
+    """Number of the semaphore that `giver` gives and `taker` takes."""
+    return 4 * (giver - 1) + (taker - 1)
+
+
+@dataclass(eq=False)
+class Event:
+    """One thing that starts at one time: an instruction, or a joint convolution with its MAT_JOIN."""
+
+    parts: list[tuple[Unit, Draft]]
+
+    @property
+    def taker(self) -> Unit:
+        return self.parts[0][0]
+
+
+def _events(drafts: list[Draft]) -> list[Event]:
+    events: list[Event] = []
+    for draft in drafts:
+        if draft.opcode == Opcode.MAT_JOIN:
+            events[-1].parts.append((Unit.MAT, draft))
+        else:
+            events.append(Event([(Unit(draft.opcode >> 4), draft)]))
+    return events
+
+
+class Synchronizer:
+    """Finds the waits of a sequence of drafts and writes them into their fields."""
+
+    def __init__(self, config: AcceleratorConfig, memory_words: int):
+        self.config = config
+        sizes = {
+            "A": config.feature_words,
+            "O": config.output_words,
+            "B": config.weight_words,
+            "C": config.weight_words,
+            "P": config.parameter_words,
+            "K": config.attention_words,
+            DIVISOR: config.divisors,
+            MEMORY: memory_words,
+        }
+        # Number (from 1) of the last instruction of a unit that read or wrote a word; 0: none.
+        self.reads = {(s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in UNITS}
+        self.writes = {(s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in UNITS}
+        # In memory every word is written at most once, by STORE.
+        self.writes[MEMORY, Unit.STORE] = np.zeros(sizes[MEMORY], dtype=np.int32)
+        self.issued: dict[Unit, list[Draft]] = {unit: [] for unit in UNITS}
+        self.clocks: dict[Unit, list[np.ndarray]] = {
+            unit: [] for unit in UNITS
+        }  # known to be done when an instruction starts
+        self.known = {unit: np.zeros(len(UNITS) + 1, dtype=np.int64) for unit in UNITS}
+
+    def run(self, drafts: list[Draft]) -> None:
+        for event in _events(drafts):
+            self._add(event)
+        self._check_tokens(drafts)
+
+    def _check_tokens(self, drafts: list[Draft]) -> None:
+        """A semaphore holds 8 bits. A unit can be ahead of program order by what the queues hold, hence the reserve."""
+        tokens = dict.fromkeys(Semaphore, 0)
+        limit = (1 << SEMAPHORE_BITS) - 1 - 2 * self.config.queue_depth
+        for draft in drafts:
+            for name in Semaphore:
+                change = (draft.fields.get("signal", 0) >> name & 1) - (draft.fields.get("wait", 0) >> name & 1)
+                tokens[name] += change
+                if tokens[name] > limit:
+                    raise CompileError(f"semaphore {name.name} would have to hold more than {limit} tokens")
+
+    def _accesses(self, unit: Unit, draft: Draft, event: Event):
+        if unit in (Unit.LOAD, Unit.STORE):
+            return list(transfer_accesses(self.config, draft.opcode, draft.fields))
+        convolution = event.parts[0][1]
+        return list(compute_accesses(self.config, convolution.opcode, convolution.fields, unit))
+
+    def _add(self, event: Event) -> None:
+        start = np.maximum.reduce([self.known[unit] for unit, _ in event.parts])
+        needed = dict.fromkeys(UNITS, 0)
+        touched = [(unit, self._accesses(unit, draft, event)) for unit, draft in event.parts]
+        for unit, accesses in touched:
+            for space, words, write in accesses:
+                self._need(needed, unit, space, words, write)
+        taker = event.taker
+        waits = {giver: number for giver, number in needed.items() if number > start[giver]}
+        for giver, number in waits.items():
+            # What another wait already implies needs none of its own.
+            if any(self.clocks[other][n - 1][giver] >= number for other, n in waits.items() if other != giver):
+                continue
+            self._wait(giver, taker, number, event.parts[0][1])
+            start = np.maximum(start, self.clocks[giver][number - 1])
+            start[giver] = max(start[giver], number)
+        for unit, draft in event.parts:
+            self.issued[unit].append(draft)
+            self.clocks[unit].append(start.copy())
+            self.known[unit] = start.copy()
+        for unit, accesses in touched:
+            number = len(self.issued[unit])
+            for space, words, write in accesses:
+                table = (self.writes if write else self.reads).get((space, unit))
+                if table is not None:
+                    table[words] = number
+
+    def _need(self, needed: dict[Unit, int], unit: Unit, space: str, words: np.ndarray, write: bool) -> None:
+        for other in UNITS:
+            tables = [self.writes.get((space, other))]
+            if write and other != unit:
+                tables.append(self.reads.get((space, other)))
+            elif write:
+                continue  # a unit's reads, and its writes among themselves, stay in order
+            for table in tables:
+                if table is not None:
+                    needed[other] = max(needed[other], int(table[words].max()))
+
+    def _wait(self, giver: Unit, taker: Unit, number: int, draft: Draft) -> None:
+        bit = 1 << semaphore(giver, taker)
+        signaller = self.issued[giver][number - 1].fields
+        assert not signaller.get("signal", 0) & bit, "a signal is waited for once"
+        signaller["signal"] = signaller.get("signal", 0) | bit
+        draft.fields["wait"] = draft.fields.get("wait", 0) | bit

@@ -1,0 +1,93 @@
+"""Integer networks on batches of images, fast: the bits of `golden.integer.execute`, computed by PyTorch.
+
+All arithmetic runs on floats that hold integers exactly; `batch_layers`, `batch_post` and `batch_attention` say why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from golden.batch.attention import BatchAttention
+from golden.batch.layers import BatchConvolution, BatchLayerNorm, BatchPool, check_precision
+from golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork, LayerNorm, NetworkError, Node, Pool
+
+# Values of the largest feature map of all images that run together (8 MiB in float32): more images share the cost of
+# starting an operation, fewer stay in the L3 cache. Measured: flat up to four times this, slower below.
+BATCH_VALUES = 1 << 21
+
+STEPS = {Convolution: BatchConvolution, Attention: BatchAttention, Pool: BatchPool, LayerNorm: BatchLayerNorm}
+
+
+class BatchExecutor:
+    """A network set up for batches of images; the results of an image do not depend on its batch.
+
+    Runs on one thread: operations are too short for barriers between threads and for threads that share Python's lock.
+    `parallel.fan_out` gives every core a process. Raises NetworkError for a network that does not validate.
+    """
+
+    def __init__(self, network: IntegerNetwork):
+        self.network = network.validate()
+        self.shapes = network.shapes()
+        self.steps = [STEPS[type(node)](node) for node in network.nodes]
+        self.images = max(1, BATCH_VALUES // max(math.prod(shape) for shape in self.shapes.values()))
+        self.wide = {name for node in network.nodes for name in _wide(node)}
+        self.last_use = {name: i for i, node in enumerate(network.nodes) for name in node.inputs}
+        self.last_use[network.output] = len(network.nodes)
+
+    def logits(self, pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """(N, H, W, C) uint8 pixels, N >= 1 -> (N, outputs) int64, the values of the network's last tensor.
+
+        Raises NetworkError for other pixels, and when float32 products are set to a reduced precision.
+        """
+        return torch.cat(self._map(self._logits, pixels))
+
+    def tensors(self, pixels: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
+        """Every tensor of `execute(..., keep=True)` by name, in its order and type, images in front: (N, C, H, W), ...
+
+        pixels and errors as of `logits`.
+        """
+        parts = self._map(self._tensors, pixels)
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.shapes}
+
+    def _map(self, function: Callable, pixels: np.ndarray | torch.Tensor) -> list:
+        """function(some of the images) for all of them, in order."""
+        pixels = np.asarray(pixels).copy()  # because PyTorch takes neither read-only arrays nor negative strides
+        channels, height, width = self.network.input_shape
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (height, width, channels) or not len(pixels):
+            raise NetworkError(f"pixels must be (N, {height}, {width}, {channels}) uint8 with N at least 1, "
+                               f"not {pixels.shape} {pixels.dtype}")
+        check_precision()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                return [function(part) for part in torch.from_numpy(pixels).split(self.images)]
+        finally:
+            torch.set_num_threads(threads)
+
+    def _logits(self, pixels: torch.Tensor) -> torch.Tensor:
+        tensors = {INPUT: pixels.float() - 128}
+        for i, step in enumerate(self.steps):
+            tensors |= step(tensors)
+            tensors = {name: tensor for name, tensor in tensors.items() if self.last_use.get(name, 0) > i}
+        return tensors[self.network.output].permute(0, 3, 1, 2).flatten(1).long()
+
+    def _tensors(self, pixels: torch.Tensor) -> dict[str, np.ndarray]:
+        tensors = {INPUT: pixels.float() - 128}
+        for step in self.steps:
+            tensors |= step(tensors)
+        for name in (INPUT, *(node.name for node in self.network.nodes)):
+            tensors[name] = tensors[name].permute(0, 3, 1, 2)
+        return {name: tensor.numpy().astype(np.int16 if name in self.wide else np.int8)
+                for name, tensor in tensors.items()}
+
+
+def _wide(node: Node) -> tuple[str, ...]:
+    """Names of a node's tensors that are int16."""
+    if isinstance(node, Attention):
+        return tuple(f"{node.name}.code{b}" for b in range(len(node.inputs)) if node.divisor == "uniform")
+    return (node.name,) if node.post.activation == "wide" else ()

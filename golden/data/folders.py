@@ -1,0 +1,178 @@
+"""Images of data sets: folders with a sub-folder a class, folders of any images, and selections of either.
+
+All, and those of `golden.data.archives`, give `classes` (names in index order), `labels` (one class index an image),
+`len()` and `image(index, resolution)` -> (R, R, 3) uint8. A folder of any images has no classes and no labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from golden.data.images import load_image
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be used; the message is one line."""
+
+
+class Images(Protocol):
+    """What calibration needs: images, and names of classes if there are any."""
+
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int, resolution: int) -> torch.Tensor: ...
+
+
+class Dataset(Images, Protocol):
+    """What evaluation needs: images with labels."""
+
+    labels: Sequence[int]
+
+
+class ImageFolder:
+    """Images in `root/<class name>/`, at any depth below the class folder.
+
+    classes: the sorted folder names; a folder may be empty. Links to folders are followed. Hidden files and folders,
+    and files of other suffixes, are passed over.
+    """
+
+    def __init__(self, root):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DatasetError(f"{self.root}: no such folder")
+        folders = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+        if not folders:
+            raise DatasetError(f"{self.root}: no class folders in it")
+        self.classes = tuple(folders)
+        self._paths = [path for path in image_files(self.root) if path.parent != self.root]
+        if not self._paths:
+            raise DatasetError(f"{self.root}: no images in its class folders")
+        index, depth = {name: k for k, name in enumerate(folders)}, len(self.root.parts)
+        self.labels = tuple(index[path.parts[depth]] for path in self._paths)
+
+    def __len__(self):
+        return len(self._paths)
+
+    def image(self, index: int, resolution: int) -> torch.Tensor:
+        return load_image(self._paths[index], resolution)
+
+
+class ImageFiles:
+    """All images below a folder, at any depth, in the order of their sorted paths; no classes, no labels.
+
+    Links to folders are followed. Hidden files and folders, and files of other suffixes, are passed over.
+    """
+
+    classes: tuple[str, ...] = ()
+    labels: tuple[int, ...] = ()
+
+    def __init__(self, root):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DatasetError(f"{self.root}: no such folder")
+        self._paths = image_files(self.root)
+        if not self._paths:
+            known = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+            raise DatasetError(f"{self.root}: no images in it, files that end in {known}")
+
+    def __len__(self):
+        return len(self._paths)
+
+    def image(self, index: int, resolution: int) -> torch.Tensor:
+        return load_image(self._paths[index], resolution)
+
+
+def image_files(folder) -> list[Path]:
+    """Image files at any depth below a folder, in the order of their paths: those that data sets of it read.
+
+    Links to folders are followed, but not back to a folder that the path already goes through. Hidden files and folders
+    are passed over (some systems put a "._photo.jpg" beside a photo), and files of other suffixes.
+    """
+    return sorted(_walk(Path(folder), frozenset()))
+
+
+def has_class_folders(folder: Path) -> bool:
+    """Whether all images of a folder lie in its sub-folders."""
+    entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
+    return any(entry.is_dir() for entry in entries) and not any(_is_image(entry) for entry in entries)
+
+
+class _Selection:
+    """Some images of a data set, in a given order. indices: of them in that data set."""
+
+    def __init__(self, dataset: Images, indices: Sequence[int]):
+        self._dataset = dataset
+        self.indices = indices
+        self.classes = dataset.classes
+        labels = getattr(dataset, "labels", ())
+        self.labels = tuple(labels[index] for index in indices) if labels else ()
+
+    def __len__(self):
+        return len(self.indices)
+
+    def image(self, index: int, resolution: int) -> torch.Tensor:
+        return self._dataset.image(self.indices[index], resolution)
+
+
+class Subset(_Selection):
+    """`count` evenly spaced images of a data set.
+
+    Data sets are often sorted by class (the CIFAR archive is): their first images are of one class, and a share of
+    them that is right is no accuracy. Raises ValueError unless 1 <= count <= len(dataset).
+    """
+
+    def __init__(self, dataset: Images, count: int):
+        _check_count(dataset, count)
+        super().__init__(dataset, [i * len(dataset) // count for i in range(count)])
+
+
+class Sample(_Selection):
+    """`count` images of a data set drawn with a seed, none twice, in the order drawn.
+
+    Raises ValueError unless 1 <= count <= len(dataset).
+    """
+
+    def __init__(self, dataset: Images, count: int, seed: int):
+        _check_count(dataset, count)
+        super().__init__(dataset, np.random.default_rng(seed).permutation(len(dataset))[:count].tolist())
+
+
+def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in above:
+        return
+    for entry in folder.iterdir():
+        if is_hidden(entry.name):
+            continue
+        if _is_image(entry):
+            yield entry
+        elif entry.is_dir():
+            yield from _walk(entry, above | {real})
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is passed over: hidden ones, and what macOS adds to archives."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def is_image_name(path: PurePath) -> bool:
+    """Whether a file's suffix is one of images."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_image(path: Path) -> bool:
+    return is_image_name(path) and path.is_file()
+
+
+def _check_count(dataset: Images, count: int) -> None:
+    if not 1 <= count <= len(dataset):
+        raise ValueError(f"count must lie in 1..{len(dataset)}, not {count}")

@@ -1,0 +1,47 @@
+"""What a path of images means: an archive or a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from golden.data.archives import CifarArchive, ImageArchive
+from golden.data.folders import Dataset, DatasetError, ImageFiles, ImageFolder, Images, has_class_folders
+
+CIFAR_SUFFIX = ".npz"
+IMAGE_ARCHIVE_SUFFIXES = (".zip", ".tar")
+
+
+def is_archive(path) -> bool:
+    """Whether a path means an archive: its suffix says so, unless it is a folder's."""
+    path = Path(path)
+    return path.suffix.lower() in (CIFAR_SUFFIX, *IMAGE_ARCHIVE_SUFFIXES) and not path.is_dir()
+
+
+def open_images(path, split: str = "train") -> Images:
+    """Images of a CIFAR archive (.npz; `split` of it), of an archive of image files (.zip, .tar) or of a folder.
+
+    Class names come with them where there are folders of classes. A folder whose sub-folders hold all of its images is
+    an `ImageFolder`, any other one `ImageFiles`. Raises DatasetError for what is neither archive nor folder, is damaged
+    or has no images.
+    """
+    path = Path(path)
+    if is_archive(path):
+        return CifarArchive(path, split) if path.suffix.lower() == CIFAR_SUFFIX else ImageArchive(path)
+    if not path.is_dir():
+        known = ", ".join((CIFAR_SUFFIX, *IMAGE_ARCHIVE_SUFFIXES))
+        fault = f"must be a folder of images or an archive ({known})" if path.exists() else "no such folder"
+        raise DatasetError(f"{path}: {fault}")
+    return ImageFolder(path) if has_class_folders(path) else ImageFiles(path)
+
+
+def open_labelled(path, split: str = "test") -> Dataset:
+    """Images with labels: of a CIFAR archive, or with a folder a class in a folder or archive; DatasetError otherwise.
+
+    Images that lie beside the folders of a folder are passed over.
+    """
+    if not is_archive(path):
+        return ImageFolder(path)
+    images = open_images(path, split)
+    if not images.labels:
+        raise DatasetError(f"{path}: no class folders in it")
+    return images

@@ -1,0 +1,181 @@
+"""The plots of a report. Layers are rows, from the top in execution order: their names can be read at any number."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MultipleLocator
+
+from golden.quantization.sqnr import TensorError
+from golden.report.activations import BINS_AN_OCTAVE, BranchDivisors, TensorCodes
+from golden.report.names import KINDS
+from golden.report.ranges import ChannelRanges
+from golden.report.weights import LayerWeights, WeightScheme
+
+ROW = 0.19  # inches
+WIDTH = 6.8
+BLUE, ORANGE, GREEN, PURPLE, RED, GREY, TEAL = (
+    "#3b82c4", "#e08214", "#2f9e6e", "#a06bb8", "#d1495b", "#8a8f98", "#2aa3b0")
+KIND_COLOURS = dict(zip(KINDS, (RED, ORANGE, BLUE, TEAL, PURPLE, GREY, GREEN), strict=True))
+WIDE = 11.0  # of figures without a table beside them
+MARGIN = 0.75  # inches beside the rows: axis and legend
+MARKS = ((-127, -96, -64, -32, 0, 32, 64, 96, 127), (-128, -32, -16, -8, -4, -2, 0, 2, 4, 8, 16, 32, 128))
+HEAT_BINS = 51  # of a row of the map of weights; narrower schemes have a bin a level
+
+
+def sqnr_bars(errors: list[TensorError], names: dict[str, str], kinds: dict[str, str]) -> Figure:
+    """A bar a layer; none for a layer without any error or without signal."""
+    figure, axes = _rows([names[error.name] for error in errors])
+    values = [error.sqnr if math.isfinite(error.sqnr) else 0 for error in errors]
+    axes.barh(range(len(errors)), values, color=[KIND_COLOURS[kinds[error.name]] for error in errors], height=0.75)
+    axes.set_xlabel("SQNR in dB")
+    present = [kind for kind in KINDS if kind in {kinds[error.name] for error in errors}]
+    _legend(figure, {kind: KIND_COLOURS[kind] for kind in present})
+    return figure
+
+
+def saturation_bars(codes: dict[str, TensorCodes], names: dict[str, str]) -> Figure:
+    """Shares at the smallest and at the largest integer, a bar a tensor."""
+    figure, axes = _rows([names[name] for name in codes])
+    low, high = (np.array([100 * getattr(found, end) / found.size for found in codes.values()])
+                 for end in ("lowest", "highest"))
+    axes.barh(range(len(codes)), low, color=BLUE, height=0.75)
+    axes.barh(range(len(codes)), high, left=low, color=ORANGE, height=0.75)
+    axes.set_xlim(0, max(1.0, 1.05 * float((low + high).max())))
+    axes.set_xlabel("integers in %")
+    _legend(figure, {"smallest integer": BLUE, "largest integer": ORANGE})
+    return figure
+
+
+def channel_bands(tensors: list[ChannelRanges], titles: list[tuple[str, str]]) -> Figure:
+    """A row a tensor: ranges of its channels in real units, where they are known, and as integers.
+
+    titles: of each row's pictures; without the first picture the second has both.
+    """
+    columns = 2 if any(tensor.real for tensor in tensors) else 1
+    figure = Figure(figsize=(WIDE, 1.75 * len(tensors) + 0.2), layout="constrained")
+    grid = figure.subplots(len(tensors), columns, squeeze=False)
+    for row, tensor, (left, right) in zip(grid, tensors, titles, strict=True):
+        if tensor.real:
+            _band(row[0], tensor.real.low, tensor.real.high, BLUE)
+            row[0].set(title=left, ylabel="real units")
+        _band(row[-1], tensor.codes.low, tensor.codes.high, ORANGE)
+        row[-1].set(ylim=(-135, 135), yticks=(-128, -64, 0, 64, 127), ylabel="integers")
+        row[-1].set_title(right if tensor.real else f"{left}: {right}")
+    for axes in grid[-1]:
+        axes.set_xlabel("channel")
+    return figure
+
+
+def weight_map(scheme: WeightScheme, layers: list[LayerWeights], names: dict[str, str]) -> Figure:
+    """A row a layer, a column a few levels of the scheme; the stronger the colour, the more of the row's weights."""
+    levels = scheme.levels
+    width = max(1, len(levels) // HEAT_BINS) if scheme.apot is None else 1
+    counts = np.stack([layer.counts[scheme].reshape(-1, width).sum(axis=1) for layer in layers])
+    figure, axes = _rows([names[layer.name] for layer in layers])
+    axes.grid(visible=False)
+    colours = ListedColormap([(0.18, 0.47, 0.78, alpha) for alpha in np.linspace(0, 1, 64)])
+    axes.imshow(counts / counts.max(axis=1, keepdims=True), cmap=colours, vmin=0, vmax=1, aspect="auto",
+                interpolation="none")
+    marks = [mark for mark in MARKS[scheme.apot is not None] if mark in levels] if len(levels) > 20 else levels
+    axes.set_xticks([np.searchsorted(levels, mark) // width for mark in marks], [str(mark) for mark in marks])
+    axes.set_xlabel("integer weight" + (", a column a level" if width == 1 else f", a column {width} levels"))
+    return figure
+
+
+def scheme_bars(layers: list[LayerWeights], names: dict[str, str]) -> Figure:
+    """Filters of each scheme, a bar a layer."""
+    figure, axes = _rows([names[layer.name] for layer in layers])
+    left = np.zeros(len(layers))
+    shown = {}
+    for scheme, colour in scheme_colours(layers).items():
+        share = np.array([100 * layer.filters.get(scheme, 0) / sum(layer.filters.values()) for layer in layers])
+        axes.barh(range(len(layers)), share, left=left, color=colour, height=0.75)
+        left += share
+        shown[scheme.label] = colour
+    axes.set(xlim=(0, 100), xlabel="filters in %")
+    _legend(figure, shown)
+    return figure
+
+
+def level_bars(scheme: WeightScheme, counts: np.ndarray) -> Figure:
+    """How often each level of an APoT format occurs in all layers together."""
+    figure = Figure(figsize=(WIDE, 2.0), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(counts)), 100 * counts / counts.sum(), color=PURPLE, width=0.8)
+    axes.set_xticks(range(len(counts)), [str(level) for level in scheme.levels], rotation=90, fontsize=6.5)
+    axes.set(xlim=(-1, len(counts)), xlabel="level", ylabel="weights in %")
+    axes.grid(visible=False)
+    axes.grid(visible=True, axis="y")
+    return figure
+
+
+def divisor_histograms(branches: list[BranchDivisors], names: dict[str, str]) -> Figure:
+    """A panel a branch: log2 of the divisors; where there are log2 codes, the octaves that they can tell are shaded."""
+    columns = 2
+    rows = math.ceil(len(branches) / columns)
+    figure = Figure(figsize=(WIDE, 1.7 * rows + 0.2), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    most = max([1, *(branch.largest for branch in branches)])
+    end = math.ceil(math.log2(most)) + 1
+    for axes, branch in zip(grid.flat, branches, strict=False):
+        share = 100 * branch.histogram / max(branch.size, 1)
+        axes.stairs(share, np.arange(len(share) + 1) / BINS_AN_OCTAVE, fill=True, color=PURPLE)
+        axes.set(xlim=(-0.5, end), ylabel="divisors in %")
+        axes.xaxis.set_major_locator(MultipleLocator(2))
+        title = f"{names[branch.attention]}, branch {branch.branch}"
+        if branch.offset is None:
+            axes.set_title(title)
+            continue
+        first, last = -branch.offset - 0.5, len(branch.codes) - 0.5 - branch.offset
+        axes.axvspan(first, last, color=GREEN, alpha=0.13, linewidth=0)
+        codes = [code for code in range(len(branch.codes)) if -0.5 <= code - branch.offset <= end]
+        top = axes.secondary_xaxis("top")
+        top.set_xticks([code - branch.offset for code in codes], [str(code) for code in codes], fontsize=6.5)
+        top.tick_params(length=2, pad=1)
+        axes.set_title(title, pad=13)
+    for axes in list(grid.flat)[len(branches) :]:
+        axes.set_visible(False)
+    for axes in grid[-1]:
+        axes.set_xlabel("log2 of the integer divisor")
+    return figure
+
+
+def scheme_colours(layers: list[LayerWeights]) -> dict[WeightScheme, str]:
+    """The schemes that occur, uniform ones first, with their colours."""
+    schemes = list(dict.fromkeys(scheme for layer in layers for scheme in layer.filters))
+    schemes.sort(key=lambda scheme: (scheme.apot is not None, -scheme.bits))
+    colours, additive = {8: BLUE, 4: ORANGE}, [GREEN, PURPLE, RED, TEAL]
+    found = {scheme: colours[scheme.bits] for scheme in schemes if scheme.apot is None}
+    return found | {scheme: additive[k % 4] for k, scheme in enumerate(s for s in schemes if s.apot is not None)}
+
+
+def _rows(labels: list[str]):
+    """A figure with one axis whose rows have these labels."""
+    figure = Figure(figsize=(WIDTH, ROW * len(labels) + MARGIN), layout="constrained")
+    axes = figure.subplots()
+    axes.set_yticks(range(len(labels)), labels, fontsize=7.5)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    return figure, axes
+
+
+def _legend(figure: Figure, colours: dict[str, str]) -> None:
+    handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 4), handlelength=1,
+                  columnspacing=1.2)
+
+
+def _band(axes, low: np.ndarray, high: np.ndarray, colour: str) -> None:
+    """Ranges as one filled outline, a step a channel."""
+    edges = np.arange(len(low) + 1) - 0.5
+    axes.fill_between(edges, np.append(low, low[-1]), np.append(high, high[-1]), step="post", color=colour,
+                      linewidth=0.3)
+    axes.axhline(0, color="#8a8f98", linewidth=0.6)
+    axes.set_xlim(-0.5, len(low) - 0.5)
+    axes.grid(visible=False)
+    axes.grid(visible=True, axis="y")

@@ -1,0 +1,107 @@
+"""A network, and what it takes to look at it -> one HTML file."""
+
+from __future__ import annotations
+
+import json
+
+from golden.evaluation.accuracy import Share
+from golden.integer.bounds import accumulator_bounds
+from golden.integer.family import family, first_reason
+from golden.quantization.methods import METHODS
+from golden.report.findings import Accuracy, Findings, Subject
+from golden.report.names import short_names
+from golden.report.page import LEFT, RIGHT, TEXT, Html, Section, heading, page, paragraph, table
+from golden.report.sections import Sections
+from golden.report.vector import style
+
+HANDLED = ("settings", "encodings", "preset", "method", "float_top1", "integer_top1", "test_images")  # told elsewhere
+
+
+def report(subject: Subject, findings: Findings) -> str:
+    """The HTML page: self-contained, without scripts, for light and dark screens."""
+    with style():
+        sections = Sections(subject.network, findings, short_names(subject.network)).all()
+    return page(f"Quantization report: {subject.network.name}", [summary(subject, findings), *sections])
+
+
+def summary(subject: Subject, findings: Findings) -> Section:
+    """What the network is, how it was made, and how good it is."""
+    network, metadata = subject.network, subject.network.metadata
+    weights = sum(layer.size for layer in findings.weights)
+    widest = max(accumulator_bounds(network), key=lambda bound: bound.bound)
+    belongs = f"{family(network)}: {first_reason(network)}" if first_reason(network) else family(network)
+    rows = [
+        ["network", network.name], ["preset", metadata.get("preset", "unknown")],
+        ["input", " x ".join(str(size) for size in network.input_shape)],
+        ["outputs", network.shapes()[network.output][0]],
+        ["layers", len(network.nodes)], ["weights", weights], ["family", belongs], ["method", method(metadata)],
+        ["widest accumulator", f"{widest.bits} of 32 bits ({widest.node})"],
+        ["file", subject.file], ["bytes", subject.size], ["SHA-256", subject.sha256],
+        ["images of this report", "none" if subject.pixels is None else f"{len(subject.pixels):,} of {subject.data}"],
+        ["float network of this report", "given" if subject.model else "none"],
+    ]
+    parts = [table([("", LEFT), ("", TEXT)], rows), heading("Accuracy"), _accuracy(subject.accuracies, metadata)]
+    settings = metadata.get("settings")
+    if isinstance(settings, dict):
+        parts += [heading("Settings"), table([("setting", LEFT), ("value", TEXT)], settings.items())]
+    others = {key: value for key, value in metadata.items() if key not in HANDLED}
+    if others:
+        parts += [heading("Calibration and other metadata"), table(
+            [("entry", LEFT), ("value", TEXT)],
+            [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in others.items()])]
+    return Section("summary", "Summary", parts)
+
+
+def method(metadata: dict) -> str:
+    """The name of the method that a network's settings are, as far as it is known."""
+    settings = metadata.get("settings")
+    same = [name for name, method in METHODS.items() if settings == method.to_dict()]
+    told = metadata.get("method")
+    if isinstance(told, str):
+        return told if told in same or told not in METHODS else f"{told}, with other settings"
+    return same[0] if same else "no named one"
+
+
+def measured(metadata: dict) -> list[Accuracy]:
+    """The accuracies in a network's metadata."""
+    images = metadata.get("test_images")
+    images = images if type(images) is int and images > 0 else 0
+    found = []
+    for key, what in (("float_top1", "float network"), ("integer_top1", "this network")):
+        top1 = metadata.get(key)
+        if type(top1) in (int, float) and 0 <= top1 <= 100:
+            error = Share(round(top1 / 100 * images), images).standard_error if images else None
+            found.append(Accuracy(what, "test images, from the network's metadata", images, float(top1), error))
+    return found
+
+
+def to_json(subject: Subject, findings: Findings) -> dict:
+    """The numbers of the tables for machines."""
+    activations = findings.activations
+    return {
+        "network": subject.network.name, "file": subject.file, "sha256": subject.sha256,
+        "family": family(subject.network), "method": method(subject.network.metadata),
+        "images": activations.images if activations else 0, "lacking": findings.lacking,
+        "errors": [{"layer": e.name, "sqnr": e.sqnr if abs(e.sqnr) != float("inf") else None, "largest": e.largest,
+                    "peak": e.peak} for e in findings.errors or ()],
+        "weights": [{"layer": w.name, "weights": w.size, "zero": w.zeros, "ends": w.ends,
+                     "filters": {scheme.label: count for scheme, count in w.filters.items()},
+                     "entropy": {scheme.label: w.entropy(scheme) for scheme in w.counts}} for w in findings.weights],
+        "migration": [{"tensor": t.name, "before": t.span_before, "after": t.span_after} for t in findings.migrated],
+        "shifting": [{"tensor": t.name, "held": t.held} for t in findings.shifted],
+        "divisors": [{"attention": b.attention, "branch": b.branch, "offset": b.offset, "smallest": b.smallest,
+                      "largest": b.largest, "zero": b.zeros / b.size, "beyond": b.clipped / b.size, "error": b.error,
+                      "codes": b.codes.tolist()} for b in (activations.divisors if activations else ())],
+        "saturation": [{"tensor": name, "lowest": c.lowest / c.size, "highest": c.highest / c.size}
+                       for name, c in (activations.codes.items() if activations else ())],
+    }
+
+
+def _accuracy(accuracies: tuple[Accuracy, ...], metadata: dict) -> Html:
+    rows = [[a.what, a.data, a.images or "?", f"{a.top1:.2f}", "?" if a.error is None else f"{a.error:.2f}",
+             "?" if a.top5 is None else f"{a.top5:.2f}"] for a in (*measured(metadata), *accuracies)]
+    if not rows:
+        return paragraph("None is known: measure it with 'triovit evaluate --json FILE' and give the file as "
+                         "--accuracy FILE.")
+    return table([("network", TEXT), ("data", TEXT), ("images", RIGHT), ("top-1 %", RIGHT), ("standard error", RIGHT),
+                  ("top-5 %", RIGHT)], rows)

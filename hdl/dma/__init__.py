@@ -1,0 +1,1 @@
+"""LOAD and STORE: runs of an instruction, bursts, and the AXI masters."""

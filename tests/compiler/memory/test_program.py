@@ -1,0 +1,143 @@
+"""Programs as files, listings and estimates."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from compiler import CompiledProgram, CompileError, compile_network
+from compiler.disassemble import disassemble
+from compiler.estimate import compute_steps, estimate, transfer_beats
+from compiler.schedule.synchronize import Semaphore
+from hdl.config.accelerator import PRESETS
+from hdl.isa.instructions import PROGRAM_MAGIC, Instruction, Opcode
+from tests.execution import differences, run_program
+from tests.networks import random_image, small_network
+
+CONFIG = PRESETS["trio-tiny"]
+NETWORK = small_network(8, size=20)
+
+
+@pytest.fixture(scope="module")
+def program() -> CompiledProgram:
+    return compile_network(NETWORK, CONFIG, trace=True)
+
+
+def test_files_keep_everything(program, tmp_path):
+    path = tmp_path / "program.safetensors"
+    program.save(path)
+    loaded = CompiledProgram.load(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert loaded.instructions == program.instructions and loaded.tensors == program.tensors
+    assert np.array_equal(loaded.image(7), program.image(7))
+    images = [random_image(NETWORK, 3)]
+    memory, _ = run_program(loaded, images)
+    assert differences(loaded, NETWORK, memory, images) == {}
+
+
+def test_bad_files_are_refused(program, tmp_path):
+    path = tmp_path / "program.safetensors"
+    with pytest.raises(CompileError, match="no such file"):
+        CompiledProgram.load(path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(CompileError, match="cannot read"):
+        CompiledProgram.load(path)
+    program.save(path)
+    text = path.read_bytes()
+    path.write_bytes(text.replace(f"{CONFIG.hash:016x}".encode(), b"0123456789abcdef"))
+    with pytest.raises(CompileError, match="was compiled for hash 0123456789abcdef"):
+        CompiledProgram.load(path)
+    path.write_bytes(text.replace(b"triovit-program", b"triovit-progrem"))
+    with pytest.raises(CompileError, match="is not a compiled program"):
+        CompiledProgram.load(path)
+
+
+def test_image(program):
+    """The program at 0, the constants behind it, then the feature maps; all on pages; fill elsewhere."""
+    image = program.image(fill=0x33)
+    first = Instruction.decode(image[:64].tobytes())
+    assert (
+        first.magic == PROGRAM_MAGIC and first.hash == CONFIG.hash and first.instructions == len(program.instructions)
+    )
+    assert program.instructions[-1].opcode == Opcode.END
+    assert image.size == program.memory_bytes == program.maps_offset + program.core_stride
+    assert program.constants_offset % 4096 == program.maps_offset % 4096 == program.core_stride % 4096 == 0
+    stem = program.tensors["input"]
+    assert image[program.maps_offset + stem.address()] == 0x33
+
+
+def test_inputs_are_checked(program):
+    memory = program.image()
+    with pytest.raises(ValueError, match="image must be int8"):
+        program.write_input(memory, np.zeros((3, 20, 21), dtype=np.int8))
+    with pytest.raises(ValueError, match=r"core must be 0\.\.0, not 1"):
+        program.write_input(memory, random_image(NETWORK, 1), core=1)
+
+
+def test_listing(program):
+    lines = list(disassemble(program))
+    assert len(lines) == len(program.instructions)
+    assert all(line.split()[0] == str(index) for index, line in enumerate(lines))
+    text = "\n".join(lines)
+    for word in (
+        "stem",
+        "RMAC_LAYER_NORM",
+        "mode=log2",
+        "destination=O|K",
+        "buffer=P",
+        "wait(LOAD_RMAC)",
+        "signal(MAT_STORE)",
+    ):
+        assert word in text, word
+
+
+def test_semaphores_have_one_giver_and_one_taker(program):
+    """What the machine's semaphore unit asks for, and what the names say."""
+    for instruction in program.instructions:
+        for semaphore in Semaphore:
+            giver, taker = semaphore.name.split("_")
+            if instruction.signal >> semaphore & 1:
+                assert instruction.unit.name == giver
+            if instruction.wait >> semaphore & 1:
+                assert instruction.unit.name == taker
+
+
+def test_estimate(program):
+    result = estimate(program)
+    assert result.layers[1].name == "stem"
+    # Every layer's steps from its shape: the stem has 9 steps a pixel for two blocks of outputs.
+    assert result.layers[1].compute == 9 * 10 * 10
+    names = [e.name for e in result.layers]
+    norm = program.tensors["head.norm"]
+    assert result.layers[names.index("ds.depthwise")].compute == 2 * 10 * 3 * 9
+    assert result.layers[names.index("head.norm")].compute >= 2 * norm.blocks
+    assert sum(e.cycles for e in result.layers) == pytest.approx(result.cycles, abs=64)
+    assert result.cycles >= max(
+        sum(e.compute for e in result.layers), sum(e.bytes for e in result.layers) // CONFIG.data_bytes
+    )
+    assert sum(e.instructions for e in result.layers) == len(program.instructions)
+    assert "head.logits" in result.table() and f"{result.cycles:,}" in result.table()
+
+
+def test_traffic_counts_beats():
+    """Three words of 4 bytes touch two beats of 8 bytes, whether they start at byte 4 or at byte 8."""
+    load = {"words": 3, "rows": 2, "planes": 1, "memory": 4, "memory_row": 4, "buffer": 0}
+    assert transfer_beats(CONFIG, Instruction(Opcode.LOAD, load)) == 4
+    assert transfer_beats(dataclasses.replace(CONFIG, cores=3), Instruction(Opcode.LOAD, load)) == 12
+    assert transfer_beats(dataclasses.replace(CONFIG, cores=3), Instruction(Opcode.LOAD, {**load, "buffer": 2})) == 4
+    assert transfer_beats(CONFIG, Instruction(Opcode.STORE, {**load, "words": 4})) == 5
+
+
+def test_steps():
+    one = {"groups": 3, "rows": 5, "cols": 7, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}
+    assert compute_steps(CONFIG, Instruction(Opcode.RMAC_CONV, one)) == 3 * 5 * 7
+    # Two rows of results a step are more than the post-processing pipeline takes.
+    assert compute_steps(CONFIG, Instruction(Opcode.RMAC_CONV, {**one, "joint": 1})) == 2 * 3 * 5 * 7
+    assert compute_steps(CONFIG, Instruction(Opcode.RMAC_CONV, {**one, "joint": 1, "blocks": 4})) == 4 * 3 * 5 * 7
+    assert (
+        compute_steps(CONFIG, Instruction(Opcode.RMAC_DEPTHWISE, {**one, "kernel_rows": 3, "kernel_cols": 3}))
+        == 3 * 5 * 2 * 9
+    )
+    assert compute_steps(CONFIG, Instruction(Opcode.RMAC_ROW_SUM, one)) == 3 * 5 * 2

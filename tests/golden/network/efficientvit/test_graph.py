@@ -1,0 +1,147 @@
+"""The list of layers, and the rules of their tensors."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from golden.network.efficientvit.graph import plan
+from golden.network.efficientvit.model import EfficientViT, named_layers
+from golden.network.seeded import initialize
+from golden.quantization.quantize import _channels
+from golden.quantization.rules import TensorRule, tensor_rules
+from golden.quantization.settings import QuantizationError, Settings
+
+
+@pytest.fixture(scope="module")
+def model():
+    return initialize(EfficientViT("b0", 7, 32), 1)
+
+
+@pytest.fixture(scope="module")
+def layers(model):
+    return plan(model)
+
+
+def test_layers_are_those_of_the_float_network(model, layers):
+    names = [layer.name for layer in layers]
+    expected = []
+    for name, _ in named_layers(model):
+        expected += {
+            "head.op_list.2": ["head.op_list.2.linear", "head.op_list.2.norm"],
+            "head.op_list.3": ["head.op_list.3.linear"],
+        }.get(name, [name])
+    assert names == expected
+    assert "backbone.stages.2.op_list.1.context_module.main.qkv" in names
+
+
+def test_every_input_is_the_tensor_before_it_but_for_branches(layers):
+    assert layers[0].inputs == ("input",)
+    for before, layer in pairwise(layers):
+        if layer.kind == "attention":
+            assert [name.rpartition(".main.")[2] for name in layer.inputs] == ["qkv", "aggreg.0.1"]
+        else:
+            assert layer.inputs == (before.name,)
+
+
+def test_residuals(layers):
+    residuals = {layer.name: (layer.residual, layer.output) for layer in layers if layer.residual}
+    stem = "backbone.input_stem.op_list"
+    assert residuals[f"{stem}.1.main.point_conv"] == (f"{stem}.0", f"{stem}.1")
+    stage = "backbone.stages.2.op_list"
+    assert residuals[f"{stage}.1.context_module.main.proj"] == (
+        f"{stage}.0.main.point_conv",
+        f"{stage}.1.context_module",
+    )
+    assert residuals[f"{stage}.1.local_module.main.point_conv"] == (
+        f"{stage}.1.context_module.main.proj",
+        f"{stage}.1.local_module",
+    )
+    assert f"{stage}.0.main.point_conv" not in residuals  # a block with stride 2
+    assert len(residuals) == 1 + 1 + 1 + 4 + 4  # stem, stages 1 and 2 (one each), attention blocks (two each)
+
+
+def test_activations(layers):
+    kinds = {layer.name.rpartition(".")[2]: layer.activation for layer in layers}
+    assert kinds["inverted_conv"] == kinds["depth_conv"] == kinds["norm"] == "hardswish"
+    assert kinds["point_conv"] == kinds["qkv"] == kinds["proj"] == "linear"
+    assert layers[-1].activation == "wide"
+    assert [layer.activation for layer in layers].count("wide") == 1
+
+
+def test_projections_and_fully_connected_layers(layers):
+    projections = {layer.name.rpartition(".")[2] for layer in layers if layer.projection}
+    assert projections == {"point_conv"}
+    assert sum(layer.projection for layer in layers) == sum(layer.name.endswith("point_conv") for layer in layers)
+    assert [layer.name for layer in layers if layer.fully_connected] == ["head.op_list.2.linear",
+                                                                         "head.op_list.3.linear"]
+
+
+def test_refused_models(model):
+    with pytest.raises(QuantizationError, match="model must be an EfficientViT, not Linear"):
+        plan(nn.Linear(2, 2))
+    broken = initialize(EfficientViT("b0", 7, 32), 1)
+    with torch.no_grad():
+        broken.head.op_list[2].norm.weight[3] = np.nan
+    with pytest.raises(QuantizationError, match=r"head\.op_list\.2\.norm: weights and biases must be finite"):
+        plan(broken)
+    broken = initialize(EfficientViT("b0", 7, 32), 1)
+    broken.head.op_list[1] = nn.Dropout()
+    with pytest.raises(QuantizationError, match=r"head\.op_list\.1: no rule for a Dropout"):
+        plan(broken)
+
+
+STAGE = "backbone.stages.2.op_list.1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {},
+            {
+                "context_module.main.qkv": TensorRule(16, 12, True),
+                "context_module.main.aggreg.0.0": TensorRule(1, 12),
+                "context_module.main.aggreg.0.1": TensorRule(16, 12, True, True),
+                "context_module.main.attention": TensorRule(128, 1),
+                "context_module.main.proj": TensorRule(1, 1),
+                "local_module.main.inverted_conv": TensorRule(1, 256),
+                "local_module.main.depth_conv": TensorRule(1, 1),
+                "head.op_list.0": TensorRule(1, 1024),
+                "head.op_list.1": TensorRule(1, 1),
+                "head.op_list.2.linear": TensorRule(1280, 1),
+                "backbone.input_stem.op_list.0": TensorRule(1, 8),
+            },
+        ),
+        (
+            {"migration": False, "shifting": "none", "head_scales": False},
+            {
+                "context_module.main.qkv": TensorRule(16, 1, True),
+                "context_module.main.aggreg.0.0": TensorRule(192, 1),
+                "local_module.main.inverted_conv": TensorRule(256, 1),
+                "local_module.main.depth_conv": TensorRule(256, 1),
+            },
+        ),
+        (
+            {"shifting": "projection"},
+            {"local_module.main.depth_conv": TensorRule(1, 1), "context_module.main.proj": TensorRule(64, 1)},
+        ),
+        (
+            {"symmetric": True, "shifting": "projection"},
+            {
+                "local_module.main.inverted_conv": TensorRule(1, 256, True),
+                "local_module.main.depth_conv": TensorRule(1, 1),
+                "context_module.main.attention": TensorRule(128, 1, True),
+                "head.op_list.2.linear": TensorRule(1280, 1, True),
+            },
+        ),
+    ],
+)
+def test_rules(layers, settings, expected):
+    rules = tensor_rules(layers, _channels(layers), Settings(**settings))
+    assert len(rules) == len(layers) - 1
+    for name, rule in expected.items():
+        path = name if name.startswith(("head", "backbone")) else f"{STAGE}.{name}"
+        assert rules[path] == rule, name

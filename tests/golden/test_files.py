@@ -1,0 +1,34 @@
+"""Files are the old ones or the new ones, whatever happens."""
+
+import pytest
+
+from golden.files import whole_file
+
+
+@pytest.mark.parametrize("convert", [str, lambda path: path])
+def test_the_file_appears_at_the_end(tmp_path, convert):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with whole_file(convert(path)) as partial:
+        partial.write_text("new")
+        assert partial.parent == tmp_path and path.read_text() == "old"
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_failure_leaves_the_old_file_alone(tmp_path, error, begun):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), whole_file(path) as partial:
+        if begun:
+            partial.write_text("half")
+        raise error
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"), whole_file(tmp_path / "folder") as partial:
+        partial.write_text("new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]

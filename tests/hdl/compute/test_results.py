@@ -1,0 +1,172 @@
+"""Result control: the arbiter, latencies, addresses, signals, faults. Data goes through it in whole programs."""
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.aux.post_processing import PostMode, PostProcessing
+from hdl.compute.results import INSTRUCTIONS_IN_FLIGHT, RESULTS_IN_FLIGHT, ResultControl, RowSource
+from hdl.compute.sequencer import StepKind
+from tests.sim.configurations import TINY
+
+OUTPUTS = (
+    "p_en", "p_address", "o_en", "o_address",
+    *(f"{x}_{name}" for x in ("rmac", "mat") for name in
+      ("space", "room", "done", "done_signal", "done_index", "fault", "fault_index", "idle")),
+)  # fmt: skip
+LATENCY = 1 + PostProcessing.latency  # from a row that is taken to its write
+RESULT = {"destination": 1, "out": 100, "parameters": 3, "final": 1}
+
+
+def run(scenario):
+    """scenario(drive): drive(name=value, ...) sets inputs, passes a clock edge and returns the outputs before it.
+
+    rmac_accepted, mat_accepted, rmac_push, mat_push, and all rows go back to zero by themselves.
+    """
+    dut = ResultControl(TINY)
+    strobes = [f"{x}_{name}" for x in ("rmac", "mat") for name in ("accepted", "push", "valid")]
+
+    async def bench(ctx):
+        async def drive(**inputs):
+            for name in (*strobes, "row_sum_valid", "layer_norm_valid"):
+                ctx.set(getattr(dut, name), 0)
+            for name, value in inputs.items():
+                ctx.set(getattr(dut, name), value)
+            seen = {name: ctx.get(getattr(dut, name)) for name in OUTPUTS}
+            seen |= {name: ctx.get(dut.control[name]) for name in dut.control.shape().members}
+            await ctx.tick()
+            return seen
+
+        await scenario(drive)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+async def begin(drive, side, index, *results, signal=0):
+    """An instruction and its descriptors."""
+    await drive(**{f"{side}_accepted": 1, f"{side}_index": index, f"{side}_signal": signal})
+    for result in results:
+        await drive(**{f"{side}_push": 1, f"{side}_result": RESULT | result})
+    await drive()
+    await drive()
+
+
+@pytest.mark.parametrize("side,kind,row,source", [
+    ("rmac", StepKind.CONV, "rmac", RowSource.RMAC), ("rmac", StepKind.ROW_SUM, "row_sum", RowSource.ROW_SUM),
+    ("rmac", StepKind.LAYER_NORM, "layer_norm", RowSource.LAYER_NORM), ("mat", StepKind.CONV, "mat", RowSource.MAT),
+])  # fmt: skip
+def test_a_row_is_written_after_the_pipeline(side, kind, row, source):
+    async def scenario(drive):
+        result = {
+            "kind": kind, "destination": 0b1011, "attention": 40, "pixel": 9, "residual": 1, "mode": PostMode.LINEAR,
+            "log2_offset": -7, "fraction_bits": 5,
+        }  # fmt: skip
+        await begin(drive, side, 77, result, signal=0x80000001)
+        others = {f"{name}_valid": 1 for name in ("rmac", "row_sum", "layer_norm") if name != row and side == "rmac"}
+        assert not (await drive(**others))["take"]  # rows of other kinds are not this result's
+        seen = [await drive(**{f"{row}_valid": 1, "rmac_last": 1})]
+        seen += [await drive() for _ in range(LATENCY + 2)]
+        assert [s["take"] for s in seen] == [1] + [0] * (LATENCY + 2)
+        first = seen[0]
+        assert first["source"] == source and first[f"{row}_ready"]
+        assert first["p_en"] and first["o_en"] and first["code_en"]
+        assert (first["p_address"], first["o_address"], first["code_address"]) == (48, 100, 9)
+        second = seen[1]
+        assert (second["use_residual"], second["log2_offset"], second["fraction_bits"]) == (1, -7, 5)
+        assert [s["write"] for s in seen] == [0] * LATENCY + [0b1011, 0, 0]
+        assert (seen[LATENCY]["out"], seen[LATENCY]["attention"], seen[LATENCY]["pixel"]) == (100, 40, 9)
+        assert [s[f"{side}_done"] for s in seen] == [0] * LATENCY + [1, 0, 0]
+        assert (seen[LATENCY][f"{side}_done_index"], seen[LATENCY][f"{side}_done_signal"]) == (77, 0x80000001)
+        other = "mat" if side == "rmac" else "rmac"
+        assert not any(s[f"{other}_done"] or s[f"{side}_fault"] for s in seen)
+        assert not seen[LATENCY][f"{side}_idle"] and seen[-1][f"{side}_idle"]
+
+    run(scenario)
+
+
+def test_rows_of_one_result_and_r_mac_first():
+    async def scenario(drive):
+        await begin(drive, "rmac", 1, {"kind": StepKind.DEPTHWISE, "destination": 4, "attention": 8})
+        await begin(drive, "mat", 2, {"out": 500})
+        seen = [await drive(rmac_valid=1, mat_valid=1, rmac_last=last) for last in (0, 0, 1)]
+        assert all(s["rmac_ready"] and not s["mat_ready"] for s in seen)
+        assert [s["o_address"] for s in seen] == [100, 101, 102]
+        seen = await drive(rmac_valid=1, mat_valid=1, rmac_last=1)  # no descriptor is left for another row
+        assert seen["mat_ready"] and not seen["rmac_ready"] and seen["source"] == RowSource.MAT
+        seen = [await drive() for _ in range(LATENCY + 1)]
+        writes = [(s["out"], s["attention"], s["write"], s["rmac_done"], s["mat_done"]) for s in seen if s["write"]]
+        assert [w[1:] for w in writes] == [(8, 4, 0, 0), (9, 4, 0, 0), (10, 4, 1, 0), (0, 1, 0, 1)]
+        assert writes[-1][0] == 500
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("side", ("rmac", "mat"))
+def test_wide_rows_take_two_cycles(side):
+    async def scenario(drive):
+        await begin(drive, side, 1, {"mode": PostMode.WIDE, "high": 33})
+        other = "mat" if side == "rmac" else "rmac"
+        await begin(drive, other, 2, {"out": 200})
+        rows = {f"{side}_valid": 1, "rmac_last": 1}
+        seen = [await drive(**rows)]
+        seen += [await drive(**rows, **{f"{other}_valid": 1})]  # nobody comes in between
+        assert [s["take"] for s in seen] == [1, 1]
+        assert [s[f"{side}_ready"] for s in seen] == [0, 1] and not any(s[f"{other}_ready"] for s in seen)
+        assert [s["o_address"] for s in seen] == [100, 133]
+        after = [await drive(**{f"{other}_valid": 1, "rmac_last": 1})]
+        assert [seen[1]["high_byte"], after[0]["high_byte"]] == [0, 1] and after[0][f"{other}_ready"]
+        after += [await drive() for _ in range(LATENCY + 1)]
+        assert [s["out"] for s in after if s["write"]] == [100, 133, 200]
+        assert [(s[f"{side}_done"], s[f"{other}_done"]) for s in after if s["write"]] == [(0, 0), (1, 0), (0, 1)]
+
+    run(scenario)
+
+
+def test_room():
+    async def scenario(drive):
+        for side in ("rmac", "mat"):
+            count = 0
+            while (await drive())[f"{side}_space"]:
+                await drive(**{f"{side}_push": 1, f"{side}_result": RESULT})
+                count += 1
+            assert RESULTS_IN_FLIGHT <= count <= RESULTS_IN_FLIGHT + 1
+            count = 0
+            while (await drive())[f"{side}_room"]:
+                await drive(**{f"{side}_accepted": 1, f"{side}_index": count})
+                count += 1
+            assert count == INSTRUCTIONS_IN_FLIGHT - 1  # and one may be on its way
+
+    run(scenario)
+
+
+FAULTS = [  # what is in order, and what is not
+    ({"destination": 1, "out": TINY.output_words - 1}, {"destination": 1, "out": TINY.output_words}),
+    ({"destination": 2, "out": TINY.feature_words - 1}, {"destination": 2, "out": TINY.feature_words}),
+    ({"destination": 4, "attention": TINY.attention_words - 1}, {"destination": 4, "attention": TINY.attention_words}),
+    ({"destination": 8, "pixel": TINY.divisors - 1}, {"destination": 8, "pixel": TINY.divisors}),
+    ({"parameters": TINY.parameter_blocks - 1}, {"parameters": TINY.parameter_blocks}),
+    ({"mode": PostMode.DIVIDE, "pixel": TINY.divisors - 1}, {"mode": PostMode.DIVIDE, "pixel": TINY.divisors}),
+    ({"destination": 2, "attention": TINY.attention_words, "pixel": TINY.divisors}, {"destination": 3, "out": 1 << 23}),
+]
+
+
+@pytest.mark.parametrize("side", ("rmac", "mat"))
+@pytest.mark.parametrize("good,bad", FAULTS)
+def test_a_fault_is_that_of_its_own_instruction(side, good, bad):
+    """Both instructions are in the pipeline at once."""
+
+    async def scenario(drive):
+        await begin(drive, side, 5, good)
+        await begin(drive, side, 6, bad)
+        seen = [await drive(**{f"{side}_valid": 1, "rmac_last": 1}) for _ in range(2)]
+        seen += [await drive() for _ in range(LATENCY + 1)]
+        assert [s["take"] for s in seen[:3]] == [1, 1, 0]
+        other = "mat" if side == "rmac" else "rmac"
+        assert [s[f"{side}_fault"] for s in seen] == [0] * (LATENCY + 1) + [1, 0]
+        assert not any(s[f"{other}_fault"] for s in seen)
+        assert (seen[LATENCY]["write"], seen[LATENCY + 1]["write"]) == (good.get("destination", 1), 0)
+        assert seen[LATENCY + 1][f"{side}_fault_index"] == 6
+
+    run(scenario)

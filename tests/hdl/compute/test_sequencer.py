@@ -1,0 +1,294 @@
+"""The sequencer's steps against the loop table of docs/architecture.md, with random stalls, cycle by cycle."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.compute.sequencer import Sequencer, StepKind
+from hdl.config.accelerator import PRESETS
+from hdl.isa.instructions import Instruction, Opcode, Unit, field_offsets
+
+CONFIG = PRESETS["trio-tiny"].validate()
+BLOCK = CONFIG.block
+
+
+def expected_steps(i: Instruction) -> list[dict]:
+    """The steps of an instruction as plain loops."""
+    steps, s = [], i.stride + 1
+    convolution = i.opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV)
+
+    def add(features, weights, first, last, result=None, **values):
+        steps.append(
+            {"features": features, "weights": weights, "first": first, "last": last, "result": result, **values}
+        )
+
+    if convolution or i.opcode == Opcode.RMAC_DEPTHWISE:
+        pixels, blocks = (1, i.blocks) if convolution else (BLOCK, 1)
+        inner = [(r, c, b) for r in range(i.kernel_rows) for c in range(i.kernel_cols) for b in range(blocks)]
+        width = BLOCK if convolution else 1
+        joint = i.joint and i.opcode == Opcode.RMAC_CONV
+        for g in range(i.groups):
+            for y in range(i.rows):
+                for x in range(0, i.cols, pixels):
+                    for n, (r, c, b) in enumerate(inner):
+                        last = n == len(inner) - 1
+                        column = g * 2 if joint else g
+                        result = {
+                            "out": i.out_base + column * i.out_group + y * i.out_row + x,
+                            "parameters": i.parameters + column,
+                            "pixel": y * i.cols + x if convolution else None,
+                        }
+                        add(
+                            i.in_base
+                            + g * i.in_group
+                            + (y * s + r) * i.in_row
+                            + x * s
+                            + c
+                            + (b * i.in_block if convolution else 0),
+                            i.weights + (g * len(inner) + n) * width,
+                            n == 0,
+                            last,
+                            result if last else None,
+                            count=None if convolution else min(BLOCK, i.cols - x),
+                            partner_out=result["out"] + i.out_group if joint and last else None,
+                        )
+    elif i.opcode == Opcode.RMAC_OUTER:
+        for g in range(i.groups):
+            for r in range(i.kernel_rows):
+                windows = [(y, x) for y in range(i.rows) for x in range(0, i.cols, BLOCK)]
+                for n, (y, x) in enumerate(windows):
+                    last = n == len(windows) - 1
+                    position = y * i.in_row + x
+                    add(i.in_base + r * i.in_block + position, None, n == 0, last, None, key=1)
+                    add(
+                        i.in_value + g * i.in_group + position,
+                        None,
+                        n == 0,
+                        last,
+                        {
+                            "out": i.out_base + g * i.out_group + r * i.out_row,
+                            "parameters": i.parameters,
+                            "attention": i.attention + (g * i.kernel_rows + r) * BLOCK,
+                        }
+                        if last
+                        else None,
+                        key=0,
+                        count=min(BLOCK, i.cols - x),
+                    )
+    elif i.opcode == Opcode.RMAC_ROW_SUM:
+        for g in range(i.groups):
+            windows = [(y, x) for y in range(i.rows) for x in range(0, i.cols, BLOCK)]
+            for n, (y, x) in enumerate(windows):
+                last = n == len(windows) - 1
+                add(
+                    i.in_base + g * i.in_group + y * i.in_row + x,
+                    None,
+                    n == 0,
+                    last,
+                    {
+                        "out": i.out_base + g * i.out_group,
+                        "attention": i.attention + g * BLOCK,
+                        "parameters": i.parameters + (0 if i.destination & 4 else g),
+                    }
+                    if last
+                    else None,
+                    count=min(BLOCK, i.cols - x),
+                )
+    elif i.opcode == Opcode.RMAC_LAYER_NORM:
+        for half in range(2):
+            for b in range(i.blocks):
+                add(
+                    i.in_base + b * i.in_block,
+                    i.weights + b,
+                    None,
+                    b == i.blocks - 1,
+                    {"out": i.out_base + b * i.out_group, "parameters": i.parameters + b} if half else None,
+                )
+    for n, step in enumerate(steps):
+        step["final"] = n == len(steps) - 1
+    return steps
+
+
+def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
+    fields = {
+        "groups": rng.randint(1, 3),
+        "rows": rng.randint(1, 3),
+        "cols": rng.randint(1, 11),
+        "kernel_rows": rng.randint(1, 3),
+        "kernel_cols": rng.randint(1, 3),
+        "blocks": rng.randint(1, 3),
+        "stride": rng.randint(0, 1),
+        "joint": rng.randint(0, 1) if opcode == Opcode.RMAC_CONV else 0,
+        "destination": rng.choice((1, 4, 5) if opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM) else (1, 2, 3)),
+        "mode": rng.choice((0, 1, 3, 4)),
+        "parameters": rng.randint(0, 30),
+        "epsilon": rng.getrandbits(32),
+    }
+    for name in (
+        "in_base",
+        "in_group",
+        "in_row",
+        "in_block",
+        "in_value",
+        "weights",
+        "out_base",
+        "out_group",
+        "out_row",
+    ):
+        fields[name] = rng.randint(0, 500)
+    fields["attention"] = rng.randint(0, 100)
+    return Instruction(opcode, fields)
+
+
+def encoded(instruction) -> int:
+    """Word of an instruction, or of (word, offset, width, value): with a field that `encode` might refuse."""
+    if isinstance(instruction, Instruction):
+        return int.from_bytes(instruction.encode(), "little")
+    word, offset, width, value = instruction
+    return word & ~(((1 << width) - 1) << offset) | value << offset
+
+
+def run(unit: Unit, instructions: list[Instruction], ready, joined=lambda: True):
+    """Drive a sequencer; returns the accepted steps as (cycle, dict of the payload) and the acceptance cycles."""
+    dut = Sequencer(CONFIG, unit)
+    steps, accepted, errors = [], [], []
+
+    async def feed(ctx):
+        for number, instruction in enumerate(instructions):
+            ctx.set(dut.i.payload, {"word": encoded(instruction), "index": number})
+            ctx.set(dut.i.valid, 1)
+            taken = False
+            while not taken:
+                _, _, taken = await ctx.tick().sample(dut.i.ready)
+        ctx.set(dut.i.valid, 0)
+
+    async def watch(ctx):
+        cycle, quiet = 0, 0
+        while quiet < 60:
+            ctx.set(dut.o.ready, ready())
+            ctx.set(dut.partner_joined, joined())
+            names = ("features", "weights", "first", "last", "count", "key", "push", "partner_out", "joint", "kind")
+            values = await ctx.tick().sample(
+                dut.o.valid,
+                dut.o.ready,
+                dut.o.payload,
+                dut.accepted,
+                dut.index,
+                dut.error,
+                dut.error_code,
+                dut.releases,
+            )
+            _, _, valid, taken, payload, accept, index, error, code, _ = values
+            if valid and taken:
+                step = {name: getattr(payload, name) for name in names}
+                step["result"] = {
+                    n: getattr(payload.result, n) for n in ("out", "parameters", "attention", "pixel", "final")
+                }
+                steps.append((cycle, step))
+            if accept:
+                accepted.append((cycle, index))
+            if error:
+                errors.append((index, int(code)))
+            quiet = 0 if valid or accept or error else quiet + 1
+            cycle += 1
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(feed, background=True)
+    sim.add_testbench(watch)
+    sim.run()
+    return steps, accepted, errors
+
+
+@pytest.mark.parametrize(
+    "opcode", [o for o in Opcode if o >> 4 in (3, 4) and o != Opcode.MAT_JOIN], ids=lambda o: o.name
+)
+@pytest.mark.parametrize("stalls", (0.0, 0.5))
+def test_steps(opcode, stalls):
+    rng = random.Random(int(opcode))
+    instructions = [random_instruction(opcode, rng) for _ in range(12)]
+    steps, accepted, errors = run(Unit(opcode >> 4), instructions, lambda: rng.random() >= stalls)
+    assert not errors and len(accepted) == len(instructions)
+    expected = [(n, step) for n, i in enumerate(instructions) for step in expected_steps(i)]
+    assert len(steps) == len(expected)
+    for (_, got), (number, want) in zip(steps, expected, strict=True):
+        for name in ("features", "weights", "first", "last", "count", "key", "partner_out"):
+            if want.get(name) is not None:
+                assert got[name] == int(want[name]), (number, name, want)
+        assert got["push"] == (want["result"] is not None)
+        for name, value in (want["result"] or {}).items():
+            if value is not None:
+                assert got["result"][name] == value, (number, name, want)
+        if want["result"] is not None:
+            assert got["result"]["final"] == want["final"]
+        assert got["joint"] == (instructions[number].joint if opcode == Opcode.RMAC_CONV else 0)
+        assert (
+            got["kind"]
+            == {
+                0: StepKind.CONV,
+                1: StepKind.DEPTHWISE,
+                2: StepKind.OUTER,
+                3: StepKind.ROW_SUM,
+                4: StepKind.LAYER_NORM,
+            }[int(opcode) & 15]
+        )
+    if not stalls:
+        # One step a cycle from the cycle after acceptance, and three cycles from a last step to the next first one.
+        position = 0
+        for number, (cycle, index) in enumerate(accepted):
+            assert index == number
+            for _ in range(sum(1 for n, _ in expected if n == number)):
+                cycle += 1
+                assert steps[position][0] == cycle
+                position += 1
+            if number + 1 < len(accepted):
+                assert accepted[number + 1][0] == cycle + 2
+
+
+def test_joint_waits_for_the_partner():
+    rng = random.Random(5)
+    instruction = Instruction(Opcode.RMAC_CONV, {**random_instruction(Opcode.RMAC_CONV, rng).fields, "joint": 1})
+    countdown = iter([False] * 20)
+    steps, accepted, _ = run(Unit.RMAC, [instruction], lambda: True, lambda: next(countdown, True))
+    assert accepted[0][0] < 10 and steps[0][0] == 20
+
+
+@pytest.mark.parametrize(
+    "field,value,opcode",
+    [
+        ("mode", 5, Opcode.RMAC_CONV),
+        ("destination", 0, Opcode.MAT_CONV),
+        ("source", 1, Opcode.RMAC_OUTER),
+        ("source", 1, Opcode.RMAC_DEPTHWISE),
+        ("fraction_bits", 14, Opcode.MAT_CONV),
+        ("mode", 2, Opcode.RMAC_OUTER),
+        ("destination", 5, Opcode.RMAC_CONV),
+        ("destination", 4, Opcode.MAT_CONV),
+        ("destination", 4, Opcode.RMAC_LAYER_NORM),
+        ("destination", 9, Opcode.RMAC_DEPTHWISE),
+        ("joint", 1, Opcode.MAT_CONV),
+        ("joint", 1, Opcode.RMAC_ROW_SUM),
+        ("stationary", 1, Opcode.RMAC_CONV),
+        ("stationary", 1, Opcode.RMAC_DEPTHWISE),
+        *(
+            (name, 0, opcode)
+            for opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV)
+            for name in ("groups", "rows", "cols", "kernel_rows", "kernel_cols", "blocks")
+        ),
+    ],
+)
+def test_illegal_fields(field, value, opcode):
+    good = random_instruction(opcode, random.Random(1))
+    bad = (int.from_bytes(good.encode(), "little"), *field_offsets(opcode)[field])
+    steps, accepted, errors = run(Unit(opcode >> 4), [good, (*bad, value), good], lambda: True)
+    assert errors == [(1, 2)] and len(accepted) == 1  # nothing runs after the refused instruction
+    assert len(steps) == len(expected_steps(good))
+
+
+def test_the_divisor_buffer_is_for_codes():
+    good = random_instruction(Opcode.MAT_CONV, random.Random(2))
+    codes = Instruction(Opcode.MAT_CONV, good.fields | {"mode": 3, "destination": 9})
+    bytes_ = Instruction(Opcode.MAT_CONV, codes.fields | {"mode": 0})
+    _, accepted, errors = run(Unit.MAT, [codes, bytes_], lambda: True)
+    assert errors == [(1, 2)] and len(accepted) == 1

@@ -1,0 +1,78 @@
+"""Configurations: presets, rules, hash, JSON."""
+
+import dataclasses
+import json
+
+import pytest
+
+from hdl.config.accelerator import PRESETS, AcceleratorConfig, ConfigurationError, load_config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_legal_and_round_trip(name):
+    config = load_config(name)
+    assert AcceleratorConfig.from_json(config.to_json()) == config
+
+
+def test_paper_presets():
+    assert PRESETS["trio-core"].multipliers == 128
+    assert PRESETS["trio-zcu102"].multipliers == 2048 and PRESETS["trio-zcu102"].data_bytes == 64
+
+
+def test_hash_covers_every_field_but_the_name():
+    config = AcceleratorConfig()
+    assert dataclasses.replace(config, name="other").hash == config.hash
+    hashes = {config.hash}
+    for field in dataclasses.fields(config):
+        if field.name != "name":
+            hashes.add(dataclasses.replace(config, **{field.name: getattr(config, field.name) * 2}).hash)
+    assert len(hashes) == len(dataclasses.fields(config))
+
+
+def test_all_broken_rules_are_told_at_once():
+    with pytest.raises(ConfigurationError) as error:
+        AcceleratorConfig(cores=65, block=5, feature_bytes=3000).validate()
+    for text in ("cores must be 1..64, not 65", "block must be 4, 8 or 16, not 5", "feature_bytes must be a power"):
+        assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "../other"}, "name must be up to 64 letters, digits"),
+        ({"name": 3}, "name must be up to 64 letters, digits"),
+        ({"cores": 0}, "cores must be a positive integer, not 0"),
+        ({"cores": "1"}, "cores must be a positive integer, not '1'"),
+        ({"data_bytes": 4}, "data_bytes must be 8..64 for block 8, not 4"),
+        ({"data_bytes": 128}, "data_bytes must be 8..64 for block 8, not 128"),
+        ({"burst_beats": 512}, "burst_beats must be a power of two up to 256"),
+        ({"weight_bytes": 512}, "weight_bytes must be 1024..8388608, not 512"),
+        ({"divisors": 8192}, "divisors must be a power of two in 16..4096"),
+        ({"queue_depth": 1}, "queue_depth must be 2..64"),
+        ({"read_bursts": 3}, "read_bursts must be a power of two"),
+        ({"write_bursts": 128}, "write_bursts must be a power of two up to 64"),
+    ],
+)
+def test_rules(values, message):
+    with pytest.raises(ConfigurationError, match=message):
+        AcceleratorConfig(**values).validate()
+
+
+def test_files(tmp_path):
+    good = tmp_path / "mine.json"
+    good.write_text(json.dumps({"name": "mine", "cores": 2}))
+    assert load_config(str(good)).cores == 2
+    for text, message in (
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"corse": 2}', "unknown field corse"),
+        ("[" * 100000, "not JSON"),
+    ):
+        bad = tmp_path / "bad.json"
+        bad.write_text(text)
+        with pytest.raises(ConfigurationError, match=message):
+            load_config(str(bad))
+    with pytest.raises(ConfigurationError, match="unknown configuration 'nothing'; presets: trio-core"):
+        load_config("nothing")
+    with pytest.raises(ConfigurationError, match="cannot read configuration"):
+        load_config(str(tmp_path / "missing.json"))

@@ -1,9 +1,0 @@
-import pytest
-
-from sim.bench import run_bench
-from tests.hdl.control.dma import CONFIGS, DMA
-
-
-@pytest.mark.parametrize("config", ["tiny", "core", "wide"])
-def test_bench(config):
-    run_bench(DMA(CONFIGS[config]), "tests.hdl.control.bench_store", name="dma", parameters={"config": config})

@@ -1,0 +1,88 @@
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.config.accelerator import PRESETS, AcceleratorConfig
+from hdl.dma.runs import RunWalker
+from hdl.isa.instructions import Buffer, Opcode, field_offsets
+
+CONFIG = AcceleratorConfig(name="three", cores=3).validate()
+STRIDE = 1 << 20
+
+
+def word_of(opcode, fields) -> int:
+    return int(opcode) | sum(value << field_offsets(opcode)[name][0] for name, value in fields.items())
+
+
+def random_fields(generator, opcode) -> dict:
+    fields = {"words": generator.randint(1, 9), "rows": generator.randint(1, 4), "planes": generator.randint(1, 3)}
+    fields |= {name: generator.randint(0, 500) for name in ("local", "local_row", "local_plane")}
+    fields |= {name: 8 * generator.randint(0, 5000) for name in ("memory", "memory_row", "memory_plane")}
+    if opcode is Opcode.LOAD:
+        fields["buffer"] = generator.choice(list(Buffer))
+    return fields | {"signal": generator.getrandbits(32)}
+
+
+def expected_runs(f, index):
+    """What the walker offers, in order, as tuples (local, first, final, core, buffer, last, index, signal)."""
+    buffer = f.get("buffer", Buffer.O)
+    cores = 3 if buffer in (Buffer.A, Buffer.O) else 1
+    runs = []
+    for core in range(cores):
+        for plane in range(f["planes"]):
+            for row in range(f["rows"]):
+                first = (f["memory"] + plane * f["memory_plane"] + row * f["memory_row"] + core * STRIDE) // 8
+                local = f["local"] + plane * f["local_plane"] + row * f["local_row"]
+                runs.append([local, first, first + f["words"] - 1, core, buffer, 0, index, f["signal"]])
+    runs[-1][5] = 1
+    return runs
+
+
+@pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_order(opcode, share):
+    """All runs of a list of instructions; without stalls one a cycle, the first 2 cycles after its instruction."""
+    dut, generator = RunWalker(CONFIG, opcode), random.Random(1)
+    instructions = [random_fields(generator, opcode) for _ in range(12)]
+    expected = [run for k, f in enumerate(instructions) for run in expected_runs(f, 70 + k)]
+    got, cycles, accepted = [], [], []
+    names = ("local", "first", "final", "core", "buffer", "last", "index", "signal")
+
+    async def bench(ctx):
+        ctx.set(dut.core_stride, STRIDE)
+        ctx.set(dut.memory_size, 1 << 24)
+        sent = 0
+        for cycle in range(3000):
+            offer = sent < len(instructions)
+            ctx.set(dut.i.valid, offer)
+            if offer:
+                ctx.set(dut.i.payload.word, word_of(opcode, instructions[sent]))
+                ctx.set(dut.i.payload.index, 70 + sent)
+            ctx.set(dut.o.ready, generator.random() < share)
+            assert ctx.get(dut.error.valid) == 0
+            if offer and ctx.get(dut.i.ready):
+                accepted.append(cycle)
+                sent += 1
+            if ctx.get(dut.o.valid) and ctx.get(dut.o.ready):
+                got.append([ctx.get(getattr(dut.o.payload, name)) for name in names])
+                cycles.append(cycle)
+            await ctx.tick()
+            if len(got) == len(expected):
+                break
+        await ctx.tick()
+        assert ctx.get(dut.active) == 0
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-8)
+    sim.add_testbench(bench)
+    sim.run()
+    assert got == expected
+    if share == 1.0:
+        assert cycles[0] == accepted[0] + dut.latency
+        assert cycles == list(range(cycles[0], cycles[0] + len(expected)))
+
+
+def test_opcode():
+    with pytest.raises(ValueError, match=r"opcode must be LOAD or STORE, not <Opcode\.END"):
+        RunWalker(PRESETS["trio-core"], Opcode.END)

@@ -1,0 +1,9 @@
+import pytest
+
+from sim.bench import run_bench
+from tests.hdl.dma.dma import CONFIGS, DMA
+
+
+@pytest.mark.parametrize("config", ["tiny", "core", "wide"])
+def test_bench(config):
+    run_bench(DMA(CONFIGS[config]), "tests.hdl.dma.bench_store", name="dma", parameters={"config": config})

@@ -1,0 +1,80 @@
+"""Encoding of instructions, and the generated page."""
+
+import random
+
+import pytest
+
+from hdl.isa.instructions import (
+    INSTRUCTION_BYTES,
+    LAYOUTS,
+    NONZERO,
+    Instruction,
+    InstructionError,
+    Opcode,
+    field_offsets,
+    layout,
+)
+from hdl.isa.page import PAGE, instruction_set_page
+
+
+def random_fields(opcode: Opcode, rng: random.Random) -> dict[str, int]:
+    fields = {}
+    for name, width, _ in layout(opcode):
+        if name != "opcode":
+            low = 1 if name in NONZERO else 0
+            value = rng.randint(low, (1 << width) - 1)
+            fields[name] = value - (1 << (width - 1)) if name == "log2_offset" else value
+    return {name: value for name, value in fields.items() if value}
+
+
+@pytest.mark.parametrize("opcode", LAYOUTS, ids=lambda opcode: opcode.name)
+def test_round_trip(opcode):
+    rng = random.Random(int(opcode))
+    for _ in range(50):
+        instruction = Instruction(opcode, random_fields(opcode, rng))
+        data = instruction.encode()
+        assert len(data) == INSTRUCTION_BYTES and data[0] == opcode
+        assert Instruction.decode(data) == instruction
+
+
+@pytest.mark.parametrize("opcode", LAYOUTS, ids=lambda opcode: opcode.name)
+def test_fields_do_not_overlap(opcode):
+    used = 0
+    for offset, width in field_offsets(opcode).values():
+        mask = ((1 << width) - 1) << offset
+        assert not used & mask
+        used |= mask
+    assert used < 1 << (8 * INSTRUCTION_BYTES)
+
+
+def test_field_position_is_what_the_layout_says():
+    data = Instruction(Opcode.STORE, {"words": 0x1234, "rows": 1, "planes": 1, "wait": 1}).encode()
+    assert int.from_bytes(data, "little") >> 24 & 0xFFFFFFFF == 1  # wait stands behind opcode and tag
+    assert int.from_bytes(data, "little") >> 88 & 0xFFFF == 0x1234
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rows": 1, "planes": 1}, r"STORE\.words must be at least 1, not 0"),
+        ({"words": 65536, "rows": 1, "planes": 1}, r"STORE\.words must lie in \[0, 65535\], not 65536"),
+        ({"words": 1, "rows": 1, "planes": 1, "buffer": 1}, "STORE has no field buffer"),
+        ({"words": 1, "rows": 1, "planes": -1}, r"STORE\.planes must lie in"),
+    ],
+)
+def test_illegal_fields(fields, message):
+    with pytest.raises(InstructionError, match=message):
+        Instruction(Opcode.STORE, fields).encode()
+
+
+def test_illegal_encodings():
+    with pytest.raises(InstructionError, match="unknown opcode 0x00"):
+        Instruction.decode(bytes(INSTRUCTION_BYTES))
+    with pytest.raises(InstructionError, match="64 bytes, not 3"):
+        Instruction.decode(b"abc")
+    with pytest.raises(AttributeError, match="END has no field words"):
+        _ = Instruction(Opcode.END, {}).words
+
+
+def test_page_is_up_to_date():
+    assert PAGE.read_text() == instruction_set_page(), "run python -m hdl.isa.page"

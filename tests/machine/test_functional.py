@@ -1,0 +1,118 @@
+"""The functional simulator refuses what the machine refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from compiler import compile_network
+from hdl.config.accelerator import PRESETS
+from hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from machine.functional import FunctionalSimulator, ProgramError
+from tests.networks import NetworkBuilder
+
+CONFIG = PRESETS["trio-tiny"]
+
+
+def tiny_program():
+    b = NetworkBuilder("tiny", (3, 6, 6), 2)
+    b.conv("first", 8, 3)
+    b.conv("second", 12, residual=None)
+    b.conv("third", 12, residual="second")
+    return compile_network(b.build(), CONFIG)
+
+
+PROGRAM = tiny_program()
+
+
+def find(opcode: Opcode, number: int = 0) -> int:
+    return [i for i, instruction in enumerate(PROGRAM.instructions) if instruction.opcode == opcode][number]
+
+
+def run(instructions=PROGRAM.instructions, config=CONFIG):
+    program = dataclasses.replace(PROGRAM, instructions=tuple(instructions))
+    memory = program.image()
+    return FunctionalSimulator(config, memory, program.core_stride, check_overlap=True).run()
+
+
+def changed(index: int, **fields):
+    instructions = list(PROGRAM.instructions)
+    old = instructions[index]
+    instructions[index] = Instruction(old.opcode, {**old.fields, **fields})
+    return instructions
+
+
+def expect(code: ErrorCode, index: int, *args, **kwargs):
+    with pytest.raises(ProgramError) as error:
+        run(*args, **kwargs)
+    assert (error.value.code, error.value.index) == (code, index)
+
+
+def test_counts():
+    result = run()
+    assert sum(result.instructions.values()) == len(PROGRAM.instructions)
+    assert not any(result.semaphores)  # the compiler signals only what somebody waits for
+
+
+def test_magic_and_hash():
+    expect(ErrorCode.BAD_MAGIC, 0, changed(0, magic=1))
+    expect(ErrorCode.WRONG_HASH, 0, config=dataclasses.replace(CONFIG, queue_depth=5))
+
+
+def test_end_is_missing():
+    expect(ErrorCode.TRUNCATED, len(PROGRAM.instructions) - 1, changed(0, instructions=len(PROGRAM.instructions) - 1))
+
+
+def test_addresses():
+    load, store = find(Opcode.LOAD), find(Opcode.STORE)
+    expect(ErrorCode.LOCAL_ADDRESS, load, changed(load, local=CONFIG.feature_words))
+    expect(ErrorCode.MEMORY_ADDRESS, load, changed(load, memory=PROGRAM.memory_bytes))
+    expect(ErrorCode.MEMORY_ADDRESS, load, changed(load, memory=2))
+    expect(ErrorCode.MEMORY_ADDRESS, store, changed(store, memory_plane=0x7FFFFFF0, planes=2))
+    convolution = find(Opcode.RMAC_CONV)
+    expect(ErrorCode.LOCAL_ADDRESS, convolution, changed(convolution, out_base=CONFIG.output_words))
+    expect(ErrorCode.LOCAL_ADDRESS, convolution, changed(convolution, weights=CONFIG.weight_words))
+    expect(ErrorCode.LOCAL_ADDRESS, convolution, changed(convolution, in_base=CONFIG.feature_words))
+    expect(ErrorCode.LOCAL_ADDRESS, convolution, changed(convolution, parameters=CONFIG.parameter_blocks))
+
+
+@pytest.mark.parametrize("fields", [{"mode": 5}, {"destination": 0}, {"fraction_bits": 14}])
+def test_fields(fields):
+    convolution = find(Opcode.RMAC_CONV)
+    expect(ErrorCode.ILLEGAL_FIELD, convolution, changed(convolution, **fields))
+
+
+def test_a_wait_that_nobody_answers():
+    load = find(Opcode.LOAD)
+    expect(ErrorCode.WATCHDOG, load, changed(load, wait=1 << 31))
+
+
+def test_too_many_signals():
+    """256 tokens do not fit a semaphore of 8 bits."""
+    one = {"words": 1, "rows": 1, "planes": 1, "signal": 1 << 31}
+    start = Instruction(Opcode.PROGRAM, {**PROGRAM.instructions[0].fields, "instructions": 258})
+    instructions = [start, *[Instruction(Opcode.LOAD, one)] * 256, Instruction(Opcode.END, {})]
+    memory = np.zeros(1 << 15, dtype=np.uint8)
+    data = b"".join(i.encode() for i in instructions)
+    memory[: len(data)] = np.frombuffer(data, dtype=np.uint8)
+    with pytest.raises(ProgramError) as error:
+        FunctionalSimulator(CONFIG, memory, 0).run()
+    assert (error.value.code, error.value.index) == (ErrorCode.SEMAPHORE_OVERFLOW, 256)
+
+
+def test_a_join_without_its_convolution():
+    join = find(Opcode.MAT_JOIN)
+    instructions = [*PROGRAM.instructions[:join], *PROGRAM.instructions[join + 1 :]]
+    instructions[0] = Instruction(Opcode.PROGRAM, {**instructions[0].fields, "instructions": len(instructions)})
+    with pytest.raises(ProgramError, match="WATCHDOG"):
+        run(instructions)
+
+
+def test_a_join_may_stand_before_its_convolution():
+    join = find(Opcode.MAT_JOIN)
+    instructions = list(PROGRAM.instructions)
+    assert instructions[join - 1].opcode == Opcode.RMAC_CONV
+    instructions[join - 1], instructions[join] = instructions[join], instructions[join - 1]
+    assert not any(run(instructions).semaphores)

@@ -1,0 +1,100 @@
+"""Whole networks on the RTL: every tensor as in the integer reference, whatever the memory's timing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from compiler.compile import compile_network
+from golden.integer.execute import execute
+from hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from sim.rtl.machine import MachineError, RtlMachine
+from sim.rtl.simulation import MemoryModel
+from tests.networks import random_image, small_network, unusual_network
+from tests.sim.configurations import PAIR, TINY, WIDE
+
+BEAT = TINY.data_bytes
+
+
+def check(machine, run, reference, core=0):
+    """All tensors of a core's image."""
+    for name in machine.program.tensors:
+        assert np.array_equal(machine.tensor(run, name, core), reference[name]), name
+
+
+def stalls(seed):
+    return MemoryModel(read_latency=10, stall_probability=0.3, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Network, its program for the small configuration, an image and all its tensors."""
+    network = small_network(4, size=20)
+    image = random_image(network, 9)
+    return network, compile_network(network, TINY, trace=True), image, execute(network, image, keep=True)
+
+
+def test_the_same_result_whatever_the_memory_does(small):
+    """Latency 1 to 200, half the bandwidth of a beat a cycle, random stalls on all channels."""
+    _, program, image, reference = small
+    latencies = {n: MemoryModel(read_latency=n, write_latency=1 + n // 4) for n in (1, 7, 32, 200)}
+    models = {
+        **{f"latency {n}": model for n, model in latencies.items()},
+        "half a beat a cycle": MemoryModel(bytes_per_cycle=BEAT / 2),
+        "one byte a cycle": MemoryModel(bytes_per_cycle=1),
+        **{f"stalls {seed}": stalls(seed) for seed in (1, 2, 3)},
+    }
+    cycles = {}
+    for name, model in models.items():
+        machine = RtlMachine(program, model)
+        run = machine.run([image])[0]
+        check(machine, run, reference)
+        cycles[name] = run.cycles
+    assert len(set(cycles.values())) == len(cycles), cycles
+    assert cycles["latency 1"] < cycles["latency 7"] < cycles["latency 32"] < cycles["latency 200"]
+    assert cycles["latency 32"] < cycles["half a beat a cycle"] < cycles["one byte a cycle"]
+
+
+def test_images_one_after_the_other(small):
+    network, program, image, reference = small
+    images = [random_image(network, 20), image, random_image(network, 21)]
+    machine = RtlMachine(program)
+    runs = machine.run(images)
+    for run, shown in zip(runs, images, strict=True):
+        check(machine, run, reference if shown is image else execute(network, shown, keep=True))
+    assert runs[1].cycles == machine.run([image])[0].cycles  # nothing is left of an earlier run
+    layers = set(program.layers) - {"program"}
+    assert set(runs[0].layer_cycles) <= layers and sum(runs[0].layer_cycles.values()) <= runs[0].cycles
+    assert sum(runs[0].layer_cycles.values()) > runs[0].cycles // 2
+    assert 0 < runs[0].counters["RMAC_BUSY"] < runs[0].cycles and runs[0].counters["BEATS_WRITTEN"] > 0
+
+
+@pytest.mark.parametrize("config", (PAIR, WIDE), ids=lambda config: config.name)
+def test_other_configurations(config):
+    """Two cores with two different images at once; blocks of 8 behind a bus of 64 bytes."""
+    network = small_network(6, size=20)
+    images = [random_image(network, seed) for seed in range(config.cores)]
+    machine = RtlMachine(compile_network(network, config, trace=True), stalls(4))
+    run = machine.run(images)[0]
+    for core, image in enumerate(images):
+        check(machine, run, execute(network, image, keep=True), core)
+
+
+@pytest.mark.parametrize("config", (TINY, WIDE), ids=lambda config: config.name)
+def test_unusual_shapes(config):
+    network = unusual_network(2)
+    image = random_image(network, 1)
+    machine = RtlMachine(compile_network(network, config, trace=True))
+    check(machine, machine.run([image])[0], execute(network, image, keep=True))
+
+
+def test_an_error_names_code_instruction_and_layer(small):
+    _, program, image, _ = small
+    instructions = list(program.instructions)
+    index = max(k for k, i in enumerate(instructions) if i.opcode == Opcode.STORE)
+    broken = Instruction(Opcode.STORE, instructions[index].fields | {"local": TINY.output_words})
+    instructions[index] = broken
+    machine = RtlMachine(dataclasses.replace(program, instructions=tuple(instructions)))
+    text = rf"{ErrorCode.LOCAL_ADDRESS.name} at instruction {index} \(layer {program.layer_of(index)}\)"
+    with pytest.raises(MachineError, match=text):
+        machine.run([image])
