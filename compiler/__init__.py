@@ -3,8 +3,8 @@
 `compile_network` is the way in; `CompiledProgram` is what it returns, saves and loads.
 """
 
-from compiler.compile import compile_network
-from compiler.errors import CompileError
-from compiler.memory.program import CompiledProgram
+from triovit.compiler.compile import compile_network
+from triovit.compiler.errors import CompileError
+from triovit.compiler.memory.program import CompiledProgram
 
 __all__ = ["CompileError", "CompiledProgram", "compile_network"]

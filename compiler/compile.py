@@ -7,23 +7,23 @@ from itertools import pairwise
 
 import numpy as np
 
-from compiler.context import Context
-from compiler.errors import CompileError
-from compiler.lower.attention import lower_attention
-from compiler.lower.convolution import lower_convolution
-from compiler.lower.depthwise import lower_depthwise
-from compiler.lower.fused import FusedPair
-from compiler.lower.head import lower_layer_norm, lower_pool
-from compiler.memory.layout import align, borders, tensor_layouts
-from compiler.memory.program import CompiledProgram
-from compiler.requirements import check_family
-from compiler.schedule.pipeline import Pipeline, plan
-from compiler.schedule.schedule import Draft, Schedule, Step
-from compiler.schedule.synchronize import Synchronizer
-from compiler.schedule.transfer import Region
-from golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node, Pool
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError, Opcode
+from triovit.compiler.context import Context
+from triovit.compiler.errors import CompileError
+from triovit.compiler.lower.attention import lower_attention
+from triovit.compiler.lower.convolution import lower_convolution
+from triovit.compiler.lower.depthwise import lower_depthwise
+from triovit.compiler.lower.fused import FusedPair
+from triovit.compiler.lower.head import lower_layer_norm, lower_pool
+from triovit.compiler.memory.layout import align, borders, tensor_layouts
+from triovit.compiler.memory.program import CompiledProgram
+from triovit.compiler.requirements import check_family
+from triovit.compiler.schedule.pipeline import Pipeline, plan
+from triovit.compiler.schedule.schedule import Draft, Schedule, Step
+from triovit.compiler.schedule.synchronize import Synchronizer
+from triovit.compiler.schedule.transfer import Region
+from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node, Pool
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError, Opcode
 
 PAGE = 4096  # regions of memory begin on pages
 

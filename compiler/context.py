@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compiler.errors import CompileError
-from compiler.memory.layout import TensorLayout, align
-from golden.integer.network import PostParameters
-from hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
-from hdl.isa.instructions import INSTRUCTION_BYTES
+from triovit.compiler.errors import CompileError
+from triovit.compiler.memory.layout import TensorLayout, align
+from triovit.golden.integer.network import PostParameters
+from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES
 
 MODES = {"linear": 0, "hardswish": 1, "wide": 4}
 DIVIDE, LOG2 = 2, 3

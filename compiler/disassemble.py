@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.memory.program import CompiledProgram
-from compiler.schedule.synchronize import Semaphore
-from hdl.isa.instructions import HEADER, Buffer, Destination, Instruction, layout
+from triovit.compiler.memory.program import CompiledProgram
+from triovit.compiler.schedule.synchronize import Semaphore
+from triovit.hdl.isa.instructions import HEADER, Buffer, Destination, Instruction, layout
 
 MODES = ("linear", "hardswish", "divide", "log2", "wide")
 

@@ -10,9 +10,9 @@ import heapq
 from collections import deque
 from dataclasses import dataclass, field
 
-from compiler.memory.program import CompiledProgram
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES, Buffer, Instruction, Opcode, Unit
+from triovit.compiler.memory.program import CompiledProgram
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES, Buffer, Instruction, Opcode, Unit
 
 START = 3  # cycles between a unit's instructions
 DRAIN = 28  # from the last step to the written result

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from compiler.errors import CompileError
-from golden.integer.family import family, first_reason
-from golden.integer.network import Attention, IntegerNetwork
-from hdl.config.accelerator import AcceleratorConfig
+from triovit.compiler.errors import CompileError
+from triovit.golden.integer.family import family, first_reason
+from triovit.golden.integer.network import Attention, IntegerNetwork
+from triovit.hdl.config.accelerator import AcceleratorConfig
 
 # By family of a network: what the generated hardware has instead, and what hardware of that family has.
 HARDWARE = {

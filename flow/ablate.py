@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.arguments import (
+from triovit.flow.arguments import (
     MOST_IMAGES,
     add_classes_option,
     add_parallel_options,
@@ -28,16 +28,16 @@ from flow.arguments import (
     add_seed_option,
     whole,
 )
-from flow.errors import UsageError
-from flow.evaluate import match_data
-from flow.output import check_replaceable, say, show, steps, table, write_json
-from flow.sources import find_float
-from golden.evaluation.accuracy import TOP, Share
-from golden.evaluation.journal import identity_key
-from golden.identity import CODE, code_hash, data_hash, network_hash
-from golden.quantization.ablation import Result, Subject, ablate, file_name, float_predictions
-from golden.quantization.calibration.images import calibration_images, image_hash
-from golden.quantization.variants import VARIANTS, find_variant
+from triovit.flow.errors import UsageError
+from triovit.flow.evaluate import match_data
+from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
+from triovit.flow.sources import find_float
+from triovit.golden.evaluation.accuracy import TOP, Share
+from triovit.golden.evaluation.journal import identity_key
+from triovit.golden.identity import CODE, code_hash, data_hash, network_hash
+from triovit.golden.quantization.ablation import Result, Subject, ablate, file_name, float_predictions
+from triovit.golden.quantization.calibration.images import calibration_images, image_hash
+from triovit.golden.quantization.variants import VARIANTS, find_variant
 
 FLOAT = "float"  # name of the result of the network that is quantized
 

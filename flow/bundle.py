@@ -1,6 +1,6 @@
 """The command that makes the quantized network that ships with the project:
 
-    python -m flow.bundle ARCHIVE.npz [--output FILE] [--calibration N] [--test N] [--processes P]
+    python -m triovit.flow.bundle ARCHIVE.npz [--output FILE] [--calibration N] [--test N] [--processes P]
 
 ARCHIVE is CIFAR-10 as JPEG (see `golden.data.folders.CifarArchive`). Calibration uses evenly spaced training
 images; then both networks are measured on the test images, and the file's metadata records all of it.
@@ -11,19 +11,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from golden.data.archives import CifarArchive
-from golden.data.folders import DatasetError, Subset
-from golden.data.images import ImageError
-from golden.evaluation.evaluate import evaluate
-from golden.evaluation.parallel import ParallelError
-from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
-from golden.integer.network import IntegerNetwork
-from golden.integer.serialize import save_network
-from golden.network.bundled import ASSETS, load_bundled
-from golden.quantization.calibration.images import calibration_images
-from golden.quantization.methods import find_method
-from golden.quantization.quantize import quantize
-from golden.quantization.settings import QuantizationError
+from triovit.golden.data.archives import CifarArchive
+from triovit.golden.data.folders import DatasetError, Subset
+from triovit.golden.data.images import ImageError
+from triovit.golden.evaluation.evaluate import evaluate
+from triovit.golden.evaluation.parallel import ParallelError
+from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.integer.serialize import save_network
+from triovit.golden.network.bundled import ASSETS, load_bundled
+from triovit.golden.quantization.calibration.images import calibration_images
+from triovit.golden.quantization.methods import find_method
+from triovit.golden.quantization.quantize import quantize
+from triovit.golden.quantization.settings import QuantizationError
 
 QUANTIZED_PATH = ASSETS / "efficientvit_b0_cifar10_r64.int8.safetensors"
 CALIBRATION_IMAGES = 512
@@ -40,7 +40,7 @@ def quantize_bundled(archive, count: int = CALIBRATION_IMAGES, method: str = "tr
 
 def main(arguments: list[str] | None = None) -> None:
     """Quantize the bundled network, measure it, write it."""
-    parser = argparse.ArgumentParser(prog="python -m flow.bundle", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m triovit.flow.bundle", description=main.__doc__)
     parser.add_argument("archive", help="CIFAR-10 as JPEG in an .npz archive")
     parser.add_argument("--output", type=Path, default=QUANTIZED_PATH, help="file to write")
     parser.add_argument("--calibration", type=int, default=CALIBRATION_IMAGES, help="training images for calibration")

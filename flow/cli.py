@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import sys
 
-from flow.errors import explain
+from triovit.flow.errors import explain
 
 COMMANDS = {
     "doctor": "print tools, versions and what is missing",
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = next((argument for argument in arguments if argument in COMMANDS), None)
     try:
         options = build_parser(command).parse_args(arguments)
-        from flow.output import check_distinct, check_target
+        from triovit.flow.output import check_distinct, check_target
 
         check_target("--json", options.json)
         check_distinct(options)

@@ -18,18 +18,18 @@ import time
 
 import numpy as np
 
-from compiler.compile import compile_network
-from flow.arguments import add_image_options, add_seed_option, add_simulation_options
-from flow.difference import Difference, find_difference, layer_of
-from flow.errors import UsageError
-from flow.images import accuracy, find_sources, predict
-from flow.layer_table import COLUMNS, layer_rows, utilization
-from flow.output import say, show, steps, table, write_json
-from flow.rtl import build, read_logits, simulate
-from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
-from golden.evaluation.predictors import FloatPredictor, count_outputs
-from golden.integer.execute import execute as execute_network
-from golden.integer.macs import node_macs
+from triovit.compiler.compile import compile_network
+from triovit.flow.arguments import add_image_options, add_seed_option, add_simulation_options
+from triovit.flow.difference import Difference, find_difference, layer_of
+from triovit.flow.errors import UsageError
+from triovit.flow.images import accuracy, find_sources, predict
+from triovit.flow.layer_table import COLUMNS, layer_rows, utilization
+from triovit.flow.output import say, show, steps, table, write_json
+from triovit.flow.rtl import build, read_logits, simulate
+from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
+from triovit.golden.evaluation.predictors import FloatPredictor, count_outputs
+from triovit.golden.integer.execute import execute as execute_network
+from triovit.golden.integer.macs import node_macs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

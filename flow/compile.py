@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from compiler.compile import compile_network
-from compiler.estimate import estimate
-from flow.arguments import add_config_option, add_seed_option
-from flow.output import check_replaceable, show, table, write_json
-from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_network
+from triovit.compiler.compile import compile_network
+from triovit.compiler.estimate import estimate
+from triovit.flow.arguments import add_config_option, add_seed_option
+from triovit.flow.output import check_replaceable, show, table, write_json
+from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_config, find_network
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,11 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from compiler.disassemble import disassemble
-from compiler.errors import CompileError
-from compiler.memory.program import CompiledProgram
-from flow.errors import UsageError
-from flow.output import write_json
+from triovit.compiler.disassemble import disassemble
+from triovit.compiler.errors import CompileError
+from triovit.compiler.memory.program import CompiledProgram
+from triovit.flow.errors import UsageError
+from triovit.flow.output import write_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

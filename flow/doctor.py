@@ -14,7 +14,7 @@ import platform
 import shutil
 import subprocess
 
-from flow.output import show, table, write_json
+from triovit.flow.output import show, table, write_json
 
 PACKAGES = (
     "amaranth",

@@ -22,18 +22,18 @@ def explain(error: Exception) -> tuple[str, int] | None:
         case RecursionError():
             return "an input file is nested too deeply", 2
     # Only now: 'doctor' must work where these modules' packages are missing.
-    from compiler.errors import CompileError
-    from golden.data.folders import DatasetError
-    from golden.data.images import ImageError
-    from golden.evaluation.journal import JournalError
-    from golden.evaluation.parallel import ParallelError
-    from golden.integer.network import NetworkError
-    from golden.network.checkpoint import CheckpointError
-    from golden.quantization.settings import QuantizationError
-    from hdl.config.accelerator import ConfigurationError
-    from sim.rtl.machine import MachineError
-    from sim.rtl.simulation import ProtocolError, SimulationError
-    from sim.toolchain import ToolchainError
+    from triovit.compiler.errors import CompileError
+    from triovit.golden.data.folders import DatasetError
+    from triovit.golden.data.images import ImageError
+    from triovit.golden.evaluation.journal import JournalError
+    from triovit.golden.evaluation.parallel import ParallelError
+    from triovit.golden.integer.network import NetworkError
+    from triovit.golden.network.checkpoint import CheckpointError
+    from triovit.golden.quantization.settings import QuantizationError
+    from triovit.hdl.config.accelerator import ConfigurationError
+    from triovit.sim.rtl.machine import MachineError
+    from triovit.sim.rtl.simulation import ProtocolError, SimulationError
+    from triovit.sim.toolchain import ToolchainError
 
     match error:
         case ToolchainError():

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flow.arguments import (
+from triovit.flow.arguments import (
     MOST_IMAGES,
     add_classes_option,
     add_parallel_options,
@@ -24,21 +24,21 @@ from flow.arguments import (
     add_seed_option,
     whole,
 )
-from flow.errors import UsageError
-from flow.evaluation_report import report
-from flow.images import find_labelled
-from flow.output import check_replaceable, say, steps
-from flow.sources import BUNDLED, NETWORK_HELP, find_float, find_network
-from golden.data.classes import read_classes
-from golden.data.folders import Dataset
-from golden.data.images import ImageError
-from golden.evaluation.accuracy import Predictions
-from golden.evaluation.evaluate import BATCH, Predictor, evaluate
-from golden.evaluation.facts import Facts
-from golden.evaluation.journal import Journal, identity_key
-from golden.evaluation.parallel import ParallelError
-from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
-from golden.identity import code_hash, data_hash, network_hash
+from triovit.flow.errors import UsageError
+from triovit.flow.evaluation_report import report
+from triovit.flow.images import find_labelled
+from triovit.flow.output import check_replaceable, say, steps
+from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_float, find_network
+from triovit.golden.data.classes import read_classes
+from triovit.golden.data.folders import Dataset
+from triovit.golden.data.images import ImageError
+from triovit.golden.evaluation.accuracy import Predictions
+from triovit.golden.evaluation.evaluate import BATCH, Predictor, evaluate
+from triovit.golden.evaluation.facts import Facts
+from triovit.golden.evaluation.journal import Journal, identity_key
+from triovit.golden.evaluation.parallel import ParallelError
+from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
+from triovit.golden.identity import code_hash, data_hash, network_hash
 
 JOURNALS = Path("build/evaluate")
 PICTURE_SUFFIX = ".png"

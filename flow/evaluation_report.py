@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from flow.output import show, table, write_json
-from golden.evaluation.accuracy import TOP, Predictions, Share
-from golden.evaluation.confusion import confusion_matrix, confusions, draw_confusion
+from triovit.flow.output import show, table, write_json
+from triovit.golden.evaluation.accuracy import TOP, Predictions, Share
+from triovit.golden.evaluation.confusion import confusion_matrix, confusions, draw_confusion
 
 ROWS = 10  # of a table
 

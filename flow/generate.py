@@ -14,15 +14,15 @@ import os
 import time
 from pathlib import Path
 
-from flow.arguments import add_config_option
-from flow.errors import UsageError
-from flow.output import say, show, table, write_json
-from flow.sources import find_config
-from flow.synthesis import FAMILIES, lint, synthesize
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.emit.verilog import EmittedVerilog
-from hdl.generate import TOP, emit_accelerator
-from hdl.isa.registers import c_header, markdown_table
+from triovit.flow.arguments import add_config_option
+from triovit.flow.errors import UsageError
+from triovit.flow.output import say, show, table, write_json
+from triovit.flow.sources import find_config
+from triovit.flow.synthesis import FAMILIES, lint, synthesize
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.emit.verilog import EmittedVerilog
+from triovit.hdl.generate import TOP, emit_accelerator
+from triovit.hdl.isa.registers import c_header, markdown_table
 
 LINES_SHOWN = 20
 

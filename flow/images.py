@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flow.errors import UsageError
-from flow.output import say, steps
-from golden.data.classes import match_classes
-from golden.data.folders import Images, Subset
-from golden.data.images import load_image
-from golden.data.sources import open_labelled
-from golden.evaluation.accuracy import Share
-from golden.evaluation.evaluate import BATCH, Predictor
-from golden.integer.execute import pixels_to_input
+from triovit.flow.errors import UsageError
+from triovit.flow.output import say, steps
+from triovit.golden.data.classes import match_classes
+from triovit.golden.data.folders import Images, Subset
+from triovit.golden.data.images import load_image
+from triovit.golden.data.sources import open_labelled
+from triovit.golden.evaluation.accuracy import Share
+from triovit.golden.evaluation.evaluate import BATCH, Predictor
+from triovit.golden.integer.execute import pixels_to_input
 
 
 @dataclass(frozen=True)

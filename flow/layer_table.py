@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from compiler.memory.program import CompiledProgram
-from golden.integer.macs import node_macs, operation
-from golden.integer.network import IntegerNetwork
-from hdl.isa.instructions import Unit
-from sim.rtl.machine import MachineRun
+from triovit.compiler.memory.program import CompiledProgram
+from triovit.golden.integer.macs import node_macs, operation
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.hdl.isa.instructions import Unit
+from triovit.sim.rtl.machine import MachineRun
 
 COLUMNS = [
     ("layer", "left"),

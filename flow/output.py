@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from flow.errors import UsageError
+from triovit.flow.errors import UsageError
 
 INPUTS = ("network", "model", "program", "config", "image", "data", "calibration", "classes", "accuracy")
 OUTPUTS = ("output", "json", "confusion", "journal")  # arguments that name files, to read and to write

@@ -24,19 +24,19 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from flow.arguments import MOST_IMAGES, add_classes_option, add_resolution_option, add_seed_option, whole
-from flow.output import check_replaceable, say, show, steps, table, write_json
-from flow.sources import find_float
-from golden.data.classes import read_classes
-from golden.integer.bounds import accumulator_bounds
-from golden.integer.family import family
-from golden.integer.serialize import save_network
-from golden.quantization import settings as legal
-from golden.quantization.calibration.images import calibration_images
-from golden.quantization.methods import METHODS, find_method
-from golden.quantization.quantize import quantize
-from golden.quantization.reconstruction.result import UnitResult, format_report
-from golden.quantization.settings import Settings
+from triovit.flow.arguments import MOST_IMAGES, add_classes_option, add_resolution_option, add_seed_option, whole
+from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
+from triovit.flow.sources import find_float
+from triovit.golden.data.classes import read_classes
+from triovit.golden.integer.bounds import accumulator_bounds
+from triovit.golden.integer.family import family
+from triovit.golden.integer.serialize import save_network
+from triovit.golden.quantization import settings as legal
+from triovit.golden.quantization.calibration.images import calibration_images
+from triovit.golden.quantization.methods import METHODS, find_method
+from triovit.golden.quantization.quantize import quantize
+from triovit.golden.quantization.reconstruction.result import UnitResult, format_report
+from triovit.golden.quantization.settings import Settings
 
 RANDOM_IMAGES = 32  # more would not change the ranges of seeded weights
 

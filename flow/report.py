@@ -15,16 +15,16 @@ import hashlib
 import json
 from pathlib import Path
 
-from flow.arguments import add_seed_option, whole
-from flow.errors import UsageError
-from flow.images import read_images
-from flow.output import check_replaceable, say, show, steps, write_json
-from flow.sources import BUNDLED, BUNDLED_NETWORK, find_float, find_network
-from golden.data.folders import Subset
-from golden.data.sources import open_images
-from golden.quantization.settings import QuantizationError
-from golden.report.findings import Accuracy, Subject, find
-from golden.report.report import report, to_json
+from triovit.flow.arguments import add_seed_option, whole
+from triovit.flow.errors import UsageError
+from triovit.flow.images import read_images
+from triovit.flow.output import check_replaceable, say, show, steps, write_json
+from triovit.flow.sources import BUNDLED, BUNDLED_NETWORK, find_float, find_network
+from triovit.golden.data.folders import Subset
+from triovit.golden.data.sources import open_images
+from triovit.golden.quantization.settings import QuantizationError
+from triovit.golden.report.findings import Accuracy, Subject, find
+from triovit.golden.report.report import report, to_json
 
 IMAGES = 32
 MOST_IMAGES = 10_000  # all are in memory at once

@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 
-from compiler.estimate import estimate
-from compiler.memory.program import CompiledProgram
-from flow.images import Source
-from flow.output import messages, say
-from sim.rtl.machine import MachineRun, RtlMachine
-from sim.rtl.simulation import MemoryModel
+from triovit.compiler.estimate import estimate
+from triovit.compiler.memory.program import CompiledProgram
+from triovit.flow.images import Source
+from triovit.flow.output import messages, say
+from triovit.sim.rtl.machine import MachineRun, RtlMachine
+from triovit.sim.rtl.simulation import MemoryModel
 
 FEWEST_CYCLES = 1 << 26  # a run is given up after this many cycles, or
 PATIENCE = 1000  # times the estimate, which slow memories need

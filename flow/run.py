@@ -13,14 +13,20 @@ import time
 
 import numpy as np
 
-from compiler.compile import compile_network
-from flow.arguments import add_image_options, add_resolution_option, add_seed_option, add_simulation_options, whole
-from flow.errors import UsageError
-from flow.images import accuracy, find_sources, predict
-from flow.output import say, show, table, write_json
-from flow.rtl import build, read_logits, simulate
-from flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
-from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
+from triovit.compiler.compile import compile_network
+from triovit.flow.arguments import (
+    add_image_options,
+    add_resolution_option,
+    add_seed_option,
+    add_simulation_options,
+    whole,
+)
+from triovit.flow.errors import UsageError
+from triovit.flow.images import accuracy, find_sources, predict
+from triovit.flow.output import say, show, table, write_json
+from triovit.flow.rtl import build, read_logits, simulate
+from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
+from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

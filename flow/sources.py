@@ -6,20 +6,20 @@ import dataclasses
 import re
 from pathlib import Path
 
-from flow.arguments import DEFAULT_RESOLUTION
-from flow.errors import UsageError
-from flow.output import say, steps
-from golden.evaluation.facts import Facts, find_faults, read_facts
-from golden.integer.network import IntegerNetwork, NetworkError
-from golden.integer.serialize import load_network
-from golden.network.bundled import ASSETS, BUNDLED_PATH
-from golden.network.checkpoint import CheckpointError, load_model
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.efficientvit.presets import PRESETS
-from golden.network.seeded import initialize
-from golden.quantization.calibration.images import random_images
-from golden.quantization.quantize import quantize
-from hdl.config.accelerator import AcceleratorConfig, load_config
+from triovit.flow.arguments import DEFAULT_RESOLUTION
+from triovit.flow.errors import UsageError
+from triovit.flow.output import say, steps
+from triovit.golden.evaluation.facts import Facts, find_faults, read_facts
+from triovit.golden.integer.network import IntegerNetwork, NetworkError
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.bundled import ASSETS, BUNDLED_PATH
+from triovit.golden.network.checkpoint import CheckpointError, load_model
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.efficientvit.presets import PRESETS
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.calibration.images import random_images
+from triovit.golden.quantization.quantize import quantize
+from triovit.hdl.config.accelerator import AcceleratorConfig, load_config
 
 BUNDLED = "bundled"
 BUNDLED_NETWORK = ASSETS / "efficientvit_b0_cifar10_r64.int8.safetensors"

@@ -8,9 +8,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from flow.errors import UsageError
-from hdl.generate import TOP
-from sim.toolchain import ToolchainError, environment, verilator_root
+from triovit.flow.errors import UsageError
+from triovit.hdl.generate import TOP
+from triovit.sim.toolchain import ToolchainError, environment, verilator_root
 
 # All keep the hierarchy, so that each kind of module is synthesized once. No pads: the design is a part of a chip.
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""Train EfficientViT from scratch on a CIFAR-10 archive: `python -m golden.training --help`."""
+"""Train EfficientViT from scratch on a CIFAR-10 archive: `python -m triovit.flow.train --help`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 
-from golden.data.archives import CifarArchive
-from golden.data.folders import DatasetError, Subset
-from golden.data.images import ImageError
-from golden.network.checkpoint import SAFETENSORS_SUFFIX
-from golden.training.images import decode
-from golden.training.recipe import Recipe, TrainingError
-from golden.training.train import Training, accuracy, plain_copy, save_weights
+from triovit.golden.data.archives import CifarArchive
+from triovit.golden.data.folders import DatasetError, Subset
+from triovit.golden.data.images import ImageError
+from triovit.golden.network.checkpoint import SAFETENSORS_SUFFIX
+from triovit.golden.training.images import decode
+from triovit.golden.training.recipe import Recipe, TrainingError
+from triovit.golden.training.train import Training, accuracy, plain_copy, save_weights
 
 DEFAULT = Recipe()
 DESCRIPTION = """\
@@ -31,9 +31,9 @@ written to --state, whole or not at all. With the same seed, number of threads a
 bit for bit, however often the run was interrupted.
 
 examples:
-  python -m golden.training cifar10_jpeg.npz -o b0.safetensors                        the whole recipe
-  python -m golden.training cifar10_jpeg.npz -o try.safetensors --limit 2000 --epochs 2   a minute's try
-  nohup nice python -m golden.training cifar10_jpeg.npz -o b0.safetensors &           then: tail -f b0.log"""
+  python -m triovit.flow.train cifar10_jpeg.npz -o b0.safetensors                        the whole recipe
+  python -m triovit.flow.train cifar10_jpeg.npz -o try.safetensors --limit 2000 --epochs 2   a minute's try
+  nohup nice python -m triovit.flow.train cifar10_jpeg.npz -o b0.safetensors &           then: tail -f b0.log"""
 REPORT_SECONDS = 0.5  # between two updates of the progress line
 MAX_THREADS = 1024  # more than processors: a run can be repeated with the threads of a larger machine
 SAVE_SECONDS = 120  # between two savings of the state within an epoch
@@ -64,7 +64,7 @@ class Reporter:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m golden.training", description=DESCRIPTION, epilog=EPILOG,
+    parser = argparse.ArgumentParser(prog="python -m triovit.flow.train", description=DESCRIPTION, epilog=EPILOG,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="CIFAR-10 as JPEG in an .npz archive")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="weights, .safetensors")

@@ -7,12 +7,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from golden.data.folders import image_files
-from golden.data.sources import is_archive
-from golden.integer.network import IntegerNetwork
-from golden.integer.serialize import save_network
-from golden.network.checkpoint import COUNTER
-from golden.network.efficientvit.model import EfficientViT
+from triovit.golden.data.folders import image_files
+from triovit.golden.data.sources import is_archive
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.integer.serialize import save_network
+from triovit.golden.network.checkpoint import COUNTER
+from triovit.golden.network.efficientvit.model import EfficientViT
 
 GOLDEN = Path(__file__).resolve().parent
 CODE = ("integer", "data", "network", "batch", "evaluation")  # packages of `golden` that predictions depend on

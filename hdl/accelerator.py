@@ -6,20 +6,20 @@ from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi4 import AXI4LiteSignature, AXI4Signature
-from hdl.compute.units import ComputeUnits
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.control.controller import Controller
-from hdl.control.counters import Counters
-from hdl.control.fetch import FetchUnit
-from hdl.control.queue import UnitQueue
-from hdl.control.registers import RegisterFile
-from hdl.control.semaphores import Semaphores
-from hdl.dma.load import LoadUnit
-from hdl.dma.read_master import ReadMaster
-from hdl.dma.store import StoreUnit
-from hdl.isa.layouts import INDEX_BITS
-from hdl.isa.registers import ADDRESS_BITS, COUNTERS
+from triovit.hdl.bus.axi4 import AXI4LiteSignature, AXI4Signature
+from triovit.hdl.compute.units import ComputeUnits
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.controller import Controller
+from triovit.hdl.control.counters import Counters
+from triovit.hdl.control.fetch import FetchUnit
+from triovit.hdl.control.queue import UnitQueue
+from triovit.hdl.control.registers import RegisterFile
+from triovit.hdl.control.semaphores import Semaphores
+from triovit.hdl.dma.load import LoadUnit
+from triovit.hdl.dma.read_master import ReadMaster
+from triovit.hdl.dma.store import StoreUnit
+from triovit.hdl.isa.layouts import INDEX_BITS
+from triovit.hdl.isa.registers import ADDRESS_BITS, COUNTERS
 
 UNITS = ("load", "store", "rmac", "mat")
 TRACED = ("fetch", *UNITS)

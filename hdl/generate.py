@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hdl.accelerator import Accelerator
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.emit.verilog import EmittedVerilog, emit_verilog
+from triovit.hdl.accelerator import Accelerator
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.emit.verilog import EmittedVerilog, emit_verilog
 
 TOP = "triovit"
 

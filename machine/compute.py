@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compiler.memory.pack import RECORD
-from golden.integer import arithmetic
-from hdl.aux.post_lane import PostMode
-from hdl.config.accelerator import PARAMETER_BYTES
-from hdl.isa.instructions import Destination, Instruction, Opcode, Unit
+from triovit.compiler.memory.pack import RECORD
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.post_lane import PostMode
+from triovit.hdl.config.accelerator import PARAMETER_BYTES
+from triovit.hdl.isa.instructions import Destination, Instruction, Opcode, Unit
 
 if TYPE_CHECKING:
-    from machine.functional import Core, FunctionalSimulator
+    from triovit.machine.functional import Core, FunctionalSimulator
 
 
 def nest(base: int, *loops: tuple[int, int]) -> np.ndarray:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hdl.aux.post_lane import PostMode
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import (
+from triovit.hdl.aux.post_lane import PostMode
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import (
     INSTRUCTION_BYTES,
     NONZERO,
     PROGRAM_MAGIC,
@@ -30,8 +30,8 @@ from hdl.isa.instructions import (
     Unit,
     layout,
 )
-from machine.compute import execute_compute
-from machine.races import RaceDetector
+from triovit.machine.compute import execute_compute
+from triovit.machine.races import RaceDetector
 
 
 class ProgramError(RuntimeError):

@@ -17,8 +17,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import SEMAPHORES, Instruction, Unit
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import SEMAPHORES, Instruction, Unit
 
 UNITS = (Unit.FETCH, Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler import CompiledProgram, compile_network
-from golden.integer.execute import execute
-from golden.integer.network import IntegerNetwork
-from hdl.config.accelerator import AcceleratorConfig
-from machine.functional import FunctionalSimulator, RunResult
 from tests.networks import random_image
+from triovit.compiler import CompiledProgram, compile_network
+from triovit.golden.integer.execute import execute
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.machine.functional import FunctionalSimulator, RunResult
 
 
 def run_program(

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from golden.integer.arithmetic import dyadic
-from golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork, LayerNorm, Pool, PostParameters
-from golden.network.efficientvit.presets import EXPANSION, find_preset
+from triovit.golden.integer.arithmetic import dyadic
+from triovit.golden.integer.network import (
+    INPUT,
+    Attention,
+    Convolution,
+    IntegerNetwork,
+    LayerNorm,
+    Pool,
+    PostParameters,
+)
+from triovit.golden.network.efficientvit.presets import EXPANSION, find_preset
 
 SPREAD = 40  # standard deviation that activations are meant to have
 WEIGHT_SPREAD = 73  # of uniform weights in [-127, 127]

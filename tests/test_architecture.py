@@ -1,6 +1,7 @@
 """Rules of the tree that no single module can hold: imports go one way, and the golden path is integer."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ MAY_IMPORT = {
     "golden": {"golden", "golden.integer", "golden.files"},  # the torch side: network and quantization
     "flow": {"flow", "sim", "compiler", "machine", "hdl", "boards", "golden", "golden.integer", "golden.files"},
 }
+TOP = ("golden", "hdl", "machine", "compiler", "sim", "flow", "boards")
 TORCH_USERS = {"golden", "flow"}
 FLOAT_FUNCTIONS = {"double", "true_divide", "divide", "sqrt", "exp", "log", "log2", "average", "linspace"}
 
@@ -46,7 +48,7 @@ def imported(tree: ast.AST, package: list[str]) -> set[str]:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             names |= {f"{module}.{alias.name}" for alias in node.names}
-    return names
+    return {name.removeprefix("triovit.") for name in names}
 
 
 def forbidden(part: str, text: str, package: list[str]) -> list[str]:
@@ -88,6 +90,24 @@ def test_imports_go_one_way(part):
         package = list(file.relative_to(ROOT).parent.parts)
         errors += [f"{file.relative_to(ROOT)} imports {name}" for name in forbidden(part, file.read_text(), package)]
     assert not errors, "\n".join(errors)
+
+
+def unprefixed(text: str) -> list[str]:
+    """Imports of the project by another name than `triovit.<folder>`: a module under two names is two modules."""
+    return re.findall(rf"^\s*(?:from|import) (?:{'|'.join(TOP)})(?:[. ].*)?$", text, re.MULTILINE)
+
+
+def test_one_way_to_import():
+    errors = []
+    for file in sorted(file for folder in (*TOP, "tests") for file in (ROOT / folder).rglob("*.py")):
+        errors += [f"{file.relative_to(ROOT)}: {line.strip()}" for line in unprefixed(file.read_text())]
+    assert not errors, "\n".join(errors)
+
+
+@pytest.mark.parametrize("text", ["import hdl", "from golden.integer import apot", "def f():\n    import sim.bench as b"])
+def test_unprefixed_is_caught(text):
+    assert unprefixed(text)
+    assert not unprefixed(re.sub(r"(hdl|golden|sim)", r"triovit.\1", text))
 
 
 def test_integer_path_has_no_float():

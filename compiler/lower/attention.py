@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.context import DIVIDE, LOG2, Context
-from compiler.errors import require
-from compiler.memory.layout import TensorLayout
-from compiler.memory.pack import RECORD, repeated_record
-from compiler.schedule.schedule import Schedule, Step, Tile, complete
-from compiler.schedule.transfer import Region, Transfer, constant_transfer, map_transfer
-from golden.integer.network import Attention
-from hdl.isa.instructions import Buffer, Destination, Opcode
+from triovit.compiler.context import DIVIDE, LOG2, Context
+from triovit.compiler.errors import require
+from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.memory.pack import RECORD, repeated_record
+from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
+from triovit.compiler.schedule.transfer import Region, Transfer, constant_transfer, map_transfer
+from triovit.golden.integer.network import Attention
+from triovit.hdl.isa.instructions import Buffer, Destination, Opcode
 
 ONE = {"groups": 1, "rows": 1, "cols": 1, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compiler.context import Context, no_tiling, post_fields
-from compiler.errors import require
-from compiler.lower.features import FeatureRows
-from compiler.lower.output_blocks import Constants, Family, PackedConvolution, Piece, families, streamed
-from compiler.memory.layout import TensorLayout
-from compiler.schedule.schedule import Schedule, Step
-from compiler.schedule.tiling import Totals, choose_convolution
-from compiler.schedule.transfer import Region, Transfer, map_transfer
-from golden.integer.network import Convolution
-from hdl.isa.instructions import Buffer, Destination, Opcode
+from triovit.compiler.context import Context, no_tiling, post_fields
+from triovit.compiler.errors import require
+from triovit.compiler.lower.features import FeatureRows
+from triovit.compiler.lower.output_blocks import Constants, Family, PackedConvolution, Piece, families, streamed
+from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.schedule.schedule import Schedule, Step
+from triovit.compiler.schedule.tiling import Totals, choose_convolution
+from triovit.compiler.schedule.transfer import Region, Transfer, map_transfer
+from triovit.golden.integer.network import Convolution
+from triovit.hdl.isa.instructions import Buffer, Destination, Opcode
 
 
 def output_transfers(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from compiler.context import Context, no_tiling, post_fields
-from compiler.errors import require
-from compiler.lower.features import FeatureRows
-from compiler.memory.pack import pack_depthwise, pack_records
-from compiler.schedule.schedule import Schedule, Step, Tile, complete
-from compiler.schedule.tiling import choose_depthwise
-from compiler.schedule.transfer import constant_transfer, map_transfer
-from golden.integer.network import Convolution
-from hdl.isa.instructions import Buffer, Destination, Opcode
+from triovit.compiler.context import Context, no_tiling, post_fields
+from triovit.compiler.errors import require
+from triovit.compiler.lower.features import FeatureRows
+from triovit.compiler.memory.pack import pack_depthwise, pack_records
+from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
+from triovit.compiler.schedule.tiling import choose_depthwise
+from triovit.compiler.schedule.transfer import constant_transfer, map_transfer
+from triovit.golden.integer.network import Convolution
+from triovit.hdl.isa.instructions import Buffer, Destination, Opcode
 
 
 def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels: bool) -> list[Step]:

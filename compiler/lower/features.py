@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from compiler.memory.layout import TensorLayout
-from compiler.schedule.schedule import Schedule
-from compiler.schedule.transfer import Transfer, map_transfer
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import Buffer
+from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.schedule.schedule import Schedule
+from triovit.compiler.schedule.transfer import Transfer, map_transfer
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import Buffer
 
 
 class FeatureRows:

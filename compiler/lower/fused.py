@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compiler.context import Context, post_fields
-from compiler.lower.depthwise import depthwise_tiles
-from compiler.lower.features import FeatureRows
-from compiler.lower.output_blocks import Constants, Family, PackedConvolution, Piece, resident
-from compiler.memory.layout import TensorLayout
-from compiler.schedule.pipeline import Geometry, Pipeline
-from compiler.schedule.schedule import Schedule, Step, Tile, complete
-from compiler.schedule.transfer import map_transfer
-from golden.integer.network import Convolution
-from hdl.isa.instructions import Buffer, Destination, Opcode
+from triovit.compiler.context import Context, post_fields
+from triovit.compiler.lower.depthwise import depthwise_tiles
+from triovit.compiler.lower.features import FeatureRows
+from triovit.compiler.lower.output_blocks import Constants, Family, PackedConvolution, Piece, resident
+from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.schedule.pipeline import Geometry, Pipeline
+from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
+from triovit.compiler.schedule.transfer import map_transfer
+from triovit.golden.integer.network import Convolution
+from triovit.hdl.isa.instructions import Buffer, Destination, Opcode
 
 
 @dataclass

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from compiler.context import Context, post_fields
-from compiler.errors import require
-from compiler.memory.pack import pack_depthwise, pack_records
-from compiler.schedule.schedule import Schedule, Step, Tile, complete
-from compiler.schedule.transfer import constant_transfer, map_transfer
-from golden.integer.network import LayerNorm, Pool
-from hdl.isa.instructions import Buffer, Destination, Opcode
+from triovit.compiler.context import Context, post_fields
+from triovit.compiler.errors import require
+from triovit.compiler.memory.pack import pack_depthwise, pack_records
+from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
+from triovit.compiler.schedule.transfer import constant_transfer, map_transfer
+from triovit.golden.integer.network import LayerNorm, Pool
+from triovit.hdl.isa.instructions import Buffer, Destination, Opcode
 
 ONE = {"groups": 1, "rows": 1, "cols": 1, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}
 

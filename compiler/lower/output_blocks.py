@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.context import Context
-from compiler.memory.pack import merged_groups, pack_convolution, pack_records
-from compiler.schedule.schedule import Tile
-from compiler.schedule.transfer import Transfer, constant_transfer
-from golden.integer.network import Convolution
-from hdl.isa.instructions import Buffer
+from triovit.compiler.context import Context
+from triovit.compiler.memory.pack import merged_groups, pack_convolution, pack_records
+from triovit.compiler.schedule.schedule import Tile
+from triovit.compiler.schedule.transfer import Transfer, constant_transfer
+from triovit.golden.integer.network import Convolution
+from triovit.hdl.isa.instructions import Buffer
 
 
 @dataclass(frozen=True)

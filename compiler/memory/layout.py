@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.errors import CompileError
-from golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork
-from hdl.config.accelerator import AcceleratorConfig
+from triovit.compiler.errors import CompileError
+from triovit.golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork
+from triovit.hdl.config.accelerator import AcceleratorConfig
 
 ALIGNMENT = 64  # bytes; a multiple of the beat where beats are longer
 KINDS = ("map", "wide", "kv", "sum", "code")

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from golden.integer.network import Convolution, PostParameters
-from hdl.config.accelerator import PARAMETER_BYTES
+from triovit.golden.integer.network import Convolution, PostParameters
+from triovit.hdl.config.accelerator import PARAMETER_BYTES
 
 # Memory image of one channel's record (architecture page, "Weights and records").
 RECORD = np.dtype(

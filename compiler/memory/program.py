@@ -11,11 +11,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from compiler.errors import CompileError
-from compiler.memory.layout import TensorLayout
-from golden.integer.network import INPUT
-from hdl.config.accelerator import AcceleratorConfig, ConfigurationError
-from hdl.isa.instructions import INSTRUCTION_BYTES, Instruction, InstructionError
+from triovit.compiler.errors import CompileError
+from triovit.compiler.memory.layout import TensorLayout
+from triovit.golden.integer.network import INPUT
+from triovit.hdl.config.accelerator import AcceleratorConfig, ConfigurationError
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, Instruction, InstructionError
 
 FORMAT = "triovit-program"
 VERSION = "1"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compiler.context import Context
-from compiler.memory.layout import TensorLayout
-from compiler.memory.pack import blocks_of, merged_groups
-from compiler.schedule.tiling import parts
-from golden.integer.network import Convolution
+from triovit.compiler.context import Context
+from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.memory.pack import blocks_of, merged_groups
+from triovit.compiler.schedule.tiling import parts
+from triovit.golden.integer.network import Convolution
 
 ITEM_OVERHEAD = 150  # cycles of an item beside its steps
 FEWEST_ITEMS = 4  # below, the first and the last item cost more than the overlap saves

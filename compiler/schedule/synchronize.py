@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.errors import CompileError
-from compiler.schedule.schedule import Draft
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import SEMAPHORE_BITS, Opcode, Unit
-from machine.accesses import DIVISOR, MEMORY, compute_accesses, transfer_accesses
+from triovit.compiler.errors import CompileError
+from triovit.compiler.schedule.schedule import Draft
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import SEMAPHORE_BITS, Opcode, Unit
+from triovit.machine.accesses import DIVISOR, MEMORY, compute_accesses, transfer_accesses
 
 UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 
-from compiler.memory.layout import TensorLayout
-from hdl.isa.instructions import TRANSFER, Buffer
+from triovit.compiler.memory.layout import TensorLayout
+from triovit.hdl.isa.instructions import TRANSFER, Buffer
 
 CONSTANT_BYTES = 8192  # of one LOAD of constants
 LIMITS = {name: (1 << width) - 1 for name, width, _ in TRANSFER}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from golden.batch.doubles import dyadic_factor, power_of_two, rounded_exponent
-from golden.integer.arithmetic import DIVIDEND_BITS, MAX_DIVISOR_CODE, MAX_UNIFORM_DIVISOR, signed_range
-from golden.integer.network import Attention, PostParameters
+from triovit.golden.batch.doubles import dyadic_factor, power_of_two, rounded_exponent
+from triovit.golden.integer.arithmetic import DIVIDEND_BITS, MAX_DIVISOR_CODE, MAX_UNIFORM_DIVISOR, signed_range
+from triovit.golden.integer.network import Attention, PostParameters
 
 INT8, DIVIDEND = signed_range(8), signed_range(DIVIDEND_BITS)
 

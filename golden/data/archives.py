@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from golden.data.folders import DatasetError, is_hidden, is_image_name
-from golden.data.images import ImageError, decode_image
-from golden.messages import first_line
+from triovit.golden.data.folders import DatasetError, is_hidden, is_image_name
+from triovit.golden.data.images import ImageError, decode_image
+from triovit.golden.messages import first_line
 
 LARGEST_FILE = 1 << 30  # bytes of one image file: a small archive may claim to hold terabytes
 SPLITS = {"train": 0, "test": 1}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from golden.data.folders import Dataset, DatasetError
-from golden.messages import listing
+from triovit.golden.data.folders import Dataset, DatasetError
+from triovit.golden.messages import listing
 
 
 class Relabelled:

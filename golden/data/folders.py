@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from golden.data.images import load_image
+from triovit.golden.data.images import load_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from golden.data.archives import CifarArchive, ImageArchive
-from golden.data.folders import Dataset, DatasetError, ImageFiles, ImageFolder, Images, has_class_folders
+from triovit.golden.data.archives import CifarArchive, ImageArchive
+from triovit.golden.data.folders import Dataset, DatasetError, ImageFiles, ImageFolder, Images, has_class_folders
 
 CIFAR_SUFFIX = ".npz"
 IMAGE_ARCHIVE_SUFFIXES = (".zip", ".tar")

@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from golden.evaluation.accuracy import Predictions
+from triovit.golden.evaluation.accuracy import Predictions
 
 MOST_WITH_COUNTS = 20  # classes up to which a cell has room for its number
 MOST_WITH_NAMES = 120  # and up to which an axis has room for the names

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import torch
 
-from golden.data.folders import Dataset, DatasetError
-from golden.data.images import ImageError
-from golden.evaluation.accuracy import Chunk, Predictions, top_classes
-from golden.evaluation.journal import Journal
-from golden.evaluation.parallel import fan_out
+from triovit.golden.data.folders import Dataset, DatasetError
+from triovit.golden.data.images import ImageError
+from triovit.golden.evaluation.accuracy import Chunk, Predictions, top_classes
+from triovit.golden.evaluation.journal import Journal
+from triovit.golden.evaluation.parallel import fan_out
 
 BATCH = 50
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.network.checkpoint import CheckpointError, read_checkpoint
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.network.checkpoint import CheckpointError, read_checkpoint
 
 MEANS = (-10, 10)
 DEVIATIONS = (1e-6, 1e6)  # far from what float32 cannot hold

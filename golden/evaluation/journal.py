@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from golden.evaluation.accuracy import TOP, Chunk
+from triovit.golden.evaluation.accuracy import TOP, Chunk
 
 FORMAT = "triovit-evaluation-journal"
 VERSION = 1

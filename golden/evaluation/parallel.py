@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from golden.messages import first_line
+from triovit.golden.messages import first_line
 
 PACKAGES = ("numpy", "torch", "pillow", "distributed")
 ADDRESS = r"(\w+://)?[^\s/]+:\d+"  # what Dask takes; of anything else it makes a client that does not end well

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from golden.batch.executor import BatchExecutor
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from golden.integer.network import IntegerNetwork, NetworkError
-from golden.network.checkpoint import CheckpointError
-from golden.network.efficientvit.model import EfficientViT
+from triovit.golden.batch.executor import BatchExecutor
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.integer.network import IntegerNetwork, NetworkError
+from triovit.golden.network.checkpoint import CheckpointError
+from triovit.golden.network.efficientvit.model import EfficientViT
 
 
 class FloatPredictor:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from golden.integer.arithmetic import check_range
+from triovit.golden.integer.arithmetic import check_range
 
 MAX_EXPONENT_BITS = 4
 MAX_LOW = 8  # with the widest field the product of an int8 and a weight then fills 32 bits exactly

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.integer.arithmetic import ACCUMULATOR_BITS, PRODUCT_BITS
-from golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, NetworkError, Pool, PostParameters
+from triovit.golden.integer.arithmetic import ACCUMULATOR_BITS, PRODUCT_BITS
+from triovit.golden.integer.network import (
+    Attention,
+    Convolution,
+    IntegerNetwork,
+    LayerNorm,
+    NetworkError,
+    Pool,
+    PostParameters,
+)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from golden.integer import arithmetic
-from golden.integer.network import (
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.network import (
     INPUT,
     Attention,
     Convolution,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from golden.integer.network import Attention, Convolution, IntegerNetwork, Node, PostParameters
+from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, Node, PostParameters
 
 MULTIPLIERS = ("m1", "m2", "residual_multiplier")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node, Pool
+from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node, Pool
 
 
 def operation(node: Node) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from golden.integer.apot import ApotFormat
-from golden.integer.arithmetic import ACCUMULATOR_BITS, MAX_SHIFT, MULTIPLIER_BITS, signed_range
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.arithmetic import ACCUMULATOR_BITS, MAX_SHIFT, MULTIPLIER_BITS, signed_range
 
 INPUT = "input"  # name of the network's input tensor: raw pixels minus 128, (3, H, W) int8
 
@@ -222,7 +222,7 @@ class IntegerNetwork:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor in execution order, intermediates before their node's output; validates as it goes."""
-        from golden.integer.shapes import output_shapes
+        from triovit.golden.integer.shapes import output_shapes
 
         if len(self.input_shape) != 3 or any(n < 1 for n in self.input_shape):
             raise NetworkError(f"network {self.name}: input_shape must be three positive sizes, not {self.input_shape}")
@@ -247,7 +247,7 @@ class IntegerNetwork:
 
     def validate(self) -> IntegerNetwork:
         """Return self; raises NetworkError on any broken rule, accumulator overflow included."""
-        from golden.integer.bounds import check_bounds
+        from triovit.golden.integer.bounds import check_bounds
 
         if not self.nodes:
             raise NetworkError(f"network {self.name} has no nodes")

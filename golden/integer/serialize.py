@@ -15,9 +15,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from golden.files import whole_file
-from golden.integer.apot import ApotFormat
-from golden.integer.network import (
+from triovit.golden.files import whole_file
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.network import (
     Attention,
     Convolution,
     IntegerNetwork,

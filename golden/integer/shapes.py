@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from golden.integer.network import Attention, Convolution, LayerNorm, NetworkError, Node, Pool
+from triovit.golden.integer.network import Attention, Convolution, LayerNorm, NetworkError, Node, Pool
 
 Shape = tuple[int, ...]
 

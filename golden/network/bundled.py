@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.network.checkpoint import CheckpointError, identify, load_state, read_checkpoint
-from golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.checkpoint import CheckpointError, identify, load_state, read_checkpoint
+from triovit.golden.network.efficientvit.model import EfficientViT
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 BUNDLED_PATH = ASSETS / "efficientvit_b0_cifar10_r64.safetensors"

@@ -18,10 +18,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from golden.files import whole_file
-from golden.messages import first_line, listing
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.efficientvit.presets import PRESETS
+from triovit.golden.files import whole_file
+from triovit.golden.messages import first_line, listing
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.efficientvit.presets import PRESETS
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
 SAFETENSORS_SUFFIX = ".safetensors"

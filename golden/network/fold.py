@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.settings import QuantizationError
 
 
 @dataclass(frozen=True)

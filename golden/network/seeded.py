@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from golden.data.images import normalize
-from golden.network.efficientvit.model import EfficientViT
+from triovit.golden.data.images import normalize
+from triovit.golden.network.efficientvit.model import EfficientViT
 
 STATISTICS_IMAGES = 16  # attention averages over tokens: its spread shows between images only
 STATISTICS_DIGITS = 12  # significant bits kept of a batch-norm statistic

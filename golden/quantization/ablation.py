@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.data.folders import Dataset
-from golden.evaluation.accuracy import TOP, Predictions
-from golden.evaluation.evaluate import evaluate
-from golden.evaluation.parallel import fan_out
-from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
-from golden.integer.family import family
-from golden.integer.serialize import save_network
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.quantize import quantize
-from golden.quantization.settings import Settings
+from triovit.golden.data.folders import Dataset
+from triovit.golden.evaluation.accuracy import TOP, Predictions
+from triovit.golden.evaluation.evaluate import evaluate
+from triovit.golden.evaluation.parallel import fan_out
+from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
+from triovit.golden.integer.family import family
+from triovit.golden.integer.serialize import save_network
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.quantize import quantize
+from triovit.golden.quantization.settings import Settings
 
 
 @dataclass(frozen=True)

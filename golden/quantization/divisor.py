@@ -8,11 +8,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from golden.integer import arithmetic
-from golden.network.efficientvit.graph import Layer
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import LARGEST, Encoding
-from golden.quantization.records import exact
+from triovit.golden.integer import arithmetic
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import LARGEST, Encoding
+from triovit.golden.quantization.records import exact
 
 LARGEST_MULTIPLIER = (1 << arithmetic.MULTIPLIER_BITS) - 1
 LARGEST_DIVISOR = (1 << arithmetic.ACCUMULATOR_BITS) - 1

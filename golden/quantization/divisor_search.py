@@ -11,12 +11,12 @@ import dataclasses
 
 import numpy as np
 
-from golden.integer.execute import execute_node
-from golden.network.efficientvit.graph import Layer
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.calibration import capture
-from golden.quantization.export import attention
-from golden.quantization.scheme import Divisor, Scheme
+from triovit.golden.integer.execute import execute_node
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.calibration import capture
+from triovit.golden.quantization.export import attention
+from triovit.golden.quantization.scheme import Divisor, Scheme
 
 IMAGES = 32
 AROUND = (0, -1, 1, -2, 2)  # offsets tried, beside the one that the largest divisor needs; of equals the first wins

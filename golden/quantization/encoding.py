@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.integer import arithmetic
-from golden.integer.network import IntegerNetwork
-from golden.quantization.calibration.observers import Range
-from golden.quantization.rules import TensorRule
-from golden.quantization.settings import MAX_FRACTION_BITS, QuantizationError
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.rules import TensorRule
+from triovit.golden.quantization.settings import MAX_FRACTION_BITS, QuantizationError
 
 LEVELS = 255  # steps between the ends of int8
 LARGEST = 127

@@ -6,13 +6,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from golden.integer.network import Attention, Convolution, LayerNorm, Node, Pool
-from golden.network.efficientvit.graph import Layer
-from golden.quantization import divisor
-from golden.quantization.records import Records, exact, exact_sum, half_up
-from golden.quantization.scheme import Divisor, Scheme
-from golden.quantization.settings import QuantizationError
-from golden.quantization.weights.quantized import by_filter
+from triovit.golden.integer.network import Attention, Convolution, LayerNorm, Node, Pool
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization import divisor
+from triovit.golden.quantization.records import Records, exact, exact_sum, half_up
+from triovit.golden.quantization.scheme import Divisor, Scheme
+from triovit.golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.weights.quantized import by_filter
 
 LOG2_OFFSETS = (-32, 31)
 

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from golden.integer import arithmetic
-from golden.integer.apot import ApotFormat
-from golden.integer.network import INPUT
-from golden.network.efficientvit.graph import Layer
-from golden.quantization import divisor, export
-from golden.quantization.scheme import Scheme
-from golden.quantization.weights.quantized import by_filter
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.network import INPUT
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization import divisor, export
+from triovit.golden.quantization.scheme import Scheme
+from triovit.golden.quantization.weights.quantized import by_filter
 
 CODES = arithmetic.MAX_DIVISOR_CODE
 ACTIVATION_BITS = 8

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.quantization.settings import QuantizationError, Settings
 
 _VANILLA = Settings(symmetric=True, migration=False, shifting="none", head_scales=False)
 _TRIO = Settings(divisor_search=True, divisor_gain=True, bias_correction=True)

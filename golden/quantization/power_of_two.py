@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from golden.integer.network import INPUT
-from golden.network.efficientvit.graph import Layer
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization import exponents
-from golden.quantization.calibration import capture
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding, encode, pixel_encoding, range_scales
-from golden.quantization.rules import TensorRule
-from golden.quantization.settings import Settings
-from golden.quantization.weights.layers import operand_bits
+from triovit.golden.integer.network import INPUT
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization import exponents
+from triovit.golden.quantization.calibration import capture
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding, encode, pixel_encoding, range_scales
+from triovit.golden.quantization.rules import TensorRule
+from triovit.golden.quantization.settings import Settings
+from triovit.golden.quantization.weights.layers import operand_bits
 
 IMAGES = 32
 BATCH = 8

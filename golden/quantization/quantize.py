@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.identity import network_hash
-from golden.integer.network import INPUT, IntegerNetwork, NetworkError
-from golden.integer.serialize import check_texts
-from golden.network.efficientvit.graph import Layer, plan
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization import export, power_of_two
-from golden.quantization.calibration.calibrate import Progress, calibrate
-from golden.quantization.calibration.images import calibration_metadata, check_images
-from golden.quantization.calibration.observers import Range
-from golden.quantization.divisor_search import search_divisors
-from golden.quantization.encoding import Encoding, encode_range, logit_encoding, pixel_encoding, to_metadata
-from golden.quantization.reconstruction.reconstruct import reconstruct
-from golden.quantization.rules import TensorRule, tensor_rules
-from golden.quantization.scheme import Scheme
-from golden.quantization.settings import QuantizationError, Settings
-from golden.quantization.weights.layers import correct_bias, needs_moments, quantize_layer
-from golden.quantization.weights.moments import measure_moments
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.identity import network_hash
+from triovit.golden.integer.network import INPUT, IntegerNetwork, NetworkError
+from triovit.golden.integer.serialize import check_texts
+from triovit.golden.network.efficientvit.graph import Layer, plan
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization import export, power_of_two
+from triovit.golden.quantization.calibration.calibrate import Progress, calibrate
+from triovit.golden.quantization.calibration.images import calibration_metadata, check_images
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.divisor_search import search_divisors
+from triovit.golden.quantization.encoding import Encoding, encode_range, logit_encoding, pixel_encoding, to_metadata
+from triovit.golden.quantization.reconstruction.reconstruct import reconstruct
+from triovit.golden.quantization.rules import TensorRule, tensor_rules
+from triovit.golden.quantization.scheme import Scheme
+from triovit.golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.quantization.weights.layers import correct_bias, needs_moments, quantize_layer
+from triovit.golden.quantization.weights.moments import measure_moments
 
 
 @dataclass(frozen=True)

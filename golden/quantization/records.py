@@ -8,10 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from golden.integer import arithmetic
-from golden.integer.network import PostParameters
-from golden.quantization.encoding import Encoding
-from golden.quantization.settings import QuantizationError
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.network import PostParameters
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.settings import QuantizationError
 
 RESIDUAL_SHIFT = 25  # keeps the residual term, 24 bits shifted, within arithmetic.PRODUCT_BITS
 BARE_RESIDUAL_SHIFT = 40  # the same without a multiplier: 8 bits shifted

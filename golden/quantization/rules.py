@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from golden.network.efficientvit.graph import Layer
-from golden.quantization.settings import Settings
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization.settings import Settings
 
 
 @dataclass(frozen=True)

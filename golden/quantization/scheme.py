@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.integer.apot import ApotFormat
-from golden.network.efficientvit.graph import Layer
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding
-from golden.quantization.reconstruction.result import UnitResult
-from golden.quantization.settings import Settings
-from golden.quantization.weights.quantized import QuantizedWeights
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.reconstruction.result import UnitResult
+from triovit.golden.quantization.settings import Settings
+from triovit.golden.quantization.weights.quantized import QuantizedWeights
 
 
 @dataclass(frozen=True)

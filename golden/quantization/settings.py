@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from golden.quantization.exponents import RULES as EXPONENTS
+from triovit.golden.quantization.exponents import RULES as EXPONENTS
 
 OBSERVERS = ("minmax", "ema", "percentile", "lp")
 WEIGHT_OBSERVERS = ("minmax", "lp")

@@ -10,16 +10,16 @@ from functools import partial
 import numpy as np
 import torch
 
-from golden.batch.executor import BatchExecutor
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.identity import network_hash
-from golden.integer.network import IntegerNetwork
-from golden.network.efficientvit.graph import Layer, plan
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.calibration.capture import Progress, run
-from golden.quantization.calibration.images import check_images
-from golden.quantization.encoding import Encoding, from_metadata
-from golden.quantization.settings import QuantizationError
+from triovit.golden.batch.executor import BatchExecutor
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.identity import network_hash
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.network.efficientvit.graph import Layer, plan
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.calibration.capture import Progress, run
+from triovit.golden.quantization.calibration.images import check_images
+from triovit.golden.quantization.encoding import Encoding, from_metadata
+from triovit.golden.quantization.settings import QuantizationError
 
 BATCH = 8  # images at once: all of their tensors are held
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from golden.quantization.methods import METHODS
-from golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.settings import QuantizationError, Settings
 
 _BARE = METHODS["minmax"]
 _TRIO, _M2, _P2, _BOTH = (METHODS[name] for name in ("trio", "m2", "p2", "m2+p2"))

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.batch.executor import BatchExecutor
-from golden.integer import arithmetic
-from golden.integer.network import Attention, IntegerNetwork
-from golden.network.efficientvit.graph import Layer
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.calibration.capture import Progress, run
-from golden.quantization.calibration.observers import MinMaxObserver, Range
+from triovit.golden.batch.executor import BatchExecutor
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.network import Attention, IntegerNetwork
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.calibration.capture import Progress, run
+from triovit.golden.quantization.calibration.observers import MinMaxObserver, Range
 
 BATCH = 8  # images at once: all of their tensors are held
 BINS_AN_OCTAVE = 4

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.integer.network import Attention, IntegerNetwork
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.calibration.capture import Progress
-from golden.quantization.encoding import from_metadata
-from golden.quantization.sqnr import TensorError, compare, match_layers
-from golden.report.activations import Activations, float_ranges, observe
-from golden.report.names import depthwise_inputs, projection_inputs
-from golden.report.ranges import ChannelRanges, channel_ranges
-from golden.report.weights import LayerWeights, layer_weights
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.integer.network import Attention, IntegerNetwork
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.calibration.capture import Progress
+from triovit.golden.quantization.encoding import from_metadata
+from triovit.golden.quantization.sqnr import TensorError, compare, match_layers
+from triovit.golden.report.activations import Activations, float_ranges, observe
+from triovit.golden.report.names import depthwise_inputs, projection_inputs
+from triovit.golden.report.ranges import ChannelRanges, channel_ranges
+from triovit.golden.report.weights import LayerWeights, layer_weights
 
 NO_IMAGES = "images to run, of the kind that the network was calibrated for: --data PATH"
 NO_MODEL = "the float network that was quantized: --model CHECKPOINT"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node
+from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node
 
 SILENT = ("backbone", "op_list", "main")  # parts of a name that tell nothing about the place in the network
 KINDS = ("convolution", "depthwise", "pointwise", "grouped", "attention", "pool", "layer norm")

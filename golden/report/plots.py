@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
-from golden.quantization.sqnr import TensorError
-from golden.report.activations import BINS_AN_OCTAVE, BranchDivisors, TensorCodes
-from golden.report.names import KINDS
-from golden.report.ranges import ChannelRanges
-from golden.report.weights import LayerWeights, WeightScheme
+from triovit.golden.quantization.sqnr import TensorError
+from triovit.golden.report.activations import BINS_AN_OCTAVE, BranchDivisors, TensorCodes
+from triovit.golden.report.names import KINDS
+from triovit.golden.report.ranges import ChannelRanges
+from triovit.golden.report.weights import LayerWeights, WeightScheme
 
 ROW = 0.19  # inches
 WIDTH = 6.8

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding
-from golden.report.activations import TensorCodes
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.report.activations import TensorCodes
 
 SHOWN = 3  # tensors of a kind that are drawn
 

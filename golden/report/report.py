@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 
-from golden.evaluation.accuracy import Share
-from golden.integer.bounds import accumulator_bounds
-from golden.integer.family import family, first_reason
-from golden.quantization.methods import METHODS
-from golden.report.findings import Accuracy, Findings, Subject
-from golden.report.names import short_names
-from golden.report.page import LEFT, RIGHT, TEXT, Html, Section, heading, page, paragraph, table
-from golden.report.sections import Sections
-from golden.report.vector import style
+from triovit.golden.evaluation.accuracy import Share
+from triovit.golden.integer.bounds import accumulator_bounds
+from triovit.golden.integer.family import family, first_reason
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.report.findings import Accuracy, Findings, Subject
+from triovit.golden.report.names import short_names
+from triovit.golden.report.page import LEFT, RIGHT, TEXT, Html, Section, heading, page, paragraph, table
+from triovit.golden.report.sections import Sections
+from triovit.golden.report.vector import style
 
 HANDLED = ("settings", "encodings", "preset", "method", "float_top1", "integer_top1", "test_images")  # told elsewhere
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.integer.network import INPUT
-from golden.report import plots
-from golden.report.findings import Findings
-from golden.report.names import kind
-from golden.report.page import (
+from triovit.golden.integer.network import INPUT
+from triovit.golden.report import plots
+from triovit.golden.report.findings import Findings
+from triovit.golden.report.names import kind
+from triovit.golden.report.page import (
     LEFT,
     RIGHT,
     Html,
@@ -24,9 +24,9 @@ from golden.report.page import (
     paragraph,
     table,
 )
-from golden.report.ranges import ChannelRanges, most_uneven
-from golden.report.vector import inline_svg
-from golden.report.weights import WeightScheme
+from triovit.golden.report.ranges import ChannelRanges, most_uneven
+from triovit.golden.report.vector import inline_svg
+from triovit.golden.report.weights import WeightScheme
 
 MOST_COLUMNS = 18
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.integer.apot import ApotFormat
-from golden.integer.network import Convolution, IntegerNetwork, LayerNorm
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.network import Convolution, IntegerNetwork, LayerNorm
 
 
 @dataclass(frozen=True)

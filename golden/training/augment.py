@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.training.images import SIDE
-from golden.training.recipe import Recipe
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.training.images import SIDE
+from triovit.golden.training.recipe import Recipe
 
 GREY = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN], dtype=torch.float32)  # 0 after normalization
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from golden.data.folders import Dataset
+from triovit.golden.data.folders import Dataset
 
 SIDE = 32  # pixels: the images are kept, cropped and cut at CIFAR's own size, and enlarged last
 ORDER, AUGMENTATION = 0, 1  # streams of random numbers

@@ -6,8 +6,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from golden.network.efficientvit.presets import PRESETS
-from golden.training.images import SIDE
+from triovit.golden.network.efficientvit.presets import PRESETS
+from triovit.golden.training.images import SIDE
 
 START_DIVISOR = 25  # of the peak rate, before the warm-up
 END_DIVISOR = 10_000  # of the peak rate, after the last step

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from golden.files import whole_file
-from golden.training.recipe import Recipe, TrainingError
+from triovit.golden.files import whole_file
+from triovit.golden.training.recipe import Recipe, TrainingError
 
 FORMAT = 1  # of the file; another number is refused
 ENTRIES = {"format": int, "recipe": dict, "images": str, "step": int, "loss_sum": float, "model": dict,

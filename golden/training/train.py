@@ -11,17 +11,17 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from golden.data.folders import Dataset
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.evaluation.evaluate import evaluate
-from golden.evaluation.predictors import FloatPredictor
-from golden.messages import first_line
-from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit.model import EfficientViT
-from golden.training.augment import augment, network_input
-from golden.training.images import AUGMENTATION, SIDE, epoch_order, random_numbers
-from golden.training.recipe import Recipe, TrainingError
-from golden.training.state import State, fingerprint, load_state, save_state
+from triovit.golden.data.folders import Dataset
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.evaluation.evaluate import evaluate
+from triovit.golden.evaluation.predictors import FloatPredictor
+from triovit.golden.messages import first_line
+from triovit.golden.network.checkpoint import save_checkpoint
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.training.augment import augment, network_input
+from triovit.golden.training.images import AUGMENTATION, SIDE, epoch_order, random_numbers
+from triovit.golden.training.recipe import Recipe, TrainingError
+from triovit.golden.training.state import State, fingerprint, load_state, save_state
 
 STATISTICS_BATCH = 128
 EVALUATION_BATCH = 250

@@ -8,8 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from golden.integer import arithmetic
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.validation import check_integer
 
 
 class AdderTree(wiring.Component):

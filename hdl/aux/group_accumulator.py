@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.validation import check_integer
 
 ACCUMULATOR = signed(arithmetic.ACCUMULATOR_BITS)
 

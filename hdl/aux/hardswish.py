@@ -8,8 +8,8 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.aux.requantizer import DyadicRequantizer, PowerOfTwoRequantizer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.requantizer import DyadicRequantizer, PowerOfTwoRequantizer
 
 GATE_BITS = 16  # 0 .. 6 * 2**13
 

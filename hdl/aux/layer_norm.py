@@ -8,10 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from golden.integer import arithmetic
-from hdl.aux.adder_tree import AdderTree
-from hdl.aux.rounding_shift import RoundingShift, saturate
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.adder_tree import AdderTree
+from triovit.hdl.aux.rounding_shift import RoundingShift, saturate
+from triovit.hdl.validation import check_integer
 
 CHANNEL_BITS = 13  # N = 0..4096
 SUM_BITS = 20  # S1: 4096 * -128 fits

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.validation import check_integer
 
 
 class LeadingOneDetector(wiring.Component):

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
+from triovit.golden.integer import arithmetic
 
 OPERAND = signed(8)
 PRODUCT = signed(16)

@@ -8,10 +8,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.aux.hardswish import HardswishGate
-from hdl.aux.requantizer import PowerOfTwoRequantizer
-from hdl.aux.rounding_shift import RoundingShift, saturate
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.hardswish import HardswishGate
+from triovit.hdl.aux.requantizer import PowerOfTwoRequantizer
+from triovit.hdl.aux.rounding_shift import RoundingShift, saturate
 
 
 class PostMode(enum.IntEnum, shape=unsigned(3)):

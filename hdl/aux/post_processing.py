@@ -7,10 +7,10 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.aux.log2_quantizer import Log2Quantizer
-from hdl.aux.post_lane import POST_PARAMETERS, ROW_CONTROL, PostLane, PostMode
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.log2_quantizer import Log2Quantizer
+from triovit.hdl.aux.post_lane import POST_PARAMETERS, ROW_CONTROL, PostLane, PostMode
+from triovit.hdl.validation import check_integer
 
 __all__ = ["POST_PARAMETERS", "PostMode", "PostProcessing"]
 

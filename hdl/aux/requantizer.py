@@ -6,9 +6,9 @@ from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.aux.rounding_shift import RoundingShift, saturate
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.rounding_shift import RoundingShift, saturate
+from triovit.hdl.validation import check_integer
 
 
 class PowerOfTwoRequantizer(wiring.Component):

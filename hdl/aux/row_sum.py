@@ -8,10 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from golden.integer import arithmetic
-from hdl.aux.adder_tree import AdderTree
-from hdl.aux.group_accumulator import ACCUMULATOR, GroupAccumulator
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.adder_tree import AdderTree
+from triovit.hdl.aux.group_accumulator import ACCUMULATOR, GroupAccumulator
+from triovit.hdl.validation import check_integer
 
 
 class RowSum(wiring.Component):

@@ -6,9 +6,9 @@ from amaranth.hdl import Module, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.aux.requantizer import PowerOfTwoRequantizer
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.requantizer import PowerOfTwoRequantizer
+from triovit.hdl.validation import check_integer
 
 
 class ShifterArray(wiring.Component):

@@ -6,7 +6,7 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.validation import check_integer
+from triovit.hdl.validation import check_integer
 
 ADDRESS_BITS = 64
 ID_BITS = 1  # all transactions carry ID 0, so they are answered in order

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.bus.axi4 import AXI4LiteSignature, Response
-from hdl.validation import check_integer
+from triovit.hdl.bus.axi4 import AXI4LiteSignature, Response
+from triovit.hdl.validation import check_integer
 
 
 class AXI4LiteSlave(wiring.Component):

@@ -9,17 +9,17 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.aux.layer_norm import LayerNorm
-from hdl.aux.post_processing import POST_PARAMETERS, PostProcessing
-from hdl.aux.row_sum import RowSum
-from hdl.compute.operands import operand_control, read_control
-from hdl.compute.results import RESULT_CONTROL, RowSource
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import Destination
-from hdl.mat.engine import MATEngine
-from hdl.memory.banked import BankedMemory
-from hdl.memory.ram import Ram
-from hdl.rmac.engine import RMACEngine
+from triovit.hdl.aux.layer_norm import LayerNorm
+from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostProcessing
+from triovit.hdl.aux.row_sum import RowSum
+from triovit.hdl.compute.operands import operand_control, read_control
+from triovit.hdl.compute.results import RESULT_CONTROL, RowSource
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import Destination
+from triovit.hdl.mat.engine import MATEngine
+from triovit.hdl.memory.banked import BankedMemory
+from triovit.hdl.memory.ram import Ram
+from triovit.hdl.rmac.engine import RMACEngine
 
 
 def words(config: AcceleratorConfig, count: int) -> data.ArrayLayout:

@@ -10,9 +10,9 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.compute.sequencer import ADDRESS_BITS, RESULT, StepKind, step_layout
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.rmac.engine import RMACMode
+from triovit.hdl.compute.sequencer import ADDRESS_BITS, RESULT, StepKind, step_layout
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.rmac.engine import RMACMode
 
 
 def read_control(config: AcceleratorConfig) -> data.StructLayout:

@@ -17,11 +17,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.aux.post_lane import PostMode
-from hdl.compute.loops import LoopCounters, NestAddress
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import ErrorCode, Opcode, Unit
-from hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
+from triovit.hdl.aux.post_lane import PostMode
+from triovit.hdl.compute.loops import LoopCounters, NestAddress
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import ErrorCode, Opcode, Unit
+from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
 
 # Addresses have 20 bits in an instruction. Sums are kept in 24, so that one leaving its buffer is seen before it wraps.
 ADDRESS_BITS = 24

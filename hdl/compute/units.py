@@ -6,16 +6,16 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hdl.compute.core import Core, words
-from hdl.compute.operands import OperandControl
-from hdl.compute.results import ResultControl
-from hdl.compute.sequencer import Sequencer
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.control.errors import ERROR
-from hdl.dma.runs import core_bits
-from hdl.isa.instructions import Buffer, Destination, ErrorCode, Unit
-from hdl.isa.layouts import INDEX_BITS, ISSUED
-from hdl.memory.banked import BankedMemory
+from triovit.hdl.compute.core import Core, words
+from triovit.hdl.compute.operands import OperandControl
+from triovit.hdl.compute.results import ResultControl
+from triovit.hdl.compute.sequencer import Sequencer
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.errors import ERROR
+from triovit.hdl.dma.runs import core_bits
+from triovit.hdl.isa.instructions import Buffer, Destination, ErrorCode, Unit
+from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
+from triovit.hdl.memory.banked import BankedMemory
 
 
 class ComputeUnits(wiring.Component):

@@ -6,10 +6,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.control.errors import ERROR, ERROR_CODE_BITS
-from hdl.isa.instructions import ErrorCode
-from hdl.isa.layouts import INDEX_BITS
-from hdl.validation import check_integer
+from triovit.hdl.control.errors import ERROR, ERROR_CODE_BITS
+from triovit.hdl.isa.instructions import ErrorCode
+from triovit.hdl.isa.layouts import INDEX_BITS
+from triovit.hdl.validation import check_integer
 
 RESET_CYCLES = 4
 

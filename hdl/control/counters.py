@@ -6,7 +6,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.isa.registers import COUNTERS
+from triovit.hdl.isa.registers import COUNTERS
 
 
 class Counters(wiring.Component):

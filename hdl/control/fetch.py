@@ -6,12 +6,12 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi4 import ADDRESS_BITS, READ_BURST, Response, read_beat
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.control.errors import ERROR
-from hdl.control.prefetch import Prefetcher
-from hdl.isa.instructions import INSTRUCTION_BYTES, LAYOUTS, PROGRAM_MAGIC, SEMAPHORES, ErrorCode, Opcode, Unit
-from hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
+from triovit.hdl.bus.axi4 import ADDRESS_BITS, READ_BURST, Response, read_beat
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.errors import ERROR
+from triovit.hdl.control.prefetch import Prefetcher
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, LAYOUTS, PROGRAM_MAGIC, SEMAPHORES, ErrorCode, Opcode, Unit
+from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
 
 UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 

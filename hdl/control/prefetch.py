@@ -7,10 +7,10 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hdl.bus.axi4 import ADDRESS_BITS, PAGE_BYTES, READ_BURST, read_beat
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import INSTRUCTION_BYTES
-from hdl.isa.layouts import INSTRUCTION_BITS
+from triovit.hdl.bus.axi4 import ADDRESS_BITS, PAGE_BYTES, READ_BURST, read_beat
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES
+from triovit.hdl.isa.layouts import INSTRUCTION_BITS
 
 PREFETCH_INSTRUCTIONS = 16  # room for instructions that are asked for or wait
 BURST_INSTRUCTIONS = 4  # longest burst

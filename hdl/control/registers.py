@@ -6,11 +6,11 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi4 import AXI4LiteSignature
-from hdl.bus.axi_lite import AXI4LiteSlave
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.control.errors import ERROR_CODE_BITS
-from hdl.isa.registers import ADDRESS_BITS, COUNTERS, REGISTERS, register_map
+from triovit.hdl.bus.axi4 import AXI4LiteSignature
+from triovit.hdl.bus.axi_lite import AXI4LiteSlave
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.errors import ERROR_CODE_BITS
+from triovit.hdl.isa.registers import ADDRESS_BITS, COUNTERS, REGISTERS, register_map
 
 __all__ = ["REGISTERS", "RegisterFile"]
 

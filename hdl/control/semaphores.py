@@ -9,8 +9,8 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.isa.instructions import SEMAPHORE_BITS, SEMAPHORES
-from hdl.validation import check_integer
+from triovit.hdl.isa.instructions import SEMAPHORE_BITS, SEMAPHORES
+from triovit.hdl.validation import check_integer
 
 
 def _sum(m, name: str, x: list, y: list, borrow: bool = False) -> list:

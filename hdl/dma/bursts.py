@@ -7,9 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hdl.bus.axi4 import ADDRESS_BITS, PAGE_BYTES
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.dma.runs import LOCAL_BITS, MEMORY_BITS, run_layout, transfer_members
+from triovit.hdl.bus.axi4 import ADDRESS_BITS, PAGE_BYTES
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.dma.runs import LOCAL_BITS, MEMORY_BITS, run_layout, transfer_members
 
 
 def burst_layout(config: AcceleratorConfig) -> data.StructLayout:

@@ -6,13 +6,13 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi4 import ADDRESS_BITS, READ_BURST, Response, read_beat
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.control.errors import ERROR
-from hdl.dma.bursts import BurstSplitter, burst_layout, lane_mask
-from hdl.dma.runs import LOCAL_BITS, RunWalker, core_bits
-from hdl.isa.instructions import SEMAPHORES, ErrorCode, Opcode
-from hdl.isa.layouts import INDEX_BITS, ISSUED
+from triovit.hdl.bus.axi4 import ADDRESS_BITS, READ_BURST, Response, read_beat
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.errors import ERROR
+from triovit.hdl.dma.bursts import BurstSplitter, burst_layout, lane_mask
+from triovit.hdl.dma.runs import LOCAL_BITS, RunWalker, core_bits
+from triovit.hdl.isa.instructions import SEMAPHORES, ErrorCode, Opcode
+from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
 
 
 class LoadUnit(wiring.Component):

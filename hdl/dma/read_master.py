@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.bus.axi4 import READ_BURST, AXI4Signature, address_attributes, read_beat
-from hdl.validation import check_integer
+from triovit.hdl.bus.axi4 import READ_BURST, AXI4Signature, address_attributes, read_beat
+from triovit.hdl.validation import check_integer
 
 
 class ReadMaster(wiring.Component):

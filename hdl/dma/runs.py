@@ -7,10 +7,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.control.errors import ERROR
-from hdl.isa.instructions import SEMAPHORES, TRANSFER, Buffer, ErrorCode, Opcode
-from hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.errors import ERROR
+from triovit.hdl.isa.instructions import SEMAPHORES, TRANSFER, Buffer, ErrorCode, Opcode
+from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
 
 LOCAL_BITS = 20
 MEMORY_BITS = 32

@@ -6,13 +6,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi4 import ADDRESS_BITS, AXI4Signature, Response, address_attributes
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.control.errors import ERROR
-from hdl.dma.bursts import BurstSplitter, lane_mask
-from hdl.dma.runs import LOCAL_BITS, RunWalker, core_bits
-from hdl.isa.instructions import SEMAPHORES, ErrorCode, Opcode
-from hdl.isa.layouts import INDEX_BITS, ISSUED
+from triovit.hdl.bus.axi4 import ADDRESS_BITS, AXI4Signature, Response, address_attributes
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.errors import ERROR
+from triovit.hdl.dma.bursts import BurstSplitter, lane_mask
+from triovit.hdl.dma.runs import LOCAL_BITS, RunWalker, core_bits
+from triovit.hdl.isa.instructions import SEMAPHORES, ErrorCode, Opcode
+from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
 
 BEAT_BUFFER = 4  # beats between O and the bus: enough to read O in every cycle with one cycle of read latency
 

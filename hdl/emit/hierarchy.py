@@ -23,7 +23,7 @@ from amaranth.hdl._mem import MemoryInstance
 from amaranth.hdl._xfrm import TransformedElaboratable
 from amaranth.lib import wiring
 
-from hdl.emit.fingerprint import fingerprint
+from triovit.hdl.emit.fingerprint import fingerprint
 
 _PLACEHOLDER = "module.under.emission"
 _LEAVES = (Instance, IOBufferInstance, MemoryInstance, RequirePosedge)  # emitted in place, with their parent

@@ -14,7 +14,7 @@ from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, Fragment, Signal
 from amaranth.hdl._ir import PortDirection
 
-from hdl.emit.hierarchy import Hierarchy, ModuleRecord, member_ports
+from triovit.hdl.emit.hierarchy import Hierarchy, ModuleRecord, member_ports
 
 _MODULE = re.compile(r"^module (\S+)\((.*?)\);\n(.*?^endmodule)\n", re.M | re.S)
 # A register of Yosys that only makes `always @*` blocks run at time zero; its number differs from module to module.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hdl.config.accelerator import ISA_VERSION
-from hdl.isa.instructions import (
+from triovit.hdl.config.accelerator import ISA_VERSION
+from triovit.hdl.isa.instructions import (
     COMPUTE,
     HEADER,
     INSTRUCTION_BYTES,
@@ -39,7 +39,7 @@ def instruction_set_page() -> str:
     lines = [
         "# Instruction set",
         "",
-        f"Version {ISA_VERSION}. Generated from `hdl/isa/instructions.py` by `python -m hdl.isa.page`; do not edit.",
+        f"Version {ISA_VERSION}. Generated from `hdl/isa/` by `python -m triovit.hdl.isa.page`; do not edit.",
         "",
         f"An instruction has {INSTRUCTION_BYTES} bytes, little endian, fields packed from bit 0 upwards.",
         f"The opcode's high nibble is its unit ({units}).",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hdl.config.accelerator import ISA_VERSION, AcceleratorConfig
+from triovit.hdl.config.accelerator import ISA_VERSION, AcceleratorConfig
 
 ADDRESS_BITS = 12  # a page of 4 KB
 IDENTIFIER = 0x5452494F  # "TRIO"

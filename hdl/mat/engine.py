@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.mat.lane import OPERAND, PSUM, MATLane
-from hdl.validation import check_integer
+from triovit.hdl.mat.lane import OPERAND, PSUM, MATLane
+from triovit.hdl.validation import check_integer
 
 
 class MATEngine(wiring.Component):

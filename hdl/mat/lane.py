@@ -7,9 +7,9 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.aux.adder_tree import AdderTree
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.adder_tree import AdderTree
+from triovit.hdl.validation import check_integer
 
 OPERAND = signed(8)
 PSUM = signed(arithmetic.ACCUMULATOR_BITS)

@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hdl.memory.ram import Ram
-from hdl.validation import check_integer
+from triovit.hdl.memory.ram import Ram
+from triovit.hdl.validation import check_integer
 
 
 def _check_power(name: str, value: int, low: int, high: int) -> int:

@@ -11,7 +11,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hdl.validation import check_integer
+from triovit.hdl.validation import check_integer
 
 RAM_SOURCE = Path(__file__).with_name("ram.v")
 STYLES = ("auto", "block", "ultra", "distributed")

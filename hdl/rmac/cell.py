@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
+from triovit.golden.integer import arithmetic
 
 PSUM = signed(arithmetic.ACCUMULATOR_BITS)
 OPERAND = signed(8)

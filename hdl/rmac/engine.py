@@ -7,10 +7,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.rmac.cell import OPERAND, PSUM, AccumulationMode
-from hdl.rmac.lane import RMACLane
-from hdl.rmac.skew import OperandSkew
-from hdl.validation import check_integer
+from triovit.hdl.rmac.cell import OPERAND, PSUM, AccumulationMode
+from triovit.hdl.rmac.lane import RMACLane
+from triovit.hdl.rmac.skew import OperandSkew
+from triovit.hdl.validation import check_integer
 
 
 class RMACMode(enum.Enum, shape=2):

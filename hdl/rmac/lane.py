@@ -7,10 +7,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from hdl.rmac.cell import OPERAND, PSUM, AccumulationMode, RMACCell
-from hdl.rmac.skew import OperandSkew
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.hdl.rmac.cell import OPERAND, PSUM, AccumulationMode, RMACCell
+from triovit.hdl.rmac.skew import OperandSkew
+from triovit.hdl.validation import check_integer
 
 
 class RMACLane(wiring.Component):

@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.rmac.cell import OPERAND
-from hdl.validation import check_integer
+from triovit.hdl.rmac.cell import OPERAND
+from triovit.hdl.validation import check_integer
 
 
 class OperandSkew(wiring.Component):

@@ -8,12 +8,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from golden.integer import arithmetic
-from golden.integer.apot import ApotFormat
-from hdl.aux.adder_tree import AdderTree
-from hdl.aux.group_accumulator import ACCUMULATOR, GroupAccumulator
-from hdl.sat.shifter_unit import ACTIVATION, ShifterUnit, code_layout
-from hdl.validation import check_integer
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.apot import ApotFormat
+from triovit.hdl.aux.adder_tree import AdderTree
+from triovit.hdl.aux.group_accumulator import ACCUMULATOR, GroupAccumulator
+from triovit.hdl.sat.shifter_unit import ACTIVATION, ShifterUnit, code_layout
+from triovit.hdl.validation import check_integer
 
 
 class ShifterAdderTree(wiring.Component):

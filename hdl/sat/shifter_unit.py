@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.integer import arithmetic
-from golden.integer.apot import ApotFormat
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.apot import ApotFormat
 
 ACTIVATION = signed(8)
 

@@ -1,8 +1,8 @@
 """What a cocotb bench needs: `run_bench` and, inside a test, streams, stalls and payloads."""
 
-from sim.bench.payload import pack, random_value, unpack, width_of
-from sim.bench.runner import bench_parameters, build_bench, run_bench
-from sim.bench.streams import CycleCounter, Stall, StreamSink, StreamSource, stall_patterns, start
+from triovit.sim.bench.payload import pack, random_value, unpack, width_of
+from triovit.sim.bench.runner import bench_parameters, build_bench, run_bench
+from triovit.sim.bench.streams import CycleCounter, Stall, StreamSink, StreamSource, stall_patterns, start
 
 __all__ = [
     "CycleCounter", "Stall", "StreamSink", "StreamSource", "bench_parameters", "build_bench", "pack",

@@ -21,9 +21,9 @@ from unittest import mock
 from cocotb_tools import config
 from cocotb_tools.runner import get_runner
 
-from hdl.emit.verilog import emit_verilog
-from sim import toolchain
-from sim.bench.streams import INPUTS
+from triovit.hdl.emit.verilog import emit_verilog
+from triovit.sim import toolchain
+from triovit.sim.bench.streams import INPUTS
 
 _PARAMETERS = "TRIOVIT_BENCH_PARAMETERS"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.memory.program import CompiledProgram
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.generate import emit_accelerator
-from hdl.isa.instructions import ErrorCode
-from hdl.isa.registers import REGISTERS
-from sim.rtl.simulation import EVENT_DONE, UNITS, MemoryModel, RtlSimulation
-from sim.toolchain import build_root
+from triovit.compiler.memory.program import CompiledProgram
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.generate import emit_accelerator
+from triovit.hdl.isa.instructions import ErrorCode
+from triovit.hdl.isa.registers import REGISTERS
+from triovit.sim.rtl.simulation import EVENT_DONE, UNITS, MemoryModel, RtlSimulation
+from triovit.sim.toolchain import build_root
 
 INTERRUPT_ENABLE, START, SOFT_RESET = 4, 1, 2
 COUNTERS = (

@@ -25,7 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sim import toolchain
+from triovit.sim import toolchain
 
 UNITS = ("fetch", "load", "rmac", "mat", "store")
 EVENT_START, EVENT_DONE = 0, 1

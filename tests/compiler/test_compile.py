@@ -8,14 +8,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from compiler import CompileError, compile_network
-from compiler.estimate import estimate
-from golden.integer.execute import execute
-from golden.integer.network import Convolution
-from hdl.config.accelerator import PRESETS
-from hdl.isa.instructions import Opcode
 from tests.execution import check_network, differences, run_program
 from tests.networks import NetworkBuilder, efficientvit_like, random_image, small_network, unusual_network
+from triovit.compiler import CompileError, compile_network
+from triovit.compiler.estimate import estimate
+from triovit.golden.integer.execute import execute
+from triovit.golden.integer.network import Convolution
+from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.isa.instructions import Opcode
 
 TINY, CORE = PRESETS["trio-tiny"], PRESETS["trio-core"]
 CONFIGS = {

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from compiler import CompileError, compile_network
-from compiler.requirements import check_family
-from golden.integer.family import family
-from hdl.config.accelerator import PRESETS
 from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import small_network, unusual_network
+from triovit.compiler import CompileError, compile_network
+from triovit.compiler.requirements import check_family
+from triovit.golden.integer.family import family
+from triovit.hdl.config.accelerator import PRESETS
 
 CORE = PRESETS["trio-core"]
 NETWORK = small_network(1, size=16)

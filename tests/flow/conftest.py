@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from flow.cli import main
-from golden.integer.serialize import save_network
-from golden.network.bundled import load_bundled
 from tests.networks import small_network
+from triovit.flow.cli import main
+from triovit.golden.integer.serialize import save_network
+from triovit.golden.network.bundled import load_bundled
 
 torch.set_num_threads(1)  # the networks are small, and tests run side by side
 

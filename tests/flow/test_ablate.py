@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from golden.integer.serialize import load_network
-from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization.variants import VARIANTS
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.checkpoint import save_checkpoint
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.variants import VARIANTS
 
 
 def test_results_and_continuing(triovit, photos, tmp_path):
@@ -71,7 +71,7 @@ def test_networks_are_kept(triovit, photos, tmp_path, monkeypatch):
     assert load_network(files[0]).metadata["method"] == "minmax"
 
     seen = []
-    monkeypatch.setattr("flow.ablate.ablate", lambda subject, *_, **__: seen.append(subject.networks))
+    monkeypatch.setattr("triovit.flow.ablate.ablate", lambda subject, *_, **__: seen.append(subject.networks))
     files[0].unlink()
     triovit(*common, "--networks", "kept")
     assert seen == [tmp_path / "kept"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hdl.config.accelerator import PRESETS
+from triovit.hdl.config.accelerator import PRESETS
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from golden.integer.serialize import load_network
-from golden.network.bundled import BUNDLED_PATH
-from golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.bundled import BUNDLED_PATH
+from triovit.golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from flow import sources
-from golden.network.bundled import BUNDLED_PATH
+from triovit.flow import sources
+from triovit.golden.network.bundled import BUNDLED_PATH
 
 
 def change_header(data: bytes, change) -> bytes:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden.integer.serialize import load_network
-from golden.quantization.methods import METHODS
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.quantization.methods import METHODS
 
 
 def huge_png() -> bytes:

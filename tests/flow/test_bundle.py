@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from flow.bundle import CALIBRATION_IMAGES, QUANTIZED_PATH, main, quantize_bundled
-from golden.data.archives import CifarArchive
-from golden.data.folders import Subset
-from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
-from golden.integer.serialize import load_network
-from golden.network.bundled import load_bundled
-from golden.network.seeded import random_images
-from golden.quantization.methods import METHODS
+from triovit.flow.bundle import CALIBRATION_IMAGES, QUANTIZED_PATH, main, quantize_bundled
+from triovit.golden.data.archives import CifarArchive
+from triovit.golden.data.folders import Subset
+from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.bundled import load_bundled
+from triovit.golden.network.seeded import random_images
+from triovit.golden.quantization.methods import METHODS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ARCHIVE = Path(os.environ.get("TRIOVIT_DATA", REPOSITORY.parent / "shared" / "data")) / "cifar10_jpeg.npz"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flow import cli, doctor
+from triovit.flow import cli, doctor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,7 +72,7 @@ def test_a_missing_package_points_to_the_doctor(refused, monkeypatch):
 
 
 def test_a_failing_tool_names_its_log_only(refused, monkeypatch):
-    from sim.toolchain import ToolchainError
+    from triovit.sim.toolchain import ToolchainError
 
     error = ToolchainError("verilator failed with code 1 (full log: build.log)\nline 1\nline 2")
     monkeypatch.setattr(doctor, "execute", raising(error))
@@ -80,7 +80,7 @@ def test_a_failing_tool_names_its_log_only(refused, monkeypatch):
 
 
 def test_a_machine_that_stops_is_a_failed_check(triovit, monkeypatch):
-    from sim.rtl.machine import MachineError
+    from triovit.sim.rtl.machine import MachineError
 
     monkeypatch.setattr(doctor, "execute", raising(MachineError("stopped with ILLEGAL at instruction 7")))
     outcome = triovit("doctor")
@@ -106,7 +106,7 @@ def test_help_works_without_heavy_packages_and_doctor_too(tmp_path):
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
 
     def call(*words):
-        command = [sys.executable, "-m", "flow.cli", *words]
+        command = [sys.executable, "-m", "triovit.flow.cli", *words]
         return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
 
     assert call("--help").returncode == 0
@@ -117,6 +117,6 @@ def test_help_works_without_heavy_packages_and_doctor_too(tmp_path):
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
-    command = f"{sys.executable} -m flow.cli doctor --json {tmp_path}/r.json | true; exit ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m triovit.flow.cli doctor --json {tmp_path}/r.json | true; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert result.stderr == ""

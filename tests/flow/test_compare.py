@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flow import compare, images
-from flow.difference import find_difference, layer_of
-from golden.integer.execute import execute
-from golden.integer.network import Attention, Convolution
-from golden.integer.serialize import load_network, save_network
-from hdl.config.accelerator import PRESETS
+from triovit.flow import compare, images
+from triovit.flow.difference import find_difference, layer_of
+from triovit.golden.integer.execute import execute
+from triovit.golden.integer.network import Attention, Convolution
+from triovit.golden.integer.serialize import load_network, save_network
+from triovit.hdl.config.accelerator import PRESETS
 
 CONFIG = ("--config", "trio-tiny")
 

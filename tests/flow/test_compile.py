@@ -4,8 +4,8 @@ import dataclasses
 import json
 import re
 
-from compiler.memory.program import CompiledProgram
-from hdl.config.accelerator import PRESETS
+from triovit.compiler.memory.program import CompiledProgram
+from triovit.hdl.config.accelerator import PRESETS
 
 
 def test_compile_and_disassemble(triovit, small_file, tmp_path):

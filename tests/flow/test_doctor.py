@@ -3,7 +3,7 @@
 import importlib.metadata
 import shutil
 
-from flow import doctor
+from triovit.flow import doctor
 
 
 def test_everything_with_its_version(triovit):

@@ -15,18 +15,18 @@ import torch
 from distributed import LocalCluster
 from PIL import Image
 
-from flow import evaluate as command
-from golden.batch.executor import BatchExecutor
-from golden.data.images import load_image, normalize
-from golden.evaluation.parallel import fan_out
-from golden.evaluation.predictors import FloatPredictor
-from golden.integer.execute import execute, pixels_to_input
-from golden.integer.serialize import save_network
-from golden.network.bundled import load_bundled
-from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize, random_images
-from golden.quantization.quantize import quantize
+from triovit.flow import evaluate as command
+from triovit.golden.batch.executor import BatchExecutor
+from triovit.golden.data.images import load_image, normalize
+from triovit.golden.evaluation.parallel import fan_out
+from triovit.golden.evaluation.predictors import FloatPredictor
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.serialize import save_network
+from triovit.golden.network.bundled import load_bundled
+from triovit.golden.network.checkpoint import save_checkpoint
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize, random_images
+from triovit.golden.quantization.quantize import quantize
 
 CLASSES = ("zebra", "ant", "yak", "bee", "cow", "dog", "emu")
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
@@ -180,7 +180,7 @@ def test_a_cluster_s_scheduler(triovit, files, data, expected, monkeypatch):
 
 
 def test_an_unreachable_scheduler(refused, files, data, monkeypatch):
-    monkeypatch.setattr("golden.evaluation.parallel.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("triovit.golden.evaluation.parallel.CONNECT_SECONDS", 0.5)
     network = files / "int8.safetensors"
     text = refused("evaluate", network, "--data", data, "--scheduler", "tcp://127.0.0.1:1")
     assert text.startswith("no Dask scheduler at tcp://127.0.0.1:1 ") and "the same command continues" in text
@@ -347,7 +347,7 @@ def test_names_that_are_no_formulas(triovit, files, network):
 
 
 def test_the_matrix_is_made_only_for_its_picture(triovit, files, data, monkeypatch):
-    monkeypatch.setattr("flow.evaluation_report.confusion_matrix", None)
+    monkeypatch.setattr("triovit.flow.evaluation_report.confusion_matrix", None)
     assert triovit("evaluate", files / "int8.safetensors", "--data", data).report["confusions"]
 
 
@@ -355,16 +355,15 @@ def test_files_are_written_whoever_reads_the_listing(triovit, files, data, monke
     def gone(text):
         raise RuntimeError("the pipe is closed")
 
-    monkeypatch.setattr("flow.evaluation_report.show", gone)
+    monkeypatch.setattr("triovit.flow.evaluation_report.show", gone)
     with pytest.raises(RuntimeError, match="the pipe is closed"):
         triovit("evaluate", files / "int8.safetensors", "--data", data, "--confusion", "m.png", "--json", "r.json")
     assert json.loads(Path("r.json").read_text())["images"] == 21 and Path("m.png").is_file()
 
 
 def test_dask_is_imported_only_when_it_is_used():
-    code = "import sys, flow.cli, flow.evaluate; print(sorted({'dask', 'distributed'} & set(sys.modules)))"
-    root = Path(command.__file__).parents[1]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == "[]\n"
+    code = "import sys, triovit.flow.cli, triovit.flow.evaluate\nprint(sorted({'dask', 'distributed'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_archive(triovit):

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from flow import generate, synthesis
-from hdl.config.accelerator import PRESETS, AcceleratorConfig
+from triovit.flow import generate, synthesis
+from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 
 TINY = PRESETS["trio-tiny"]
 
@@ -14,7 +14,7 @@ TINY = PRESETS["trio-tiny"]
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
     """Folder with the small machine's files; status, and what was printed."""
-    from flow.cli import main
+    from triovit.flow.cli import main
 
     folder = tmp_path_factory.mktemp("generated")
     status = main(["generate", "--config", "trio-tiny", "-o", f"{folder}/out", "--lint", "--json", f"{folder}/r.json"])

@@ -8,27 +8,27 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from flow.sources import BUNDLED_NETWORK
-from golden.evaluation.facts import Facts
-from golden.identity import network_hash
-from golden.integer.family import family
-from golden.integer.serialize import load_network
-from golden.network.bundled import BUNDLED_PATH, load_bundled
-from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization.calibration.images import calibration_images
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import quantize
-from golden.quantization.reconstruction import options as presets
-from golden.quantization.settings import QuantizationError, Settings
 from tests.golden.quantization.schemes import tiny_model
+from triovit.flow.sources import BUNDLED_NETWORK
+from triovit.golden.evaluation.facts import Facts
+from triovit.golden.identity import network_hash
+from triovit.golden.integer.family import family
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.bundled import BUNDLED_PATH, load_bundled
+from triovit.golden.network.checkpoint import save_checkpoint
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.calibration.images import calibration_images
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import quantize
+from triovit.golden.quantization.reconstruction import options as presets
+from triovit.golden.quantization.settings import QuantizationError, Settings
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """The commands' model is a tiny one, whatever its name."""
-    monkeypatch.setattr("flow.quantize.find_float", lambda *_: (tiny_model(), Facts()))
+    monkeypatch.setattr("triovit.flow.quantize.find_float", lambda *_: (tiny_model(), Facts()))
     return "tiny.pt"
 
 
@@ -171,8 +171,8 @@ def test_reconstruction_reaches_the_quantizer(refused, tiny, monkeypatch, tmp_pa
     def quantize(*_arguments, settings, **_options):
         raise QuantizationError(f"would reconstruct: {settings.reconstruction}")
 
-    monkeypatch.setattr("flow.quantize.quantize", quantize)
-    monkeypatch.setattr("flow.quantize.say", lambda *_: None)
+    monkeypatch.setattr("triovit.flow.quantize.quantize", quantize)
+    monkeypatch.setattr("triovit.flow.quantize.say", lambda *_: None)
     error = refused("quantize", tiny, "--reconstruction", "fast", "-o", tmp_path / "q.safetensors")
     assert error == "would reconstruct: fast\n"
 
@@ -237,7 +237,7 @@ def test_a_network_that_cannot_be_quantized(triovit, monkeypatch, tmp_path):
     model = tiny_model()
     for parameter in model.parameters():
         parameter.data.mul_(1e-20)
-    monkeypatch.setattr("flow.quantize.find_float", lambda *_: (model, Facts()))
+    monkeypatch.setattr("triovit.flow.quantize.find_float", lambda *_: (model, Facts()))
     outcome = triovit("quantize", "x", "--images", 1, "--method", "p2", "-o", tmp_path / "q.safetensors")
     assert (outcome.status, outcome.report, outcome.out) == (2, None, "")
     error = outcome.err.splitlines()[1:]  # after the one about the images

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from flow.sources import BUNDLED_NETWORK
-from golden.integer.serialize import load_network, save_network
-from golden.network.checkpoint import save_checkpoint
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization.calibration.images import random_images
-from golden.quantization.quantize import quantize
+from triovit.flow.sources import BUNDLED_NETWORK
+from triovit.golden.integer.serialize import load_network, save_network
+from triovit.golden.network.checkpoint import save_checkpoint
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.calibration.images import random_images
+from triovit.golden.quantization.quantize import quantize
 
 EVALUATED = {
     "network": "somewhere/b0.safetensors", "backend": "golden", "data": "somewhere/photos", "images": 40,

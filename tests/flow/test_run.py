@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from flow.images import find_image
-from golden.integer.execute import execute
-from golden.integer.serialize import load_network
-from golden.network.bundled import BUNDLED_PATH, load_bundled
-from golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
+from triovit.flow.images import find_image
+from triovit.golden.integer.execute import execute
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.bundled import BUNDLED_PATH, load_bundled
+from triovit.golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
 
 
 def logits(outcome):

@@ -6,14 +6,14 @@ import os
 import pytest
 import torch
 
-from flow import train as command
-from flow.train import main, minutes
-from golden.data.archives import CifarArchive
-from golden.evaluation.evaluate import evaluate
-from golden.evaluation.predictors import FloatPredictor
-from golden.network.checkpoint import load_model, read_checkpoint
-from golden.training.train import Training
 from tests.golden.training.archive import CLASSES, write_archive
+from triovit.flow import train as command
+from triovit.flow.train import main, minutes
+from triovit.golden.data.archives import CifarArchive
+from triovit.golden.evaluation.evaluate import evaluate
+from triovit.golden.evaluation.predictors import FloatPredictor
+from triovit.golden.network.checkpoint import load_model, read_checkpoint
+from triovit.golden.training.train import Training
 
 SHORT = ["--epochs", "2", "--batch", "4", "--threads", "1"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from golden.files import whole_file
+from triovit.golden.files import whole_file
 
 
 @pytest.mark.parametrize("convert", [str, lambda path: path])

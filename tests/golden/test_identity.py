@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from golden.identity import CODE, GOLDEN, code_hash, data_hash, network_hash
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
 from tests.networks import small_network
+from triovit.golden.identity import CODE, GOLDEN, code_hash, data_hash, network_hash
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
 
 
 def test_float_networks():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from golden.messages import first_line, listing
+from triovit.golden.messages import first_line, listing
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
-from compiler.compile import compile_network
-from golden.integer.execute import execute
-from hdl.isa.instructions import ErrorCode, Opcode
-from hdl.isa.registers import IDENTIFIER, REGISTERS, register_map
 from tests.networks import NetworkBuilder, random_image
 from tests.sim.configurations import TINY
 from tests.sim.random_programs import random_program
+from triovit.compiler.compile import compile_network
+from triovit.golden.integer.execute import execute
+from triovit.hdl.isa.instructions import ErrorCode, Opcode
+from triovit.hdl.isa.registers import IDENTIFIER, REGISTERS, register_map
 
 BASE, SIZE = 0x40000, 1 << 19  # memory base of the accelerator, bytes of the RAM
 ENABLE, START, RESET = 4, 1, 2

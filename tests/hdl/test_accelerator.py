@@ -2,11 +2,11 @@
 
 import pytest
 
-from hdl.accelerator import TRACED, Accelerator
-from hdl.config.accelerator import AcceleratorConfig, ConfigurationError
-from hdl.isa.registers import ADDRESS_BITS
-from sim.bench import run_bench
 from tests.sim.configurations import TINY, WIDE
+from triovit.hdl.accelerator import TRACED, Accelerator
+from triovit.hdl.config.accelerator import AcceleratorConfig, ConfigurationError
+from triovit.hdl.isa.registers import ADDRESS_BITS
+from triovit.sim.bench import run_bench
 
 
 def test_bench():

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compiler import compile_network
-from hdl.config.accelerator import PRESETS
-from hdl.isa.instructions import ErrorCode, Instruction, Opcode
-from machine.functional import FunctionalSimulator, ProgramError
 from tests.networks import NetworkBuilder
+from triovit.compiler import compile_network
+from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from triovit.machine.functional import FunctionalSimulator, ProgramError
 
 CONFIG = PRESETS["trio-tiny"]
 

@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compiler import compile_network
-from compiler.schedule.synchronize import Semaphore
-from hdl.config.accelerator import PRESETS
-from hdl.isa.instructions import PROGRAM_MAGIC, Buffer, Destination, Instruction, Opcode
-from machine.functional import FunctionalSimulator
-from machine.races import RaceError
 from tests.networks import small_network
+from triovit.compiler import compile_network
+from triovit.compiler.schedule.synchronize import Semaphore
+from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Buffer, Destination, Instruction, Opcode
+from triovit.machine.functional import FunctionalSimulator
+from triovit.machine.races import RaceError
 
 # Buffers so small that every place is used again and again.
 TINY = dataclasses.replace(

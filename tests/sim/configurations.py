@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from hdl.config.accelerator import PRESETS, AcceleratorConfig
+from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 
 TINY = PRESETS["trio-tiny"].validate()
 PAIR = dataclasses.replace(TINY, name="pair", cores=2).validate()

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hdl.config.accelerator import AcceleratorConfig
-from hdl.isa.instructions import ErrorCode
-from hdl.isa.registers import REGISTERS
-from sim.rtl.machine import COUNTERS, INTERRUPT_ENABLE, SOFT_RESET, START, verilog_folder
-from sim.rtl.simulation import MemoryModel, RtlSimulation, Wait
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import ErrorCode
+from triovit.hdl.isa.registers import REGISTERS
+from triovit.sim.rtl.machine import COUNTERS, INTERRUPT_ENABLE, SOFT_RESET, START, verilog_folder
+from triovit.sim.rtl.simulation import MemoryModel, RtlSimulation, Wait
 
 DONE, ACKNOWLEDGE = 0b1010, 0b1010  # STATUS: done and interrupt, which are also what is written to clear them
 FAILED = 0b1100  # error and interrupt

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.memory.pack import RECORD
-from hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
-from hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Buffer, Instruction, Opcode, Unit
-from machine.functional import FunctionalSimulator
 from tests.sim.random_instructions import CODES, FEATURES, IDENTITY, RECORDS, WEIGHTS, Full, Segment
+from triovit.compiler.memory.pack import RECORD
+from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Buffer, Instruction, Opcode, Unit
+from triovit.machine.functional import FunctionalSimulator
 
 CONSTANTS = 1 << 14  # first byte after the program
 LINKS = ("loaded rmac", "loaded mat", "rmac done", "mat done", "dumped", "stored", "codes free",

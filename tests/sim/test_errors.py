@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from hdl.isa.instructions import ErrorCode
-from machine.functional import FunctionalSimulator, ProgramError
-from sim.rtl.simulation import MemoryModel
 from tests.sim.broken_programs import MEMORY, broken_programs, good_instructions
 from tests.sim.configurations import TINY
 from tests.sim.host import DONE, FAILED, Host
 from tests.sim.random_programs import random_program
+from triovit.hdl.isa.instructions import ErrorCode
+from triovit.machine.functional import FunctionalSimulator, ProgramError
+from triovit.sim.rtl.simulation import MemoryModel
 
 CASES = broken_programs(TINY)
 SEEDS = range(6)

@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from hdl.aux.post_processing import PostMode
-from hdl.isa.instructions import ErrorCode, Instruction, Opcode
-from sim.rtl.simulation import MemoryModel
 from tests.sim.configurations import PAIR, TINY, WIDE
 from tests.sim.host import DONE, Host
 from tests.sim.random_programs import RandomProgram, random_program
+from triovit.hdl.aux.post_processing import PostMode
+from triovit.hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from triovit.sim.rtl.simulation import MemoryModel
 
 # Slow memory lets the engines idle, fast memory brings loads, stores and both engines to the same ports.
 TIMINGS = (

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sim import toolchain
+from triovit.sim import toolchain
 
 MAIN = """#include "Vtop.h"
 #include <cstdio>

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from golden.integer.network import INPUT
-from golden.network.efficientvit.blocks import (
+from triovit.golden.integer.network import INPUT
+from triovit.golden.network.efficientvit.blocks import (
     AttentionBlock,
     ConvNormAct,
     DSConv,
@@ -24,9 +24,9 @@ from golden.network.efficientvit.blocks import (
     OpList,
     Residual,
 )
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.fold import FoldedConvolution, fold
-from golden.quantization.settings import QuantizationError
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.fold import FoldedConvolution, fold
+from triovit.golden.quantization.settings import QuantizationError
 
 
 @dataclass(frozen=True)

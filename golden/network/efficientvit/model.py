@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from golden.network.efficientvit.blocks import (
+from triovit.golden.network.efficientvit.blocks import (
     AttentionBlock,
     ConvNormAct,
     DSConv,
@@ -14,7 +14,7 @@ from golden.network.efficientvit.blocks import (
     OpList,
     Residual,
 )
-from golden.network.efficientvit.presets import (
+from triovit.golden.network.efficientvit.presets import (
     ATTENTION_STAGES,
     EXPANSION,
     IMAGENET_CLASSES,

@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from golden.network.efficientvit.graph import Layer
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.calibration.capture import Progress, Visit, run
-from golden.quantization.calibration.factory import first_observer, second_observer
-from golden.quantization.calibration.observers import MinMaxObserver, Range
-from golden.quantization.rules import TensorRule
-from golden.quantization.settings import Settings
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.calibration.capture import Progress, Visit, run
+from triovit.golden.quantization.calibration.factory import first_observer, second_observer
+from triovit.golden.quantization.calibration.observers import MinMaxObserver, Range
+from triovit.golden.quantization.rules import TensorRule
+from triovit.golden.quantization.settings import Settings
 
 OPERAND = ".operand"  # point: what goes into a layer's hardswish
 

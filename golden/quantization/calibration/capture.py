@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from golden.data.images import normalize
-from golden.network.efficientvit.blocks import ConvNormAct
-from golden.network.efficientvit.graph import Layer
-from golden.network.efficientvit.model import EfficientViT
+from triovit.golden.data.images import normalize
+from triovit.golden.network.efficientvit.blocks import ConvNormAct
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.efficientvit.model import EfficientViT
 
 Progress = Callable[[str, int, int], None]  # (what is running, images done, images in all)
 Visit = Callable[[torch.Tensor, torch.Tensor], None]  # (first input, output) of a module

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from golden.quantization.calibration.histogram import Histogram, PercentileObserver
-from golden.quantization.calibration.lp import LpObserver
-from golden.quantization.calibration.observers import MinMaxObserver, MovingAverageObserver, Range
-from golden.quantization.rules import TensorRule
-from golden.quantization.settings import Settings
+from triovit.golden.quantization.calibration.histogram import Histogram, PercentileObserver
+from triovit.golden.quantization.calibration.lp import LpObserver
+from triovit.golden.quantization.calibration.observers import MinMaxObserver, MovingAverageObserver, Range
+from triovit.golden.quantization.rules import TensorRule
+from triovit.golden.quantization.settings import Settings
 
 
 def first_observer(name: str, rule: TensorRule, settings: Settings) -> MinMaxObserver:

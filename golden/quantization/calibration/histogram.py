@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from golden.quantization.calibration.observers import Range, grouped
-from golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.calibration.observers import Range, grouped
+from triovit.golden.quantization.settings import QuantizationError
 
 BINS = 2048
 LARGEST_COUNT = 2**31 - 1  # of the short counters

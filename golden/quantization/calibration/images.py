@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.data.folders import Images, Sample, Subset
-from golden.data.sources import is_archive, open_images
-from golden.network import seeded
-from golden.quantization.calibration.capture import Progress
-from golden.quantization.settings import QuantizationError
+from triovit.golden.data.folders import Images, Sample, Subset
+from triovit.golden.data.sources import is_archive, open_images
+from triovit.golden.network import seeded
+from triovit.golden.quantization.calibration.capture import Progress
+from triovit.golden.quantization.settings import QuantizationError
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from golden.quantization.calibration.histogram import BINS, Histogram
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import LEVELS, SMALLEST_SCALE, Encoding, encode, range_scales
-from golden.quantization.rules import TensorRule
+from triovit.golden.quantization.calibration.histogram import BINS, Histogram
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import LEVELS, SMALLEST_SCALE, Encoding, encode, range_scales
+from triovit.golden.quantization.rules import TensorRule
 
 STEPS = 80
 SHRINKING = 0.01

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.settings import QuantizationError
 
 SIGNIFICANT_BITS = 12
 

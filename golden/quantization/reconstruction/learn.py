@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from golden.quantization.fake_quantized import Simulation
-from golden.quantization.reconstruction.learned import LearnedUnit
-from golden.quantization.reconstruction.options import Options
-from golden.quantization.reconstruction.units import Unit
+from triovit.golden.quantization.fake_quantized import Simulation
+from triovit.golden.quantization.reconstruction.learned import LearnedUnit
+from triovit.golden.quantization.reconstruction.options import Options
+from triovit.golden.quantization.reconstruction.units import Unit
 
 Steps = Callable[[int], None]  # called after every step with the number of steps done
 

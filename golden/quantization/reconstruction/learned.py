@@ -7,16 +7,16 @@ import dataclasses
 import numpy as np
 import torch
 
-from golden.network.efficientvit.graph import Layer
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding
-from golden.quantization.fake_quantized import Simulation
-from golden.quantization.reconstruction.rounding import Rounding
-from golden.quantization.reconstruction.units import Unit
-from golden.quantization.scheme import Scheme
-from golden.quantization.weights import additive, uniform
-from golden.quantization.weights.layers import step_rule
-from golden.quantization.weights.quantized import QuantizedWeights, by_filter
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.fake_quantized import Simulation
+from triovit.golden.quantization.reconstruction.rounding import Rounding
+from triovit.golden.quantization.reconstruction.units import Unit
+from triovit.golden.quantization.scheme import Scheme
+from triovit.golden.quantization.weights import additive, uniform
+from triovit.golden.quantization.weights.layers import step_rule
+from triovit.golden.quantization.weights.quantized import QuantizedWeights, by_filter
 
 LEAST_FACTOR, MOST_FACTOR = 0.5, 2.0
 POINTS = ("kv", "sum")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.settings import QuantizationError
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ import dataclasses
 import numpy as np
 import torch
 
-from golden.data.images import normalize
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.calibration import capture
-from golden.quantization.fake_quantized import Simulation
-from golden.quantization.reconstruction.learn import forward, learn, total_steps
-from golden.quantization.reconstruction.learned import LearnedUnit
-from golden.quantization.reconstruction.options import Options, find_options
-from golden.quantization.reconstruction.result import UnitResult
-from golden.quantization.reconstruction.units import Unit, split
-from golden.quantization.scheme import Scheme
-from golden.quantization.weights.layers import step_rule, with_bias
+from triovit.golden.data.images import normalize
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.calibration import capture
+from triovit.golden.quantization.fake_quantized import Simulation
+from triovit.golden.quantization.reconstruction.learn import forward, learn, total_steps
+from triovit.golden.quantization.reconstruction.learned import LearnedUnit
+from triovit.golden.quantization.reconstruction.options import Options, find_options
+from triovit.golden.quantization.reconstruction.result import UnitResult
+from triovit.golden.quantization.reconstruction.units import Unit, split
+from triovit.golden.quantization.scheme import Scheme
+from triovit.golden.quantization.weights.layers import step_rule, with_bias
 
 HELD_OUT = 8  # every eighth image
 BATCH = 16  # of images that only run forward

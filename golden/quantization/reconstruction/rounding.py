@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from golden.network.efficientvit.graph import Layer
-from golden.quantization.encoding import Encoding
-from golden.quantization.weights.quantized import QuantizedWeights, by_filter
-from golden.quantization.weights.uniform import limit
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.weights.quantized import QuantizedWeights, by_filter
+from triovit.golden.quantization.weights.uniform import limit
 
 ZETA, GAMMA = 1.1, -0.1  # ends of the stretched sigmoid, so that 0 and 1 are reached
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from golden.network.efficientvit.blocks import ConvNormAct, LinearNormAct, Residual
-from golden.network.efficientvit.graph import Layer
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.settings import QuantizationError
+from triovit.golden.network.efficientvit.blocks import ConvNormAct, LinearNormAct, Residual
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.settings import QuantizationError
 
 _MODULES = (Residual, ConvNormAct, LinearNormAct, nn.AdaptiveAvgPool2d)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from golden.integer.apot import ApotFormat
-from golden.quantization.weights.steps import Error, Rounding, StepRule, search, squared_error
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.quantization.weights.steps import Error, Rounding, StepRule, search, squared_error
 
 SCALES = np.geomspace(0.5, 1.5, 41)  # largest level that a filter's largest weight is put on, of the format's largest
 

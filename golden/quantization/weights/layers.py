@@ -7,16 +7,16 @@ import math
 
 import numpy as np
 
-from golden.integer import arithmetic
-from golden.integer.apot import ApotFormat
-from golden.network.efficientvit.graph import Layer
-from golden.quantization.calibration.calibrate import OPERAND
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding, fraction_bits
-from golden.quantization.settings import Settings
-from golden.quantization.weights import additive, steps, uniform
-from golden.quantization.weights.moments import Moments
-from golden.quantization.weights.quantized import QuantizedWeights, by_filter
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization.calibration.calibrate import OPERAND
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding, fraction_bits
+from triovit.golden.quantization.settings import Settings
+from triovit.golden.quantization.weights import additive, steps, uniform
+from triovit.golden.quantization.weights.moments import Moments
+from triovit.golden.quantization.weights.quantized import QuantizedWeights, by_filter
 
 
 def needs_moments(settings: Settings) -> bool:

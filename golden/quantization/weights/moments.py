@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from golden.network.efficientvit.graph import Layer
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.fold import FoldedConvolution
-from golden.quantization.calibration import capture
-from golden.quantization.weights.steps import Error
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.fold import FoldedConvolution
+from triovit.golden.quantization.calibration import capture
+from triovit.golden.quantization.weights.steps import Error
 
 IMAGES = 64  # many pixels each: more change little
 BATCH = 8  # windows of a 3 x 3 kernel take nine times the memory of the input

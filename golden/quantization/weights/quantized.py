@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.integer.apot import ApotFormat
-from golden.network.fold import FoldedConvolution
-from golden.quantization.encoding import Encoding
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.network.fold import FoldedConvolution
+from triovit.golden.quantization.encoding import Encoding
 
 
 @dataclass(frozen=True)

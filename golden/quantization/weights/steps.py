@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.quantization import exponents
+from triovit.golden.quantization import exponents
 
 LARGEST_BIAS = 2.0**30  # leaves as much of the int32 accumulator to the psums
 SMALLEST_STEP = 2.0**-30  # of an accumulator, in steps of what it is requantized to

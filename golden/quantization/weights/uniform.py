@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from golden.quantization.weights.steps import SHRINKS, Error, Rounding, StepRule, power_error, search, squared_error
+from triovit.golden.quantization.weights.steps import (
+    SHRINKS,
+    Error,
+    Rounding,
+    StepRule,
+    power_error,
+    search,
+    squared_error,
+)
 
 
 def limit(bits: int) -> int:

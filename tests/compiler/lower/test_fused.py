@@ -7,14 +7,14 @@ import math
 
 import pytest
 
-import compiler.schedule.pipeline
-from compiler import compile_network
-from compiler.estimate import estimate
-from golden.integer.network import IntegerNetwork
-from hdl.config.accelerator import PRESETS
-from hdl.isa.instructions import Opcode
 from tests.execution import check_network
 from tests.networks import NetworkBuilder, efficientvit_like
+from triovit.compiler import compile_network
+from triovit.compiler.estimate import estimate
+from triovit.compiler.schedule import pipeline
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.isa.instructions import Opcode
 
 CORE, TINY = PRESETS["trio-core"], PRESETS["trio-tiny"]
 
@@ -35,7 +35,7 @@ def fused(program) -> list:
 @pytest.fixture
 def forced(monkeypatch):
     """Everything that fits is fused, whether it gains time or not."""
-    monkeypatch.setattr(compiler.schedule.pipeline, "_separate_cycles", lambda geometry: math.inf)
+    monkeypatch.setattr(pipeline, "_separate_cycles", lambda geometry: math.inf)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compiler.memory.layout import TensorLayout, borders, plane_words, tensor_layouts
-from hdl.config.accelerator import PRESETS
 from tests.networks import small_network, unusual_network
+from triovit.compiler.memory.layout import TensorLayout, borders, plane_words, tensor_layouts
+from triovit.hdl.config.accelerator import PRESETS
 
 RNG = np.random.default_rng(11)
 

@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 
-from compiler.memory.pack import merged_groups, pack_convolution, pack_depthwise, pack_records, repeated_record
-from golden.integer.network import Convolution, PostParameters
+from triovit.compiler.memory.pack import merged_groups, pack_convolution, pack_depthwise, pack_records, repeated_record
+from triovit.golden.integer.network import Convolution, PostParameters
 
 RNG = np.random.default_rng(5)
 

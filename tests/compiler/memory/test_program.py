@@ -7,14 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compiler import CompiledProgram, CompileError, compile_network
-from compiler.disassemble import disassemble
-from compiler.estimate import compute_steps, estimate, transfer_beats
-from compiler.schedule.synchronize import Semaphore
-from hdl.config.accelerator import PRESETS
-from hdl.isa.instructions import PROGRAM_MAGIC, Instruction, Opcode
 from tests.execution import differences, run_program
 from tests.networks import random_image, small_network
+from triovit.compiler import CompiledProgram, CompileError, compile_network
+from triovit.compiler.disassemble import disassemble
+from triovit.compiler.estimate import compute_steps, estimate, transfer_beats
+from triovit.compiler.schedule.synchronize import Semaphore
+from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction, Opcode
 
 CONFIG = PRESETS["trio-tiny"]
 NETWORK = small_network(8, size=20)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from flow.bundle import QUANTIZED_PATH
-from golden.batch import doubles
-from golden.batch.executor import BatchExecutor
-from golden.integer.apot import ApotFormat
-from golden.integer.arithmetic import log2_round
-from golden.integer.execute import execute, pixels_to_input
-from golden.integer.network import (
+from tests.golden.integer.variants import mixed, shifting, uniform_divisors
+from tests.networks import efficientvit_like, small_network, unusual_network
+from triovit.flow.bundle import QUANTIZED_PATH
+from triovit.golden.batch import doubles
+from triovit.golden.batch.executor import BatchExecutor
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.arithmetic import log2_round
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.network import (
     INPUT,
     Attention,
     Convolution,
@@ -22,10 +24,8 @@ from golden.integer.network import (
     Pool,
     PostParameters,
 )
-from golden.integer.serialize import load_network
-from golden.network.seeded import random_images
-from tests.golden.integer.variants import mixed, shifting, uniform_divisors
-from tests.networks import efficientvit_like, small_network, unusual_network
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.seeded import random_images
 
 
 def random_pixels(network, count, seed):

@@ -7,10 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from golden.data.archives import CifarArchive, ImageArchive
-from golden.data.folders import DatasetError, ImageFolder
-from golden.data.images import ImageError
 from tests.golden.data.image_sets import LABELS, SPLIT, folder, jpeg, shades, write_archive
+from triovit.golden.data.archives import CifarArchive, ImageArchive
+from triovit.golden.data.folders import DatasetError, ImageFolder
+from triovit.golden.data.images import ImageError
 
 
 @pytest.mark.parametrize(("split", "positions"), [("test", (1, 2, 4)), ("train", (0, 3))])
@@ -143,7 +143,7 @@ def test_bad_archives(target, tmp_path, monkeypatch):
     opened = ImageArchive(packed(target, tmp_path / "set"))
     with pytest.raises(ImageError, match=r"a/0\.png: "):
         opened.image(0, 32)
-    monkeypatch.setattr("golden.data.archives.LARGEST_FILE", 50)
+    monkeypatch.setattr("triovit.golden.data.archives.LARGEST_FILE", 50)
     with pytest.raises(ImageError, match=r"b/1\.png: cannot be read \(\d+ bytes, more than 50\)"):
         opened.image(1, 32)
 

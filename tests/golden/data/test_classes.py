@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from golden.data.classes import match_classes, read_classes
-from golden.data.folders import DatasetError
+from triovit.golden.data.classes import match_classes, read_classes
+from triovit.golden.data.folders import DatasetError
 
 
 class Images:

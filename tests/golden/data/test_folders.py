@@ -2,8 +2,8 @@
 
 import pytest
 
-from golden.data.folders import DatasetError, ImageFiles, ImageFolder, Sample, Subset
 from tests.golden.data.image_sets import folder, shades
+from triovit.golden.data.folders import DatasetError, ImageFiles, ImageFolder, Sample, Subset
 
 
 def test_image_folder(tmp_path):

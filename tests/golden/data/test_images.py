@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from golden.data.images import (
+from triovit.golden.data.images import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     ImageError,
@@ -172,7 +172,7 @@ def test_cmyk_photographs(tmp_path):
 
 MEASURE = """
 import resource, sys
-from golden.data.images import load_image
+from triovit.golden.data.images import load_image
 small, *large = sys.argv[1:]
 load_image(small, 64)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -4,10 +4,10 @@ import zipfile
 
 import pytest
 
-from golden.data.archives import CifarArchive, ImageArchive
-from golden.data.folders import DatasetError, ImageFiles, ImageFolder
-from golden.data.sources import is_archive, open_images, open_labelled
 from tests.golden.data.image_sets import folder, shades, write_archive
+from triovit.golden.data.archives import CifarArchive, ImageArchive
+from triovit.golden.data.folders import DatasetError, ImageFiles, ImageFolder
+from triovit.golden.data.sources import is_archive, open_images, open_labelled
 
 
 def test_folders_are_opened_as_what_they_are(cluttered, tmp_path):

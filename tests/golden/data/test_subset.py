@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from golden.data.folders import Subset
+from triovit.golden.data.folders import Subset
 
 
 class Sorted:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from golden.evaluation.accuracy import Chunk, Predictions, Share, top_classes
+from triovit.golden.evaluation.accuracy import Chunk, Predictions, Share, top_classes
 
 CHUNKS = [
     Chunk([2, 3], [1, 1], [[1, 0, 2], [0, 2, 1]], []),

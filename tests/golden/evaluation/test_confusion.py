@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden.evaluation.accuracy import Chunk, Predictions
-from golden.evaluation.confusion import confusion_matrix, confusions, draw_confusion
+from triovit.golden.evaluation.accuracy import Chunk, Predictions
+from triovit.golden.evaluation.confusion import confusion_matrix, confusions, draw_confusion
 
 
 def predictions_of(label, predicted):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from golden.data.folders import DatasetError
-from golden.data.images import ImageError, normalize
-from golden.evaluation.accuracy import top_classes
-from golden.evaluation.evaluate import evaluate
-from golden.evaluation.journal import Journal
-from golden.evaluation.predictors import FloatPredictor, IntegerPredictor
-from golden.integer.execute import execute, pixels_to_input
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize, random_images
 from tests.networks import small_network
+from triovit.golden.data.folders import DatasetError
+from triovit.golden.data.images import ImageError, normalize
+from triovit.golden.evaluation.accuracy import top_classes
+from triovit.golden.evaluation.evaluate import evaluate
+from triovit.golden.evaluation.journal import Journal
+from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize, random_images
 
 COUNT = 23
 

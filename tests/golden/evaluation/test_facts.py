@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.evaluation.facts import Facts, read_facts
-from golden.network.bundled import BUNDLED_PATH, load_bundled
-from golden.network.checkpoint import CheckpointError
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.evaluation.facts import Facts, read_facts
+from triovit.golden.network.bundled import BUNDLED_PATH, load_bundled
+from triovit.golden.network.checkpoint import CheckpointError
 
 MEAN_RULE, STD_RULE = "three numbers in -10..10", "three numbers in 1e-06..1e+06"
 RESOLUTION_RULE = "a multiple of 32 in 32..1024"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from golden.evaluation.accuracy import Chunk
-from golden.evaluation.journal import FORMAT, Journal, JournalError, identity_key
+from triovit.golden.evaluation.accuracy import Chunk
+from triovit.golden.evaluation.journal import FORMAT, Journal, JournalError, identity_key
 
 IDENTITY = {"network": "abc", "mean": (0.5, 0.25, 0.125), "images": 20}
 CHUNKS = [

@@ -7,15 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import dask
 import pytest
 from distributed import Client
 
-from golden.evaluation import parallel
-from golden.evaluation.parallel import ParallelError, describe, fan_out
 from tests.golden.conftest import local_cluster
+from triovit.golden.evaluation import parallel
+from triovit.golden.evaluation.parallel import ParallelError, describe, fan_out
 
 ITEMS = [3, 1, 4, 1, 5, 9, 2, 6]
 
@@ -223,7 +222,7 @@ def test_ctrl_c_ends_workers_without_a_word(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import time\n"
-        "from golden.evaluation.parallel import fan_out\n"
+        "from triovit.golden.evaluation.parallel import fan_out\n"
         "if __name__ == '__main__':\n"
         "    try:\n"
         "        for _ in fan_out(time.sleep, [0.05] * 2000, processes=2):\n"
@@ -233,7 +232,6 @@ def test_ctrl_c_ends_workers_without_a_word(tmp_path):
     )
     process = subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])},
         # Tests that a shell runs in the background would hand down that interrupts are ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from golden.evaluation.predictors import FloatPredictor, IntegerPredictor, count_outputs
-from golden.integer.network import NetworkError
-from golden.network.checkpoint import CheckpointError
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize, random_images
 from tests.networks import small_network
+from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor, count_outputs
+from triovit.golden.integer.network import NetworkError
+from triovit.golden.network.checkpoint import CheckpointError
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize, random_images
 
 
 def test_a_network_whose_last_tensor_is_a_map():

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from golden.integer.apot import MAX_EXPONENT_BITS, MAX_LOW, ApotFormat
+from triovit.golden.integer.apot import MAX_EXPONENT_BITS, MAX_LOW, ApotFormat
 
 FORMATS = [ApotFormat(bits, low) for bits in range(1, MAX_EXPONENT_BITS + 1) for low in (0, 1, 3, MAX_LOW)]
 

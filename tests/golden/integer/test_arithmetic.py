@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from golden.integer import arithmetic
+from triovit.golden.integer import arithmetic
 
 INT8 = st.integers(-128, 127)
 INT32 = st.integers(-(1 << 31), (1 << 31) - 1) | st.integers(-300, 300)

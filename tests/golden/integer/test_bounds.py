@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from golden.integer.bounds import accumulator_bounds
-from golden.integer.execute import convolve, execute
-from golden.integer.network import (
+from tests.networks import small_network
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.bounds import accumulator_bounds
+from triovit.golden.integer.execute import convolve, execute
+from triovit.golden.integer.network import (
     INPUT,
     Attention,
     Convolution,
@@ -18,7 +19,6 @@ from golden.integer.network import (
     Pool,
     PostParameters,
 )
-from tests.networks import small_network
 
 INT32 = 1 << 31
 FIT = (INT32 - 1) // (127 * 128)  # input channels of full-scale weights that an int32 accumulator holds

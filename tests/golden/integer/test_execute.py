@@ -7,9 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from golden.integer.execute import execute, execute_node, pixels_to_input
-from golden.integer.network import (
+from tests.golden.integer.variants import mixed, shifting, uniform_divisors
+from tests.networks import efficientvit_like, random_image, small_network, unusual_network
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.execute import execute, execute_node, pixels_to_input
+from triovit.golden.integer.network import (
     INPUT,
     Attention,
     Convolution,
@@ -19,8 +21,6 @@ from golden.integer.network import (
     Pool,
     PostParameters,
 )
-from tests.golden.integer.variants import mixed, shifting, uniform_divisors
-from tests.networks import efficientvit_like, random_image, small_network, unusual_network
 
 
 def shift_half_up(value, n):

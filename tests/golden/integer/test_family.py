@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from golden.integer.family import family, first_reason
-from golden.integer.network import Attention, Convolution, PostParameters
 from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import efficientvit_like, small_network, unusual_network
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.family import family, first_reason
+from triovit.golden.integer.network import Attention, Convolution, PostParameters
 
 SHIFTS = "power-of-two requantization in every record"
 

@@ -2,8 +2,16 @@
 
 import numpy as np
 
-from golden.integer.macs import node_macs, operation
-from golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork, LayerNorm, Pool, PostParameters
+from triovit.golden.integer.macs import node_macs, operation
+from triovit.golden.integer.network import (
+    INPUT,
+    Attention,
+    Convolution,
+    IntegerNetwork,
+    LayerNorm,
+    Pool,
+    PostParameters,
+)
 
 
 def conv(name, source, shape, groups=1, **values):

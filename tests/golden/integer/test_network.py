@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from golden.integer.network import (
+from tests.networks import efficientvit_like, small_network, unusual_network
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.network import (
     INPUT,
     Attention,
     Convolution,
@@ -17,7 +18,6 @@ from golden.integer.network import (
     PostParameters,
     record_arrays,
 )
-from tests.networks import efficientvit_like, small_network, unusual_network
 
 ONE = {"m1": 1}
 

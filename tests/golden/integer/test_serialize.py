@@ -10,13 +10,13 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-import golden
-from golden.integer.apot import ApotFormat
-from golden.integer.execute import execute
-from golden.integer.network import Attention, Convolution, NetworkError
-from golden.integer.serialize import load_network, save_network
+import triovit.golden
 from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import random_image, small_network, unusual_network
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.execute import execute
+from triovit.golden.integer.network import Attention, Convolution, NetworkError
+from triovit.golden.integer.serialize import load_network, save_network
 
 
 def equal(a, b):
@@ -134,7 +134,7 @@ def test_first_version_is_read(saved, tmp_path):
 
 
 def test_the_shipped_network_is_read():
-    path = Path(golden.__file__).parent / "assets" / "efficientvit_b0_cifar10_r64.int8.safetensors"
+    path = Path(triovit.golden.__file__).parent / "assets" / "efficientvit_b0_cifar10_r64.int8.safetensors"
     network = load_network(path)
     assert all(n.apot is None and n.weight_bits == 8 for n in network.nodes if isinstance(n, Convolution))
     assert all(n.key_apot is None and n.divisor == "log2" for n in network.nodes if isinstance(n, Attention))

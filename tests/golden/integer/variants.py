@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from golden.integer.apot import ApotFormat
-from golden.integer.arithmetic import dyadic
-from golden.integer.network import Attention, Convolution, IntegerNetwork, Node, PostParameters
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.arithmetic import dyadic
+from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, Node, PostParameters
 
 APOT = ApotFormat()
 

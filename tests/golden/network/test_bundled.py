@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.data.archives import CifarArchive
-from golden.data.folders import Subset
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.evaluation.evaluate import evaluate
-from golden.evaluation.predictors import FloatPredictor
-from golden.integer.macs import node_macs
-from golden.integer.serialize import load_network
-from golden.network import bundled as bundled_module
-from golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
-from golden.network.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
-from golden.network.seeded import random_images
+from triovit.golden.data.archives import CifarArchive
+from triovit.golden.data.folders import Subset
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.evaluation.evaluate import evaluate
+from triovit.golden.evaluation.predictors import FloatPredictor
+from triovit.golden.integer.macs import node_macs
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network import bundled as bundled_module
+from triovit.golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
+from triovit.golden.network.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
+from triovit.golden.network.seeded import random_images
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("TRIOVIT_DATA", REPOSITORY.parent / "shared" / "data"))

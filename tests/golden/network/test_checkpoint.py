@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from golden.network.checkpoint import (
+from triovit.golden.network.checkpoint import (
     CheckpointError,
     identify,
     load_model,
@@ -16,8 +16,8 @@ from golden.network.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
 
 SAMPLE = "backbone.stages.2.op_list.1.local_module.main.depth_conv.conv.bias"
 

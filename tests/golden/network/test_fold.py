@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from golden.network.efficientvit.blocks import ConvNormAct, LinearNormAct
-from golden.network.fold import fold
-from golden.quantization.settings import QuantizationError
+from triovit.golden.network.efficientvit.blocks import ConvNormAct, LinearNormAct
+from triovit.golden.network.fold import fold
+from triovit.golden.quantization.settings import QuantizationError
 
 
 def randomized(module, seed=0):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from golden.data.images import normalize
-from golden.network.efficientvit.model import EfficientViT, named_layers
-from golden.network.seeded import initialize, random_images
+from triovit.golden.data.images import normalize
+from triovit.golden.network.efficientvit.model import EfficientViT, named_layers
+from triovit.golden.network.seeded import initialize, random_images
 
 PINNED_STEM = [0.2337495, 0.0913078, 0.0074243]
 PINNED_MEAN = -0.015499114990234375

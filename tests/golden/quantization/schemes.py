@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from golden.network.efficientvit.graph import Layer
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.efficientvit.presets import PRESETS, Preset
-from golden.network.fold import FoldedConvolution
-from golden.network.seeded import initialize
-from golden.quantization.scheme import Scheme
-from golden.quantization.settings import Settings
-from golden.quantization.weights.layers import quantize_layer
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.efficientvit.presets import PRESETS, Preset
+from triovit.golden.network.fold import FoldedConvolution
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.scheme import Scheme
+from triovit.golden.quantization.settings import Settings
+from triovit.golden.quantization.weights.layers import quantize_layer
 
 
 def convolution_layer(weight, bias, *, source="input", stride=1, groups=1, **fields) -> Layer:

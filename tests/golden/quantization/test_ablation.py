@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.evaluation.predictors import IntegerPredictor
-from golden.integer.serialize import load_network
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize, random_images
-from golden.quantization.ablation import Result, Subject, ablate, file_name, float_predictions
-from golden.quantization.variants import VARIANTS, find_variant
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.evaluation.predictors import IntegerPredictor
+from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize, random_images
+from triovit.golden.quantization.ablation import Result, Subject, ablate, file_name, float_predictions
+from triovit.golden.quantization.variants import VARIANTS, find_variant
 
 torch.set_num_threads(1)
 

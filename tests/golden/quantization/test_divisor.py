@@ -6,11 +6,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden.integer import arithmetic
-from golden.network.efficientvit.graph import Layer
-from golden.quantization.calibration.observers import Range
-from golden.quantization.divisor import BranchScales, branch_scales, largest_offset, reachable_offset, uniform_ratios
-from golden.quantization.encoding import Encoding
+from triovit.golden.integer import arithmetic
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.divisor import (
+    BranchScales,
+    branch_scales,
+    largest_offset,
+    reachable_offset,
+    uniform_ratios,
+)
+from triovit.golden.quantization.encoding import Encoding
 
 LAYER = Layer("att", "attention", ("x", "y"), "att", heads=2, dim=4)
 SOURCE = Encoding(np.array([0.5, 0.25, 0.125, 0.0625, 2.0, 1.0]).repeat(4), np.zeros(24, dtype=int))

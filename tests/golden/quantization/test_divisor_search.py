@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from golden.integer.execute import execute_node
-from golden.network import seeded
-from golden.network.efficientvit.graph import plan
-from golden.quantization import divisor_search
-from golden.quantization.calibration.observers import Range
-from golden.quantization.divisor_search import AROUND, GAINS, _gains, search_divisors
-from golden.quantization.export import attention
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import make_scheme
-from golden.quantization.scheme import Divisor
-from golden.quantization.settings import Settings
 from tests.golden.quantization.schemes import tiny_model
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.integer.execute import execute_node
+from triovit.golden.network import seeded
+from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.quantization import divisor_search
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.divisor_search import AROUND, GAINS, _gains, search_divisors
+from triovit.golden.quantization.export import attention
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import make_scheme
+from triovit.golden.quantization.scheme import Divisor
+from triovit.golden.quantization.settings import Settings
 
 OPTIONS = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import (
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import (
     Encoding,
     encode,
     encode_range,
@@ -15,8 +15,8 @@ from golden.quantization.encoding import (
     pixel_encoding,
     range_scales,
 )
-from golden.quantization.rules import TensorRule
-from golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.rules import TensorRule
+from triovit.golden.quantization.settings import QuantizationError
 
 ENDS = st.lists(st.tuples(st.floats(-100, 100), st.floats(-100, 100)), min_size=4, max_size=4)
 

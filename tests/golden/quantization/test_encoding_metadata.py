@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from golden.quantization.encoding import Encoding, from_metadata, pixel_encoding, to_metadata
-from golden.quantization.settings import QuantizationError
 from tests.networks import small_network
+from triovit.golden.quantization.encoding import Encoding, from_metadata, pixel_encoding, to_metadata
+from triovit.golden.quantization.settings import QuantizationError
 
 NETWORK = small_network(1)
 

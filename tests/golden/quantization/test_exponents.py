@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.integer.execute import execute, pixels_to_input
-from golden.integer.family import family
-from golden.integer.network import Convolution
-from golden.quantization.calibration.images import random_images
-from golden.quantization.encoding import from_metadata
-from golden.quantization.exponents import RULES, candidates
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import quantize
 from tests.golden.quantization.schemes import tiny_model
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.family import family
+from triovit.golden.integer.network import Convolution
+from triovit.golden.quantization.calibration.images import random_images
+from triovit.golden.quantization.encoding import from_metadata
+from triovit.golden.quantization.exponents import RULES, candidates
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import quantize
 
 FIXED = ("nearest", "ceil", "floor")
 

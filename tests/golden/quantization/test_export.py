@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.integer.execute import execute_node
-from golden.integer.network import INPUT, IntegerNetwork
-from golden.network.efficientvit.blocks import LinearAttention
-from golden.network.efficientvit.graph import Layer
-from golden.quantization import export
-from golden.quantization.calibration.calibrate import OPERAND
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding, pixel_encoding
-from golden.quantization.scheme import Divisor
-from golden.quantization.settings import QuantizationError
 from tests.golden.quantization.schemes import convolution_layer, scheme_of
+from triovit.golden.integer.execute import execute_node
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.network.efficientvit.blocks import LinearAttention
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization import export
+from triovit.golden.quantization.calibration.calibrate import OPERAND
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding, pixel_encoding
+from triovit.golden.quantization.scheme import Divisor
+from triovit.golden.quantization.settings import QuantizationError
 
 CHANNELS = 8
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from golden.integer.execute import execute, pixels_to_input
-from golden.network.bundled import load_bundled
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize, random_images
-from golden.quantization.fake_quantized import Simulation, fake_quantize
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import quantize_model
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.network.bundled import load_bundled
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize, random_images
+from triovit.golden.quantization.fake_quantized import Simulation, fake_quantize
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import quantize_model
 
 STEPS = 1.0  # of the output's encoding; half of one is the integer network's own rounding
 # A float just below a tie and an integer just above it round to neighbours. Where a layer rounds inside, before its

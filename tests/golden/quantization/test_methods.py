@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.integer.execute import execute, pixels_to_input
-from golden.integer.family import family
-from golden.integer.network import Attention, Convolution, record_arrays
-from golden.integer.serialize import save_network
-from golden.quantization.calibration.images import random_images
-from golden.quantization.methods import METHODS, find_method
-from golden.quantization.quantize import quantize
-from golden.quantization.settings import QuantizationError, Settings
 from tests.golden.quantization.schemes import tiny_model
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.family import family
+from triovit.golden.integer.network import Attention, Convolution, record_arrays
+from triovit.golden.integer.serialize import save_network
+from triovit.golden.quantization.calibration.images import random_images
+from triovit.golden.quantization.methods import METHODS, find_method
+from triovit.golden.quantization.quantize import quantize
+from triovit.golden.quantization.settings import QuantizationError, Settings
 
 FAMILIES = {"minmax": "trio", "ema": "trio", "percentile": "trio", "omse": "trio", "trio": "trio", "m2": "m2",
             "p2": "p2", "m2+p2": "m2+p2"}

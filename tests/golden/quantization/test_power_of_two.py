@@ -7,21 +7,21 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from golden.integer.network import INPUT
-from golden.network import seeded
-from golden.network.efficientvit.graph import Layer, plan
-from golden.quantization import power_of_two
-from golden.quantization.calibration.calibrate import calibrate
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding, encode, encode_range, range_scales
-from golden.quantization.power_of_two import constants, round_trip, search_encodings, smoothing_factors
-from golden.quantization.quantize import _channels, make_scheme
-from golden.quantization.rules import TensorRule, tensor_rules
-from golden.quantization.settings import Settings
-from golden.quantization.weights.layers import quantize_layer
-from golden.quantization.weights.quantized import by_filter
 from tests.golden.quantization.schemes import convolution_layer, tiny_model
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.integer.network import INPUT
+from triovit.golden.network import seeded
+from triovit.golden.network.efficientvit.graph import Layer, plan
+from triovit.golden.quantization import power_of_two
+from triovit.golden.quantization.calibration.calibrate import calibrate
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding, encode, encode_range, range_scales
+from triovit.golden.quantization.power_of_two import constants, round_trip, search_encodings, smoothing_factors
+from triovit.golden.quantization.quantize import _channels, make_scheme
+from triovit.golden.quantization.rules import TensorRule, tensor_rules
+from triovit.golden.quantization.settings import Settings
+from triovit.golden.quantization.weights.layers import quantize_layer
+from triovit.golden.quantization.weights.quantized import by_filter
 
 SETTINGS = Settings(scales="power-of-two")
 SMOOTHING = dataclasses.replace(SETTINGS, smoothing=True)

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from golden.evaluation.predictors import FloatPredictor
-from golden.integer.execute import execute, pixels_to_input
-from golden.integer.network import Attention, Convolution, LayerNorm, NetworkError
-from golden.integer.serialize import load_network, save_network
-from golden.network.bundled import load_bundled
-from golden.network.efficientvit.blocks import MBConv
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization.calibration.images import check_images, image_hash, random_images
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import quantize, quantize_model
-from golden.quantization.reconstruction.options import OPTIONS
-from golden.quantization.settings import QuantizationError, Settings
-from golden.quantization.sqnr import compare, format_table
 from tests.golden.quantization.schemes import tiny_model
+from triovit.golden.evaluation.predictors import FloatPredictor
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.network import Attention, Convolution, LayerNorm, NetworkError
+from triovit.golden.integer.serialize import load_network, save_network
+from triovit.golden.network.bundled import load_bundled
+from triovit.golden.network.efficientvit.blocks import MBConv
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.calibration.images import check_images, image_hash, random_images
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import quantize, quantize_model
+from triovit.golden.quantization.reconstruction.options import OPTIONS
+from triovit.golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.quantization.sqnr import compare, format_table
 
 
 @pytest.fixture(scope="module")

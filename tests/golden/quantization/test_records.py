@@ -5,11 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden.integer import arithmetic
-from golden.integer.network import PostParameters
-from golden.quantization.encoding import Encoding
-from golden.quantization.records import Records, exact, exact_sum, half_up
-from golden.quantization.settings import QuantizationError
+from triovit.golden.integer import arithmetic
+from triovit.golden.integer.network import PostParameters
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.records import Records, exact, exact_sum, half_up
+from triovit.golden.quantization.settings import QuantizationError
 
 DYADIC, SHIFTS = Records("layer"), Records("layer", True)
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from golden.network.efficientvit.graph import Layer
-from golden.quantization.rules import TensorRule, tensor_rules
-from golden.quantization.settings import Settings
 from tests.golden.quantization.schemes import convolution_layer
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.quantization.rules import TensorRule, tensor_rules
+from triovit.golden.quantization.settings import Settings
 
 PLAIN = {"migration": False, "shifting": "none", "head_scales": False}
 CHANNELS = 12

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.quantization.settings import QuantizationError, Settings
 
 DEFAULTS = {
     "observer": "minmax", "percentile": 99.99, "momentum": 0.9, "norm": 2.4, "symmetric": False, "migration": True,

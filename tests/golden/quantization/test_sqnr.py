@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from golden.data.images import normalize
-from golden.integer.execute import execute, pixels_to_input
-from golden.integer.serialize import load_network, save_network
-from golden.network.checkpoint import load_model, save_checkpoint
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization.calibration.images import random_images
-from golden.quantization.quantize import quantize_model
-from golden.quantization.settings import QuantizationError
-from golden.quantization.sqnr import compare, match_layers
 from tests.networks import small_network
+from triovit.golden.data.images import normalize
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.serialize import load_network, save_network
+from triovit.golden.network.checkpoint import load_model, save_checkpoint
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.calibration.images import random_images
+from triovit.golden.quantization.quantize import quantize_model
+from triovit.golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.sqnr import compare, match_layers
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from golden.quantization.methods import METHODS
-from golden.quantization.settings import QuantizationError, Settings
-from golden.quantization.variants import VARIANTS, find_variant
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.quantization.variants import VARIANTS, find_variant
 
 
 def test_every_method_is_a_variant_and_no_two_are_the_same():

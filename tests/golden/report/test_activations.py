@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from golden.integer.execute import execute, pixels_to_input
-from golden.integer.network import PostParameters
-from golden.report.activations import BINS_AN_OCTAVE, observe
 from tests.networks import small_network
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.network import PostParameters
+from triovit.golden.report.activations import BINS_AN_OCTAVE, observe
 
 IMAGES = 10  # more than a batch
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from golden.integer.network import Convolution
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization.calibration.images import random_images
-from golden.quantization.quantize import quantize
-from golden.report.names import depthwise_inputs, kind, projection_inputs, short_names
 from tests.networks import small_network, unusual_network
+from triovit.golden.integer.network import Convolution
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.calibration.images import random_images
+from triovit.golden.quantization.quantize import quantize
+from triovit.golden.report.names import depthwise_inputs, kind, projection_inputs, short_names
 
 
 def test_short_names():

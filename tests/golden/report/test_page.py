@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib.figure import Figure
 
-from golden.report.page import Html, Section, layer_name, page, paragraph, table, text
-from golden.report.vector import FOREGROUND, inline_svg, style
+from triovit.golden.report.page import Html, Section, layer_name, page, paragraph, table, text
+from triovit.golden.report.vector import FOREGROUND, inline_svg, style
 
 NASTY = '<script>alert("x")</script> & $x$'
 

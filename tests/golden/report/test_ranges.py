@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding
-from golden.report.activations import TensorCodes
-from golden.report.ranges import channel_ranges, most_uneven
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.report.activations import TensorCodes
+from triovit.golden.report.ranges import channel_ranges, most_uneven
 
 CODES = TensorCodes(np.array([-128, -100, -10]), np.array([127, 100, 10]))
 ENCODING = Encoding(np.array([0.5, 0.25, 0.25]), np.array([-128, 0, 0]))

@@ -7,16 +7,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization.calibration.images import random_images
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import quantize
-from golden.quantization.settings import QuantizationError
-from golden.report.findings import NO_ENCODINGS, NO_IMAGES, NO_MODEL, Accuracy, Subject, find
-from golden.report.report import method, report, to_json
-from golden.report.weights import WeightScheme
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.calibration.images import random_images
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import quantize
+from triovit.golden.quantization.settings import QuantizationError
+from triovit.golden.report.findings import NO_ENCODINGS, NO_IMAGES, NO_MODEL, Accuracy, Subject, find
+from triovit.golden.report.report import method, report, to_json
+from triovit.golden.report.weights import WeightScheme
 
 SECTIONS = ["summary", "sqnr", "ranges", "weights", "schemes", "divisors", "saturation"]
 

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from golden.integer.network import Convolution, LayerNorm
-from golden.report.weights import WeightScheme, layer_weights
 from tests.networks import small_network
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.network import Convolution, LayerNorm
+from triovit.golden.report.weights import WeightScheme, layer_weights
 
 
 @pytest.fixture(scope="module")

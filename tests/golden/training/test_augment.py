@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from golden.data.images import enlarge, normalize
-from golden.network.seeded import random_images
-from golden.training.augment import GREY, augment, network_input
-from golden.training.recipe import Recipe
+from triovit.golden.data.images import enlarge, normalize
+from triovit.golden.network.seeded import random_images
+from triovit.golden.training.augment import GREY, augment, network_input
+from triovit.golden.training.recipe import Recipe
 
 PLAIN = {"padding": 0, "brightness": 0, "cutout_share": 0}
 COUNT = 64

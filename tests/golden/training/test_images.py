@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from golden.data.archives import CifarArchive
-from golden.data.folders import ImageFolder
-from golden.training.images import AUGMENTATION, ORDER, decode, epoch_order, random_numbers
 from tests.golden.training.archive import write_archive
+from triovit.golden.data.archives import CifarArchive
+from triovit.golden.data.folders import ImageFolder
+from triovit.golden.training.images import AUGMENTATION, ORDER, decode, epoch_order, random_numbers
 
 
 def test_decode(tmp_path):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from golden.training.recipe import END_DIVISOR, START_DIVISOR, Recipe, TrainingError
+from triovit.golden.training.recipe import END_DIVISOR, START_DIVISOR, Recipe, TrainingError
 
 
 @pytest.mark.parametrize("warm_up", [0.0, 0.2, 1.0])

@@ -7,9 +7,9 @@ import pickle
 import pytest
 import torch
 
-from golden.training import state as module
-from golden.training.recipe import Recipe, TrainingError
-from golden.training.state import State, fingerprint, load_state, save_state
+from triovit.golden.training import state as module
+from triovit.golden.training.recipe import Recipe, TrainingError
+from triovit.golden.training.state import State, fingerprint, load_state, save_state
 
 RECIPE = Recipe(epochs=3)
 

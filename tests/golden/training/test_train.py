@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from golden.network import bundled
-from golden.network.checkpoint import read_checkpoint
-from golden.network.seeded import random_images
-from golden.training.augment import network_input
-from golden.training.recipe import Recipe, TrainingError
-from golden.training.state import save_state
-from golden.training.train import STATISTICS_BATCH, Training, accuracy, describe, plain_copy, save_weights
+from triovit.golden.network import bundled
+from triovit.golden.network.checkpoint import read_checkpoint
+from triovit.golden.network.seeded import random_images
+from triovit.golden.training.augment import network_input
+from triovit.golden.training.recipe import Recipe, TrainingError
+from triovit.golden.training.state import save_state
+from triovit.golden.training.train import STATISTICS_BATCH, Training, accuracy, describe, plain_copy, save_weights
 
 torch.set_num_threads(1)  # the networks are small, and tests run side by side
 

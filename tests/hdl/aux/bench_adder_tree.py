@@ -7,9 +7,9 @@ from collections import deque
 
 import cocotb
 
-from hdl.aux.adder_tree import AdderTree
-from sim.bench import bench_parameters, random_value
 from tests.hdl.rmac.cocotb_registers import compare_cycles
+from triovit.hdl.aux.adder_tree import AdderTree
+from triovit.sim.bench import bench_parameters, random_value
 
 
 @cocotb.test()

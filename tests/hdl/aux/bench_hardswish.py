@@ -5,8 +5,8 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from hdl.aux.hardswish import Hardswish
 from tests.hdl.aux.kernels import PATTERNS, check_stream, grid, join, spread
+from triovit.hdl.aux.hardswish import Hardswish
 
 
 @cache

@@ -5,10 +5,10 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from hdl.aux.layer_norm import LayerNorm
-from sim.bench import bench_parameters
 from tests.hdl.aux.engines import check_engine
 from tests.hdl.aux.kernels import PATTERNS
+from triovit.hdl.aux.layer_norm import LayerNorm
+from triovit.sim.bench import bench_parameters
 
 
 def vectors(rng, largest):

@@ -7,9 +7,9 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from hdl.aux.packed_multiplier import MultiplierPair, PackedMultiplier
-from sim.bench import pack, stall_patterns, start, unpack
 from tests.hdl.aux.kernels import PATTERNS
+from triovit.hdl.aux.packed_multiplier import MultiplierPair, PackedMultiplier
+from triovit.sim.bench import pack, stall_patterns, start, unpack
 
 LATENCY = 2
 CORNERS = (-128, -127, -1, 0, 1, 126, 127)

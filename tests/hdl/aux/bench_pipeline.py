@@ -7,8 +7,8 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.bench import bench_parameters, random_value
 from tests.hdl.aux.kernels import PATTERNS, check_stream
+from triovit.sim.bench import bench_parameters, random_value
 
 PAIR = data.StructLayout({"a": signed(5), "b": data.ArrayLayout(3, 2)})
 

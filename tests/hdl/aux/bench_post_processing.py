@@ -5,10 +5,10 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from golden.integer import arithmetic
-from hdl.aux.post_processing import POST_PARAMETERS, PostMode, PostProcessing
-from sim.bench import bench_parameters
 from tests.hdl.aux.kernels import PATTERNS, check_stream, spread
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostMode, PostProcessing
+from triovit.sim.bench import bench_parameters
 
 ROWS = 6000
 CONTROL = ("code", "fraction_bits", "use_residual", "log2_offset", "high_byte")

@@ -5,9 +5,9 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from hdl.aux.requantizer import DyadicRequantizer, PowerOfTwoRequantizer
-from sim.bench import bench_parameters
 from tests.hdl.aux.kernels import PATTERNS, check_stream, grid, join, spread
+from triovit.hdl.aux.requantizer import DyadicRequantizer, PowerOfTwoRequantizer
+from triovit.sim.bench import bench_parameters
 
 LOW, HIGH = -(1 << 31), (1 << 31) - 1
 

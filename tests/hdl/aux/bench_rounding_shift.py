@@ -5,9 +5,9 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from hdl.aux.rounding_shift import RoundingShift
-from sim.bench import bench_parameters
 from tests.hdl.aux.kernels import PATTERNS, check_stream, grid, join, spread
+from triovit.hdl.aux.rounding_shift import RoundingShift
+from triovit.sim.bench import bench_parameters
 
 
 def kernel():

@@ -5,10 +5,10 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from hdl.aux.row_sum import RowSum
-from sim.bench import bench_parameters
 from tests.hdl.aux.engines import check_engine, group_flags
 from tests.hdl.aux.kernels import PATTERNS
+from triovit.hdl.aux.row_sum import RowSum
+from triovit.sim.bench import bench_parameters
 
 BEATS = 250
 LONG_GROUP = 300  # beats of -128: the sum needs more bits than a short group's

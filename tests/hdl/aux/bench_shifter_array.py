@@ -5,9 +5,9 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from hdl.aux.shifter_array import ShifterArray
-from sim.bench import bench_parameters
 from tests.hdl.aux.kernels import PATTERNS, check_stream, spread
+from triovit.hdl.aux.shifter_array import ShifterArray
+from triovit.sim.bench import bench_parameters
 
 
 @cache

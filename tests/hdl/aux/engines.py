@@ -6,7 +6,7 @@ import random
 
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from sim.bench import CycleCounter, StreamSink, StreamSource, pack, random_value, stall_patterns, start, unpack
+from triovit.sim.bench import CycleCounter, StreamSink, StreamSource, pack, random_value, stall_patterns, start, unpack
 
 
 def schedule(latency: int, emits, pauses, source_stall, sink_stall) -> tuple[list[int], list[int]]:

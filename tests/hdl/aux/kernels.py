@@ -9,7 +9,7 @@ import numpy as np
 from amaranth.sim import Simulator
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from sim.bench import CycleCounter, StreamSink, StreamSource, pack, stall_patterns, start, unpack
+from triovit.sim.bench import CycleCounter, StreamSink, StreamSource, pack, stall_patterns, start, unpack
 
 PATTERNS = ("none", "random", "long")
 

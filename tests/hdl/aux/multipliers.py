@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.aux.packed_multiplier import MultiplierPair, PackedMultiplier
+from triovit.hdl.aux.packed_multiplier import MultiplierPair, PackedMultiplier
 
 
 class SideBySide(wiring.Component):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.aux.adder_tree import AdderTree
-from sim.bench import run_bench
+from triovit.hdl.aux.adder_tree import AdderTree
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize("inputs", [2, 3, 5, 8, 13])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.aux.group_accumulator import GroupAccumulator
+from triovit.hdl.aux.group_accumulator import GroupAccumulator
 
 
 @pytest.mark.parametrize(("lanes", "width", "delay"), [(1, 8, 0), (3, 32, 1), (2, 40, 4)])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hdl.aux.hardswish import Hardswish, HardswishGate
-from hdl.aux.pipeline import StreamPipeline
-from sim.bench import run_bench
 from tests.hdl.aux.kernels import grid, join, rows, simulate
+from triovit.hdl.aux.hardswish import Hardswish, HardswishGate
+from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.sim.bench import run_bench
 
 
 def test_bench():

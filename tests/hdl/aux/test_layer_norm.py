@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from golden.integer import arithmetic
-from hdl.aux.layer_norm import LayerNorm
-from sim.bench import run_bench
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.layer_norm import LayerNorm
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize(("lanes", "largest"), [(1, 40), (5, 333), (32, 4096)])

@@ -3,10 +3,10 @@
 import pytest
 from amaranth.lib import data
 
-from hdl.aux.log2_quantizer import LeadingOneDetector, Log2Quantizer
-from hdl.aux.pipeline import StreamPipeline
-from sim.bench import run_bench
 from tests.hdl.aux.kernels import simulate
+from triovit.hdl.aux.log2_quantizer import LeadingOneDetector, Log2Quantizer
+from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.sim.bench import run_bench
 
 
 def test_bench():

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hdl.aux.packed_multiplier import MultiplierPair, PackedMultiplier
-from sim.bench import run_bench
 from tests.hdl.aux.kernels import simulate
 from tests.hdl.aux.multipliers import SideBySide
+from triovit.hdl.aux.packed_multiplier import MultiplierPair, PackedMultiplier
+from triovit.sim.bench import run_bench
 
 
 def test_bench_cycle_by_cycle():

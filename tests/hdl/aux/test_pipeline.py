@@ -5,9 +5,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.aux.pipeline import StreamPipeline
-from sim.bench import run_bench
 from tests.hdl.aux.bench_pipeline import Delay
+from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize("latency", [1, 5])

@@ -5,9 +5,9 @@ import pytest
 from amaranth.hdl import Shape, signed
 from amaranth.lib import data
 
-from hdl.aux.pipeline import StreamPipeline
-from hdl.aux.post_processing import POST_PARAMETERS, PostMode, PostProcessing
-from sim.bench import pack, run_bench
+from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostMode, PostProcessing
+from triovit.sim.bench import pack, run_bench
 
 model = PostProcessing.model
 

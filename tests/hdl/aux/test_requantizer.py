@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from amaranth.hdl import signed
 
-from golden.integer import arithmetic
-from hdl.aux.pipeline import StreamPipeline
-from hdl.aux.requantizer import DyadicRequantizer, PowerOfTwoRequantizer
-from sim.bench import run_bench
 from tests.hdl.aux.kernels import rows, simulate, spread
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.hdl.aux.requantizer import DyadicRequantizer, PowerOfTwoRequantizer
+from triovit.sim.bench import run_bench
 
 KINDS = {"dyadic": DyadicRequantizer, "power_of_two": PowerOfTwoRequantizer}
 

@@ -4,11 +4,11 @@ import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
 
-from golden.integer import arithmetic
-from hdl.aux.pipeline import StreamPipeline
-from hdl.aux.rounding_shift import RoundingShift, saturate
-from sim.bench import run_bench
 from tests.hdl.aux.kernels import simulate
+from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.hdl.aux.rounding_shift import RoundingShift, saturate
+from triovit.sim.bench import run_bench
 
 
 def test_bench():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hdl.aux.row_sum import RowSum
-from sim.bench import run_bench
+from triovit.hdl.aux.row_sum import RowSum
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize(("tokens", "channels"), [(6, 3), (1, 2)])

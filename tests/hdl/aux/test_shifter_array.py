@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hdl.aux.pipeline import StreamPipeline
-from hdl.aux.shifter_array import ShifterArray
-from sim.bench import run_bench
 from tests.hdl.aux.kernels import rows, simulate, spread
+from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.hdl.aux.shifter_array import ShifterArray
+from triovit.sim.bench import run_bench
 
 
 def test_bench():

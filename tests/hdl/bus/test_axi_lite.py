@@ -3,8 +3,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.bus.axi_lite import AXI4LiteSlave
 from tests.hdl.bus.lite import LiteMaster
+from triovit.hdl.bus.axi_lite import AXI4LiteSlave
 
 OKAY, SLVERR = 0, 2
 

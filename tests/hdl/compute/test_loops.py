@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Elaboratable, Module
 from amaranth.sim import Simulator
 
-from hdl.compute.loops import LoopCounters, NestAddress
+from triovit.hdl.compute.loops import LoopCounters, NestAddress
 
 
 class Nest(Elaboratable):

@@ -3,10 +3,10 @@
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.compute.operands import OperandControl
-from hdl.compute.sequencer import StepKind
-from hdl.rmac.engine import RMACMode
 from tests.sim.configurations import TINY
+from triovit.hdl.compute.operands import OperandControl
+from triovit.hdl.compute.sequencer import StepKind
+from triovit.hdl.rmac.engine import RMACMode
 
 STEP = {"kind": StepKind.CONV, "count": 1, "first": 1, "last": 1}
 OUTPUTS = ("rmac_stall", "mat_stall", "rmac_push", "mat_push", "rmac_fault", "mat_fault", "idle", "o_request",

@@ -3,10 +3,10 @@
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.aux.post_processing import PostMode, PostProcessing
-from hdl.compute.results import INSTRUCTIONS_IN_FLIGHT, RESULTS_IN_FLIGHT, ResultControl, RowSource
-from hdl.compute.sequencer import StepKind
 from tests.sim.configurations import TINY
+from triovit.hdl.aux.post_processing import PostMode, PostProcessing
+from triovit.hdl.compute.results import INSTRUCTIONS_IN_FLIGHT, RESULTS_IN_FLIGHT, ResultControl, RowSource
+from triovit.hdl.compute.sequencer import StepKind
 
 OUTPUTS = (
     "p_en", "p_address", "o_en", "o_address",

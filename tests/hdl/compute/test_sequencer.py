@@ -5,9 +5,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.compute.sequencer import Sequencer, StepKind
-from hdl.config.accelerator import PRESETS
-from hdl.isa.instructions import Instruction, Opcode, Unit, field_offsets
+from triovit.hdl.compute.sequencer import Sequencer, StepKind
+from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.isa.instructions import Instruction, Opcode, Unit, field_offsets
 
 CONFIG = PRESETS["trio-tiny"].validate()
 BLOCK = CONFIG.block

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hdl.aux.post_processing import PostProcessing
-from hdl.isa.instructions import PROGRAM_MAGIC, Instruction, Opcode
-from sim.rtl.simulation import EVENT_DONE, EVENT_START
 from tests.sim.configurations import TINY
 from tests.sim.host import DONE, Host
+from triovit.hdl.aux.post_processing import PostProcessing
+from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction, Opcode
+from triovit.sim.rtl.simulation import EVENT_DONE, EVENT_START
 
 N = TINY.block
 COUNTS = dict.fromkeys(("groups", "rows", "cols", "kernel_rows", "kernel_cols", "blocks", "destination"), 1)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from hdl.config.accelerator import PRESETS, AcceleratorConfig, ConfigurationError, load_config
+from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig, ConfigurationError, load_config
 
 
 @pytest.mark.parametrize("name", PRESETS)

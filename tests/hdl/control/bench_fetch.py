@@ -8,12 +8,12 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
-from hdl.control.errors import ERROR
-from hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, ErrorCode, Instruction, Opcode, Unit
-from hdl.isa.layouts import ISSUED
-from sim.bench import StreamSink, stall_patterns, unpack
 from tests.hdl.bus.axi_memory import DECERR, SLVERR, Timing
 from tests.hdl.dma.dma_bench import TIMINGS, config, reset, set_up, wait_for
+from triovit.hdl.control.errors import ERROR
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, ErrorCode, Instruction, Opcode, Unit
+from triovit.hdl.isa.layouts import ISSUED
+from triovit.sim.bench import StreamSink, stall_patterns, unpack
 
 SIZE = 1 << 16
 ISSUED_OPCODES = [opcode for opcode in Opcode if opcode not in (Opcode.PROGRAM, Opcode.END)]

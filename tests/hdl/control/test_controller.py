@@ -1,8 +1,8 @@
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.control.controller import RESET_CYCLES, Controller
-from hdl.isa.instructions import ErrorCode
+from triovit.hdl.control.controller import RESET_CYCLES, Controller
+from triovit.hdl.isa.instructions import ErrorCode
 
 FLAGS = ("busy", "done", "error", "interrupt", "halt", "reset_units", "running", "irq")
 

@@ -2,8 +2,8 @@ import random
 
 from amaranth.sim import Simulator
 
-from hdl.control.counters import Counters
-from hdl.isa.registers import COUNTERS
+from triovit.hdl.control.counters import Counters
+from triovit.hdl.isa.registers import COUNTERS
 
 NAMES = [name.lower() for name, _ in COUNTERS]
 

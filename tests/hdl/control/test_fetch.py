@@ -1,7 +1,7 @@
 import pytest
 
-from sim.bench import run_bench
 from tests.hdl.dma.dma import CONFIGS, DMA
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize("config", ["tiny", "core", "wide", "widest"])

@@ -3,8 +3,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.config.accelerator import PRESETS, AcceleratorConfig
-from hdl.control.prefetch import PREFETCH_INSTRUCTIONS, Prefetcher
+from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
+from triovit.hdl.control.prefetch import PREFETCH_INSTRUCTIONS, Prefetcher
 
 CONFIGS = {
     "tiny": PRESETS["trio-tiny"],

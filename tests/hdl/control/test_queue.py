@@ -3,8 +3,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.control.queue import UnitQueue
-from hdl.isa.instructions import Instruction, Opcode
+from triovit.hdl.control.queue import UnitQueue
+from triovit.hdl.isa.instructions import Instruction, Opcode
 
 HEADER_WAIT_OFFSET = 24  # bits: opcode 8, tag 16
 

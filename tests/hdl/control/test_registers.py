@@ -3,10 +3,10 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.config.accelerator import PRESETS
-from hdl.control.registers import RegisterFile
-from hdl.isa.registers import REGISTERS, register_map
 from tests.hdl.bus.lite import LiteMaster
+from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.control.registers import RegisterFile
+from triovit.hdl.isa.registers import REGISTERS, register_map
 
 OKAY, SLVERR = 0, 2
 CONFIG = PRESETS["trio-zcu102"]

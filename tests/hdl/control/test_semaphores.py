@@ -3,8 +3,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.control.semaphores import Semaphores
-from hdl.isa.instructions import SEMAPHORES
+from triovit.hdl.control.semaphores import Semaphores
+from triovit.hdl.isa.instructions import SEMAPHORES
 
 
 def run(dut, bench):

@@ -7,8 +7,6 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from hdl.isa.instructions import Buffer, ErrorCode, Opcode
-from sim.bench import stall_patterns
 from tests.hdl.bus.axi_memory import DECERR, SLVERR, Timing
 from tests.hdl.dma.dma_bench import (
     TIMINGS,
@@ -27,6 +25,8 @@ from tests.hdl.dma.dma_bench import (
     wait_for,
     words_of,
 )
+from triovit.hdl.isa.instructions import Buffer, ErrorCode, Opcode
+from triovit.sim.bench import stall_patterns
 
 SIZE = 1 << 16
 

@@ -7,9 +7,6 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from hdl.dma.store import BEAT_BUFFER
-from hdl.isa.instructions import Buffer, ErrorCode, Opcode
-from sim.bench import stall_patterns
 from tests.hdl.bus.axi_memory import DECERR, SLVERR, Timing
 from tests.hdl.dma.dma_bench import (
     TIMINGS,
@@ -26,6 +23,9 @@ from tests.hdl.dma.dma_bench import (
     source,
     wait_for,
 )
+from triovit.hdl.dma.store import BEAT_BUFFER
+from triovit.hdl.isa.instructions import Buffer, ErrorCode, Opcode
+from triovit.sim.bench import stall_patterns
 
 SIZE = 1 << 16
 

@@ -6,12 +6,12 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi4 import AXI4Signature
-from hdl.config.accelerator import PRESETS, AcceleratorConfig
-from hdl.control.fetch import FetchUnit
-from hdl.dma.load import LoadUnit
-from hdl.dma.read_master import ReadMaster
-from hdl.dma.store import StoreUnit
+from triovit.hdl.bus.axi4 import AXI4Signature
+from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
+from triovit.hdl.control.fetch import FetchUnit
+from triovit.hdl.dma.load import LoadUnit
+from triovit.hdl.dma.read_master import ReadMaster
+from triovit.hdl.dma.store import StoreUnit
 
 SMALL = {"feature_bytes": 16384, "output_bytes": 16384, "weight_bytes": 16384, "parameter_bytes": 16384}
 CONFIGS = {

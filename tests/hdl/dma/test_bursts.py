@@ -3,8 +3,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.config.accelerator import PRESETS, AcceleratorConfig
-from hdl.dma.bursts import BurstSplitter
+from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
+from triovit.hdl.dma.bursts import BurstSplitter
 
 CONFIGS = {
     "tiny": PRESETS["trio-tiny"],

@@ -3,9 +3,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.config.accelerator import PRESETS, AcceleratorConfig
-from hdl.dma.runs import RunWalker
-from hdl.isa.instructions import Buffer, Opcode, field_offsets
+from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
+from triovit.hdl.dma.runs import RunWalker
+from triovit.hdl.isa.instructions import Buffer, Opcode, field_offsets
 
 CONFIG = AcceleratorConfig(name="three", cores=3).validate()
 STRIDE = 1 << 20

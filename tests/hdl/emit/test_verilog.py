@@ -13,10 +13,10 @@ from amaranth.hdl import ClockDomain, EnableInserter, Instance, Module, ResetIns
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.emit import hierarchy
-from hdl.emit.fingerprint import fingerprint
-from hdl.emit.hierarchy import snake_case
-from hdl.emit.verilog import emit_verilog
+from triovit.hdl.emit import hierarchy
+from triovit.hdl.emit.fingerprint import fingerprint
+from triovit.hdl.emit.hierarchy import snake_case
+from triovit.hdl.emit.verilog import emit_verilog
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hdl.isa.instructions import (
+from triovit.hdl.isa.instructions import (
     INSTRUCTION_BYTES,
     LAYOUTS,
     NONZERO,
@@ -14,7 +14,7 @@ from hdl.isa.instructions import (
     field_offsets,
     layout,
 )
-from hdl.isa.page import PAGE, instruction_set_page
+from triovit.hdl.isa.page import PAGE, instruction_set_page
 
 
 def random_fields(opcode: Opcode, rng: random.Random) -> dict[str, int]:
@@ -77,4 +77,4 @@ def test_illegal_encodings():
 
 
 def test_page_is_up_to_date():
-    assert PAGE.read_text() == instruction_set_page(), "run python -m hdl.isa.page"
+    assert PAGE.read_text() == instruction_set_page(), "run python -m triovit.hdl.isa.page"

@@ -3,8 +3,8 @@ import subprocess
 
 import pytest
 
-from hdl.config.accelerator import PRESETS
-from hdl.isa.registers import REGISTERS, c_header, markdown_table, register_map
+from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.isa.registers import REGISTERS, c_header, markdown_table, register_map
 
 
 @pytest.mark.parametrize("preset", PRESETS)

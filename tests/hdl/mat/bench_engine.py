@@ -5,10 +5,10 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 
-from hdl.mat.engine import MATEngine
-from sim.bench import bench_parameters, stall_patterns
 from tests.hdl.mat.reference import MATReference, mat_beats
 from tests.hdl.rmac.cocotb_engine import reset_in_flight, run_engine
+from triovit.hdl.mat.engine import MATEngine
+from triovit.sim.bench import bench_parameters, stall_patterns
 
 STALLS = ("none", "random", "long")
 

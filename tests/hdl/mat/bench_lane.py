@@ -7,10 +7,10 @@ from collections import deque
 import cocotb
 import numpy as np
 
-from hdl.mat.lane import MATLane
-from sim.bench import bench_parameters
 from tests.hdl.rmac.cocotb_registers import compare_cycles, wrap
 from tests.hdl.rmac.reference import operands
+from triovit.hdl.mat.lane import MATLane
+from triovit.sim.bench import bench_parameters
 
 FILL = 50
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from hdl.mat.engine import MATEngine
-from sim.bench import run_bench
 from tests.hdl.mat.reference import MATReference, mat_beats
 from tests.hdl.rmac.simulate_engine import simulate_engine
+from triovit.hdl.mat.engine import MATEngine
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize("lanes, multipliers", [(3, 2), (2, 5)])

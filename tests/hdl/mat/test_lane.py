@@ -3,9 +3,9 @@ import pytest
 from amaranth.hdl import Shape
 from amaranth.sim import Simulator
 
-from hdl.mat.lane import MATLane
-from sim.bench import run_bench
 from tests.hdl.rmac.reference import operands
+from triovit.hdl.mat.lane import MATLane
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize("multipliers", [2, 3, 8])

@@ -5,8 +5,8 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from sim.bench import bench_parameters, start
 from tests.hdl.memory.reference import BankedModel, random_access
+from triovit.sim.bench import bench_parameters, start
 
 
 @cocotb.test()

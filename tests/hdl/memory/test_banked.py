@@ -3,10 +3,10 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.memory.banked import BankedMemory
-from hdl.memory.ram import simulation_memories
-from sim.bench import run_bench
 from tests.hdl.memory.reference import BankedModel, random_access
+from triovit.hdl.memory.banked import BankedMemory
+from triovit.hdl.memory.ram import simulation_memories
+from triovit.sim.bench import run_bench
 
 # words, banks, word_bits, write_width, read_width, strides
 SMALL = [

@@ -3,8 +3,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.emit.verilog import emit_verilog
-from hdl.memory.ram import RAM_SOURCE, Ram, simulation_memories
+from triovit.hdl.emit.verilog import emit_verilog
+from triovit.hdl.memory.ram import RAM_SOURCE, Ram, simulation_memories
 
 
 def test_values_and_hold():

@@ -6,8 +6,8 @@ import random
 
 import cocotb
 
-from hdl.rmac.cell import AccumulationMode, RMACCell
 from tests.hdl.rmac.cocotb_registers import compare_cycles, wrap
+from triovit.hdl.rmac.cell import AccumulationMode, RMACCell
 
 
 class CellReference:

@@ -7,11 +7,11 @@ from collections import deque
 import cocotb
 import numpy as np
 
-from hdl.rmac.cell import AccumulationMode
-from hdl.rmac.lane import RMACLane
-from sim.bench import bench_parameters
 from tests.hdl.rmac.cocotb_registers import compare_cycles, wrap
 from tests.hdl.rmac.reference import operands
+from triovit.hdl.rmac.cell import AccumulationMode
+from triovit.hdl.rmac.lane import RMACLane
+from triovit.sim.bench import bench_parameters
 
 FILL = 200  # cycles that load every register
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from sim.bench import StreamSink, StreamSource, pack, start, unpack
+from triovit.sim.bench import StreamSink, StreamSource, pack, start, unpack
 
 
 async def run_engine(dut, engine, reference, beats, source_stall, sink_stall):

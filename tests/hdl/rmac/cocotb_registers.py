@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from sim.bench import pack, start, unpack
+from triovit.sim.bench import pack, start, unpack
 
 
 async def compare_cycles(dut, component, reference, cycles, *, settle: int):

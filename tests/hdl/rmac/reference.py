@@ -11,7 +11,7 @@ from collections import deque
 
 import numpy as np
 
-from hdl.rmac.engine import RMACMode
+from triovit.hdl.rmac.engine import RMACMode
 
 
 class EngineReference:

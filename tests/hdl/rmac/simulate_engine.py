@@ -6,7 +6,7 @@ import random
 
 from amaranth.sim import Simulator
 
-from sim.bench import pack, unpack
+from triovit.sim.bench import pack, unpack
 
 
 def simulate_engine(engine, reference, beats, seed: int) -> None:

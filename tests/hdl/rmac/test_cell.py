@@ -3,8 +3,8 @@ import pytest
 from amaranth.hdl import Shape
 from amaranth.sim import Simulator
 
-from hdl.rmac.cell import AccumulationMode, RMACCell
-from sim.bench import run_bench
+from triovit.hdl.rmac.cell import AccumulationMode, RMACCell
+from triovit.sim.bench import run_bench
 
 DOWN, SELF = AccumulationMode.DOWN, AccumulationMode.SELF
 

@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from hdl.rmac.engine import RMACEngine, RMACMode
-from sim.bench import run_bench
 from tests.hdl.rmac.reference import RMACReference, rmac_beats
 from tests.hdl.rmac.simulate_engine import simulate_engine
+from triovit.hdl.rmac.engine import RMACEngine, RMACMode
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize("lanes, macs", [(3, 2), (2, 5)])

@@ -3,10 +3,10 @@ import pytest
 from amaranth.hdl import Shape
 from amaranth.sim import Simulator
 
-from hdl.rmac.cell import AccumulationMode
-from hdl.rmac.lane import RMACLane
-from sim.bench import run_bench
 from tests.hdl.rmac.reference import operands
+from triovit.hdl.rmac.cell import AccumulationMode
+from triovit.hdl.rmac.lane import RMACLane
+from triovit.sim.bench import run_bench
 
 DOWN, SELF = AccumulationMode.DOWN, AccumulationMode.SELF
 

@@ -3,7 +3,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.rmac.skew import OperandSkew
+from triovit.hdl.rmac.skew import OperandSkew
 
 
 @pytest.mark.parametrize("macs", [2, 3, 8])

@@ -5,11 +5,11 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from golden.integer.apot import ApotFormat
-from hdl.sat.engine import ShifterAdderTree
-from sim.bench import bench_parameters
 from tests.hdl.aux.engines import check_engine, group_flags
 from tests.hdl.aux.kernels import PATTERNS
+from triovit.golden.integer.apot import ApotFormat
+from triovit.hdl.sat.engine import ShifterAdderTree
+from triovit.sim.bench import bench_parameters
 
 BEATS = 250
 

@@ -4,10 +4,10 @@ from functools import cache
 
 import cocotb
 
-from golden.integer.apot import ApotFormat
-from hdl.sat.shifter_unit import ShifterUnit
-from sim.bench import bench_parameters
 from tests.hdl.aux.kernels import PATTERNS, check_stream, grid
+from triovit.golden.integer.apot import ApotFormat
+from triovit.hdl.sat.shifter_unit import ShifterUnit
+from triovit.sim.bench import bench_parameters
 
 
 @cache

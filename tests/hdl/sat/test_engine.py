@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from hdl.sat.engine import ShifterAdderTree
-from sim.bench import run_bench
+from triovit.golden.integer.apot import ApotFormat
+from triovit.hdl.sat.engine import ShifterAdderTree
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize(("lanes", "units", "exponent_bits", "low"), [(3, 5, 3, 0), (1, 1, 4, 2)])

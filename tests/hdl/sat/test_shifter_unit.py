@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from hdl.aux.pipeline import StreamPipeline
-from hdl.sat.shifter_unit import ShifterUnit, code_layout
-from sim.bench import pack, run_bench
 from tests.hdl.aux.kernels import simulate
+from triovit.golden.integer.apot import ApotFormat
+from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.hdl.sat.shifter_unit import ShifterUnit, code_layout
+from triovit.sim.bench import pack, run_bench
 
 
 def test_bench_all_activations_all_codes():

@@ -5,8 +5,17 @@ import random
 import cocotb
 from amaranth.hdl import signed
 
-from sim.bench import StreamSink, StreamSource, bench_parameters, pack, random_value, stall_patterns, start, unpack
 from tests.sim.bench.sum_stage import OPERANDS
+from triovit.sim.bench import (
+    StreamSink,
+    StreamSource,
+    bench_parameters,
+    pack,
+    random_value,
+    stall_patterns,
+    start,
+    unpack,
+)
 
 
 @cocotb.test()

@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Value, signed, unsigned
 from amaranth.lib import data
 
-from sim.bench.payload import pack, random_value, unpack, width_of
+from triovit.sim.bench.payload import pack, random_value, unpack, width_of
 
 LAYOUT = data.StructLayout(
     {

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sim.bench import run_bench
-from sim.toolchain import ToolchainError
 from tests.sim.bench.sum_stage import FAULTS, SumStage
+from triovit.sim.bench import run_bench
+from triovit.sim.toolchain import ToolchainError
 
 MODULE = "tests.sim.bench.bench_streams"
 

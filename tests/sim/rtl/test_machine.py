@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compiler.compile import compile_network
-from golden.integer.execute import execute
-from hdl.isa.instructions import ErrorCode, Instruction, Opcode
-from sim.rtl.machine import MachineError, RtlMachine
-from sim.rtl.simulation import MemoryModel
 from tests.networks import random_image, small_network, unusual_network
 from tests.sim.configurations import PAIR, TINY, WIDE
+from triovit.compiler.compile import compile_network
+from triovit.golden.integer.execute import execute
+from triovit.hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from triovit.sim.rtl.machine import MachineError, RtlMachine
+from triovit.sim.rtl.simulation import MemoryModel
 
 BEAT = TINY.data_bytes
 

@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from hdl.emit.verilog import emit_verilog
-from sim.rtl.simulation import EVENT_DONE, EVENT_START, MemoryModel, ProtocolError, RtlSimulation, SimulationError
 from tests.sim.copier import BEATS, BURST, CLEAR, CYCLES, FAULT, FAULTS, SOURCE, START, STATUS, TARGET, Copier
+from triovit.hdl.emit.verilog import emit_verilog
+from triovit.sim.rtl.simulation import (
+    EVENT_DONE,
+    EVENT_START,
+    MemoryModel,
+    ProtocolError,
+    RtlSimulation,
+    SimulationError,
+)
 
 SOURCE_ADDRESS, TARGET_ADDRESS = 0x0FC0, 0x18F80  # bursts have to stop at 4 KiB boundaries
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from golden.network.efficientvit.graph import plan
-from golden.network.efficientvit.model import EfficientViT, named_layers
-from golden.network.seeded import initialize
-from golden.quantization.quantize import _channels
-from golden.quantization.rules import TensorRule, tensor_rules
-from golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.network.efficientvit.model import EfficientViT, named_layers
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.quantize import _channels
+from triovit.golden.quantization.rules import TensorRule, tensor_rules
+from triovit.golden.quantization.settings import QuantizationError, Settings
 
 
 @pytest.fixture(scope="module")

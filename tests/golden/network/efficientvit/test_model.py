@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from golden.network.efficientvit.blocks import LinearAttention
-from golden.network.efficientvit.model import EfficientViT, named_layers
-from golden.network.efficientvit.presets import PRESETS
-from golden.network.seeded import initialize
+from triovit.golden.network.efficientvit.blocks import LinearAttention
+from triovit.golden.network.efficientvit.model import EfficientViT, named_layers
+from triovit.golden.network.efficientvit.presets import PRESETS
+from triovit.golden.network.seeded import initialize
 
 PARAMETERS = {"b0": 3_410_008, "b1": 9_102_024, "b2": 24_330_712, "b3": 48_646_056}
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from golden.network.efficientvit.graph import plan
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization.calibration.calibrate import OPERAND, calibrate
-from golden.quantization.calibration.images import check_images, random_images
-from golden.quantization.quantize import _channels
-from golden.quantization.rules import tensor_rules
-from golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization.calibration.calibrate import OPERAND, calibrate
+from triovit.golden.quantization.calibration.images import check_images, random_images
+from triovit.golden.quantization.quantize import _channels
+from triovit.golden.quantization.rules import tensor_rules
+from triovit.golden.quantization.settings import QuantizationError, Settings
 
 QKV = "backbone.stages.2.op_list.1.context_module.main.qkv"
 ATTENTION = "backbone.stages.2.op_list.1.context_module.main.attention"

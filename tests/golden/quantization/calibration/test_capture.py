@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from golden.network import seeded
-from golden.network.efficientvit.graph import plan
-from golden.quantization.calibration.capture import convolution_module, evenly, run
 from tests.golden.quantization.schemes import tiny_model
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.network import seeded
+from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.quantization.calibration.capture import convolution_module, evenly, run
 
 
 @pytest.fixture

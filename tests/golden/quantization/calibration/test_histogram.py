@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from golden.quantization.calibration import histogram
-from golden.quantization.calibration.histogram import BINS, Histogram, PercentileObserver
-from golden.quantization.calibration.observers import MinMaxObserver, Range
-from golden.quantization.settings import QuantizationError
 from tests.golden.quantization.calibration.test_observers import BATCHES, VALUES, groups_of, observed
+from triovit.golden.quantization.calibration import histogram
+from triovit.golden.quantization.calibration.histogram import BINS, Histogram, PercentileObserver
+from triovit.golden.quantization.calibration.observers import MinMaxObserver, Range
+from triovit.golden.quantization.settings import QuantizationError
 
 
 def full_range(group, values=VALUES):

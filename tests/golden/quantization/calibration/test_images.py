@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden.data.folders import DatasetError
-from golden.data.images import ImageError
-from golden.quantization.calibration.images import (
+from triovit.golden.data.folders import DatasetError
+from triovit.golden.data.images import ImageError
+from triovit.golden.quantization.calibration.images import (
     calibration_images,
     calibration_metadata,
     check_images,
     image_hash,
     random_images,
 )
-from golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.settings import QuantizationError
 
 
 @pytest.fixture

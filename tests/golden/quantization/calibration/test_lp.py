@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from golden.quantization.calibration.lp import LpObserver
-from golden.quantization.calibration.observers import MinMaxObserver, Range, grouped
-from golden.quantization.encoding import encode, encode_range, range_scales
-from golden.quantization.rules import TensorRule
-from golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.calibration.lp import LpObserver
+from triovit.golden.quantization.calibration.observers import MinMaxObserver, Range, grouped
+from triovit.golden.quantization.encoding import encode, encode_range, range_scales
+from triovit.golden.quantization.rules import TensorRule
+from triovit.golden.quantization.settings import QuantizationError
 
 CANDIDATES = 1 - 0.01 * np.arange(80)
 RULES = {

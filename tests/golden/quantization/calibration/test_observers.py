@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from golden.quantization.calibration.observers import MinMaxObserver, MovingAverageObserver, Range, grouped
-from golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.calibration.observers import MinMaxObserver, MovingAverageObserver, Range, grouped
+from triovit.golden.quantization.settings import QuantizationError
 
 VALUES = (
     torch.from_numpy(np.random.default_rng(0).normal(size=(40, 6, 9, 7)).astype(np.float32))

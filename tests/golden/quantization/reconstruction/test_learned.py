@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from golden.integer.network import IntegerNetwork
-from golden.network import seeded
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization import export
-from golden.quantization.encoding import Encoding
-from golden.quantization.fake_quantized import Simulation
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import quantize_model
-from golden.quantization.reconstruction.learn import forward
-from golden.quantization.reconstruction.learned import LearnedUnit, rescale
-from golden.quantization.reconstruction.units import split
-from golden.quantization.weights.layers import step_rule
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.network import seeded
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization import export
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.fake_quantized import Simulation
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import quantize_model
+from triovit.golden.quantization.reconstruction.learn import forward
+from triovit.golden.quantization.reconstruction.learned import LearnedUnit, rescale
+from triovit.golden.quantization.reconstruction.units import split
+from triovit.golden.quantization.weights.layers import step_rule
 
 ATTENTION = "backbone.stages.2.op_list.1.context_module"
 BLOCK = "backbone.stages.1.op_list.1"

@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.integer.network import IntegerNetwork
-from golden.network import seeded
-from golden.network.bundled import load_bundled
-from golden.network.efficientvit.graph import plan
-from golden.network.efficientvit.model import EfficientViT
-from golden.network.seeded import initialize
-from golden.quantization import export
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import make_scheme, quantize_model
-from golden.quantization.reconstruction.learn import batches, exponent
-from golden.quantization.reconstruction.options import OPTIONS, Options, find_options
-from golden.quantization.reconstruction.reconstruct import reconstruct
-from golden.quantization.reconstruction.result import UnitResult, format_report
-from golden.quantization.reconstruction.rounding import check, neighbours
-from golden.quantization.settings import QuantizationError
-from golden.quantization.weights.quantized import by_filter
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.network import seeded
+from triovit.golden.network.bundled import load_bundled
+from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.seeded import initialize
+from triovit.golden.quantization import export
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import make_scheme, quantize_model
+from triovit.golden.quantization.reconstruction.learn import batches, exponent
+from triovit.golden.quantization.reconstruction.options import OPTIONS, Options, find_options
+from triovit.golden.quantization.reconstruction.reconstruct import reconstruct
+from triovit.golden.quantization.reconstruction.result import UnitResult, format_report
+from triovit.golden.quantization.reconstruction.rounding import check, neighbours
+from triovit.golden.quantization.settings import QuantizationError
+from triovit.golden.quantization.weights.quantized import by_filter
 
 SHORT = dataclasses.replace(OPTIONS["fast"], images=16, iterations=8, batch=8)
 

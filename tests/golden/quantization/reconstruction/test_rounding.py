@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from golden.integer.apot import ApotFormat
-from golden.network.efficientvit.graph import Layer
-from golden.network.fold import FoldedConvolution
-from golden.quantization.encoding import Encoding
-from golden.quantization.reconstruction.rounding import Rounding, check, neighbours
-from golden.quantization.weights.quantized import QuantizedWeights
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.fold import FoldedConvolution
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.reconstruction.rounding import Rounding, check, neighbours
+from triovit.golden.quantization.weights.quantized import QuantizedWeights
 
 CHANNELS = 4
 

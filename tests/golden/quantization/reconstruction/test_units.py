@@ -3,11 +3,11 @@ from itertools import pairwise
 
 import pytest
 
-from golden.network.efficientvit.blocks import LiteMLA, Residual
-from golden.network.efficientvit.graph import plan
-from golden.network.efficientvit.model import EfficientViT
-from golden.quantization.reconstruction.units import split
-from golden.quantization.settings import QuantizationError
+from triovit.golden.network.efficientvit.blocks import LiteMLA, Residual
+from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.quantization.reconstruction.units import split
+from triovit.golden.quantization.settings import QuantizationError
 
 
 @pytest.mark.parametrize("preset", ["b0", "b1"])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from golden.integer.apot import ApotFormat
-from golden.quantization.weights import uniform
-from golden.quantization.weights.additive import SCALES, choose_filters, quantize_additive, rounding
-from golden.quantization.weights.steps import StepRule
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.quantization.weights import uniform
+from triovit.golden.quantization.weights.additive import SCALES, choose_filters, quantize_additive, rounding
+from triovit.golden.quantization.weights.steps import StepRule
 
 FORMATS = [ApotFormat(3), ApotFormat(2), ApotFormat(2, 3)]
 

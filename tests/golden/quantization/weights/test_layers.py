@@ -5,22 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from golden.integer.apot import ApotFormat
-from golden.network import seeded
-from golden.network.efficientvit.graph import Layer, plan
-from golden.quantization.calibration.calibrate import OPERAND
-from golden.quantization.calibration.observers import Range
-from golden.quantization.encoding import Encoding
-from golden.quantization.methods import METHODS
-from golden.quantization.quantize import make_scheme
-from golden.quantization.settings import Settings
-from golden.quantization.weights import additive, uniform
-from golden.quantization.weights.layers import needs_moments, operand_bits, quantize_layer, step_rule
-from golden.quantization.weights.moments import measure_moments
-from golden.quantization.weights.quantized import by_filter
-from golden.quantization.weights.steps import squared_error
 from tests.golden.quantization.schemes import convolution_layer, tiny_model
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.network import seeded
+from triovit.golden.network.efficientvit.graph import Layer, plan
+from triovit.golden.quantization.calibration.calibrate import OPERAND
+from triovit.golden.quantization.calibration.observers import Range
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.methods import METHODS
+from triovit.golden.quantization.quantize import make_scheme
+from triovit.golden.quantization.settings import Settings
+from triovit.golden.quantization.weights import additive, uniform
+from triovit.golden.quantization.weights.layers import needs_moments, operand_bits, quantize_layer, step_rule
+from triovit.golden.quantization.weights.moments import measure_moments
+from triovit.golden.quantization.weights.quantized import by_filter
+from triovit.golden.quantization.weights.steps import squared_error
 
 M2 = replace(METHODS["m2"], divisor_search=False, divisor_gain=False, bias_correction=False)
 P2 = replace(METHODS["p2"], divisor_search=False, bias_correction=False)

@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from golden.network import seeded
-from golden.network.efficientvit.graph import plan
-from golden.quantization.calibration import capture
-from golden.quantization.encoding import Encoding
-from golden.quantization.weights import moments
-from golden.quantization.weights.layers import correct_bias
-from golden.quantization.weights.moments import Moments, measure_moments
-from golden.quantization.weights.quantized import QuantizedWeights, by_filter
 from tests.golden.quantization.schemes import convolution_layer, tiny_model
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.network import seeded
+from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.quantization.calibration import capture
+from triovit.golden.quantization.encoding import Encoding
+from triovit.golden.quantization.weights import moments
+from triovit.golden.quantization.weights.layers import correct_bias
+from triovit.golden.quantization.weights.moments import Moments, measure_moments
+from triovit.golden.quantization.weights.quantized import QuantizedWeights, by_filter
 
 ATTENTION = "backbone.stages.2.op_list.1.context_module.main"
 LAYERS = {

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.quantization.weights import uniform
-from golden.quantization.weights.steps import LARGEST_BIAS, StepRule, power_error, search, squared_error
+from triovit.golden.quantization.weights import uniform
+from triovit.golden.quantization.weights.steps import LARGEST_BIAS, StepRule, power_error, search, squared_error
 
 POWERS = st.integers(-20, 8).map(lambda k: 2.0**k)
 UNITS = st.one_of(POWERS, POWERS.map(lambda p: p / 6))

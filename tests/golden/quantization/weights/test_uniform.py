@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from golden.quantization.weights.steps import StepRule, power_error, squared_error
-from golden.quantization.weights.uniform import limit, quantize_uniform
+from triovit.golden.quantization.weights.steps import StepRule, power_error, squared_error
+from triovit.golden.quantization.weights.uniform import limit, quantize_uniform
 
 FREE = StepRule(np.full(6, 1e-3), np.zeros(6))
 
