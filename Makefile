@@ -15,6 +15,7 @@ test: setup  ## the whole suite: units, cocotb benches, whole networks on the RT
 
 lint: setup  ## style of all Python files
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
 
 setup: $(STAMP)
 

@@ -11,8 +11,10 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 HARDWARE = {
     "m2": ("engines multiply 8-bit weights", "shifter-adder-tree beside a multiplier array, as M2-ViT's 'm2-asic'"),
     "p2": ("requantizers multiply", "requantization by shifts, no multipliers"),
-    "m2+p2": ("engines multiply 8-bit weights, as its requantizers do accumulators",
-              "shifter-adder-tree beside a multiplier array, requantization by shifts"),
+    "m2+p2": (
+        "engines multiply 8-bit weights, as its requantizers do accumulators",
+        "shifter-adder-tree beside a multiplier array, requantization by shifts",
+    ),
 }
 
 
@@ -24,12 +26,15 @@ def check_family(network: IntegerNetwork, config: AcceleratorConfig) -> None:
     """
     for node in network.nodes:
         if isinstance(node, Attention) and node.divisor == "uniform":
-            raise CompileError(f"network {network.name}: {node.name} divides by 8-bit uniform divisors, "
-                               "an ablation that no hardware runs; log2 divisors run")
+            raise CompileError(
+                f"network {network.name}: {node.name} divides by 8-bit uniform divisors, "
+                "an ablation that no hardware runs; log2 divisors run"
+            )
     needed = family(network)
     if needed != config.family:
         instead, engines = HARDWARE[needed]
         raise CompileError(
             f"network {network.name} is of family {needed}: {first_reason(network)}; configuration {config.name} is of "
             f"family {config.family}, whose {instead}; a configuration of family {needed} ({engines}) runs it, and "
-            f"this version generates family {config.family} only")
+            f"this version generates family {config.family} only"
+        )

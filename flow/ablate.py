@@ -44,9 +44,7 @@ FLOAT = "float"  # name of the result of the network that is quantized
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", nargs="?", metavar="MODEL", help="checkpoint file, 'bundled', or PRESET-rRESOLUTION")
-    parser.add_argument(
-        "--calibration", metavar="PATH", help="images for the quantizer: a folder or an archive"
-    )
+    parser.add_argument("--calibration", metavar="PATH", help="images for the quantizer: a folder or an archive")
     parser.add_argument("--data", metavar="DATA", help="labelled images: a folder with a folder a class, or an archive")
     parser.add_argument("-o", "--output", metavar="FILE", help="JSON file of results, continued if it is there")
     parser.add_argument("--variants", metavar="NAMES", help="separated by semicolons (default: all)")
@@ -66,8 +64,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(options) -> int:
     if options.list:
-        table("variants", [("variant", "left"), ("settings", "left")],
-              [[name, _changed(settings)] for name, settings in VARIANTS.items()])
+        table(
+            "variants",
+            [("variant", "left"), ("settings", "left")],
+            [[name, _changed(settings)] for name, settings in VARIANTS.items()],
+        )
         return 0
     for name in ("network", "calibration", "data", "output"):
         if not getattr(options, name):
@@ -86,14 +87,16 @@ def execute(options) -> int:
     with steps("float network") as update:
         predictions = float_predictions(subject, lambda done, total: update("float network", done, total))
     images = len(predictions)
-    results[FLOAT] = Result(FLOAT, images, predictions.accuracy().correct, predictions.accuracy(TOP).correct, images,
-                            0.0, FLOAT)
+    results[FLOAT] = Result(
+        FLOAT, images, predictions.accuracy().correct, predictions.accuracy(TOP).correct, images, 0.0, FLOAT
+    )
     missing = {name: settings for name, settings in variants.items() if name not in kept}
 
     def contents() -> dict:
         return {**header, "results": [result.to_dict() for result in results.values()]}
 
     with steps("variants") as update:
+
         def keep(result: Result) -> None:
             results[result.name] = result
             kept.append(result.name)
@@ -122,10 +125,16 @@ def _prepare(options) -> tuple[Subject, dict]:
     if networks:
         networks.mkdir(parents=True, exist_ok=True)
     subject = Subject(model, np.stack(pixels), dataset, facts.mean, facts.std, dataset.classes, networks)
-    header = {"model": network_hash(model), "calibration": image_hash(np.stack(pixels)),
-              "data": data_hash(options.data), "images": len(dataset),
-              "classes": identity_key({"names": dataset.classes}), "mean": list(facts.mean), "std": list(facts.std),
-              "code": code_hash((*CODE, "quantization"))}
+    header = {
+        "model": network_hash(model),
+        "calibration": image_hash(np.stack(pixels)),
+        "data": data_hash(options.data),
+        "images": len(dataset),
+        "classes": identity_key({"names": dataset.classes}),
+        "mean": list(facts.mean),
+        "std": list(facts.std),
+        "code": code_hash((*CODE, "quantization")),
+    }
     return subject, header
 
 
@@ -159,12 +168,23 @@ def _show(options, results: list[Result]) -> None:
     """A table; the first result is the float network's."""
     rows, base = [], results[0]
     for result in results:
-        top1, top5, same = (Share(count, result.images).percent
-                            for count in (result.top1, result.top5, result.agreement))
+        top1, top5, same = (
+            Share(count, result.images).percent for count in (result.top1, result.top5, result.agreement)
+        )
         points = top1 - Share(base.top1, base.images).percent
-        rows.append([result.name, f"{top1:.2f}", f"{points:+.2f}", f"{top5:.2f}", f"{same:.2f}",
-                     f"{result.seconds:.0f}"])
-    table(f"{options.network} on {base.images:,} images of {options.data}, integer networks",
-          [("variant", "left"), ("top-1 %", "right"), ("points", "right"), (f"top-{TOP} %", "right"),
-           ("as float %", "right"), ("seconds", "right")], rows)
+        rows.append(
+            [result.name, f"{top1:.2f}", f"{points:+.2f}", f"{top5:.2f}", f"{same:.2f}", f"{result.seconds:.0f}"]
+        )
+    table(
+        f"{options.network} on {base.images:,} images of {options.data}, integer networks",
+        [
+            ("variant", "left"),
+            ("top-1 %", "right"),
+            ("points", "right"),
+            (f"top-{TOP} %", "right"),
+            ("as float %", "right"),
+            ("seconds", "right"),
+        ],
+        rows,
+    )
     show(f"results in {options.output}")

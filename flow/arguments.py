@@ -59,7 +59,8 @@ def add_seed_option(parser: argparse.ArgumentParser, what: str = "seeded weights
 
 def add_resolution_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--resolution", type=resolution,
+        "--resolution",
+        type=resolution,
         help=f"input side in pixels of a float checkpoint (default: what its file says, else {DEFAULT_RESOLUTION})",
     )
 
@@ -87,9 +88,7 @@ def add_config_option(parser) -> None:
 def add_image_options(parser: argparse.ArgumentParser) -> None:
     """Where images come from."""
     source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        "--image", metavar="FILE", help="image file; without it a public-domain sample photo of a cat"
-    )
+    source.add_argument("--image", metavar="FILE", help="image file; without it a public-domain sample photo of a cat")
     source.add_argument(
         "--data", metavar="PATH", help="labelled images instead: a folder a class, in a folder or archive, or CIFAR-10"
     )

@@ -32,9 +32,15 @@ CALIBRATION_IMAGES = 512
 def quantize_bundled(archive, count: int = CALIBRATION_IMAGES, method: str = "trio") -> IntegerNetwork:
     """The bundled float network quantized with `count` evenly spaced training images of a CIFAR-10 archive."""
     bundled = load_bundled()
-    network = quantize(bundled.model, calibration_images(archive, count, bundled.resolution),
-                       name="efficientvit_b0_cifar10_r64", classes=bundled.classes, settings=find_method(method),
-                       mean=bundled.mean, std=bundled.std)
+    network = quantize(
+        bundled.model,
+        calibration_images(archive, count, bundled.resolution),
+        name="efficientvit_b0_cifar10_r64",
+        classes=bundled.classes,
+        settings=find_method(method),
+        mean=bundled.mean,
+        std=bundled.std,
+    )
     return network.with_metadata(method=method, recipe=bundled.recipe)
 
 
@@ -53,8 +59,10 @@ def main(arguments: list[str] | None = None) -> None:
         network = quantize_bundled(options.archive, options.calibration)
         bundled = load_bundled()
         measured = {"test_images": len(test)}
-        predictors = {"float": FloatPredictor(bundled.model, bundled.mean, bundled.std),
-                      "integer": IntegerPredictor(network)}
+        predictors = {
+            "float": FloatPredictor(bundled.model, bundled.mean, bundled.std),
+            "integer": IntegerPredictor(network),
+        }
         for name, predictor in predictors.items():
 
             def progress(right, seen, total, name=name):

@@ -110,8 +110,13 @@ def _compare_all(options, network, machine, sources) -> int:
             for core, source in enumerate(sources[first : first + cores]):
                 expected = execute_network(network, source.input, keep=True)
                 compared, differences = _differences(network, machine, run, expected, [core])
-                images.append({"image": source.name, "tensors": len(compared),
-                               "differences": [dataclasses.asdict(difference) for difference in differences]})
+                images.append(
+                    {
+                        "image": source.name,
+                        "tensors": len(compared),
+                        "differences": [dataclasses.asdict(difference) for difference in differences],
+                    }
+                )
                 if differences:
                     show(f"{source.name}: first difference: {differences[0]}")
                 update("comparing", first + core + 1, len(sources))
@@ -120,8 +125,10 @@ def _compare_all(options, network, machine, sources) -> int:
     total = sum(len(image["differences"]) for image in images)
     show(f"{total} of {tensors:,} tensors differ, on {unequal} of {len(images)} images")
     show(f"{np.mean(cycles):,.0f} cycles a run on average; {time.time() - started:.1f} s")
-    write_json(options.json, {"network": network.name, "config": machine.program.config.name, "images": images,
-                              "cycles": cycles})
+    write_json(
+        options.json,
+        {"network": network.name, "config": machine.program.config.name, "images": images, "cycles": cycles},
+    )
     return 1 if unequal else 0
 
 

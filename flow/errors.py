@@ -41,8 +41,16 @@ def explain(error: Exception) -> tuple[str, int] | None:
         case MachineError() | ProtocolError():
             return _one_line(error), 1
         case (
-            CompileError() | NetworkError() | CheckpointError() | DatasetError() | ImageError() | QuantizationError()
-            | ConfigurationError() | SimulationError() | JournalError() | ParallelError()
+            CompileError()
+            | NetworkError()
+            | CheckpointError()
+            | DatasetError()
+            | ImageError()
+            | QuantizationError()
+            | ConfigurationError()
+            | SimulationError()
+            | JournalError()
+            | ParallelError()
         ):
             return _one_line(error), 2
     return None

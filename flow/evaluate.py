@@ -47,14 +47,19 @@ MOST_BATCH = 10_000
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "network", nargs="?", default=BUNDLED, metavar="NETWORK",
+        "network",
+        nargs="?",
+        default=BUNDLED,
+        metavar="NETWORK",
         help=NETWORK_HELP + "; with --backend float a checkpoint instead of a quantized network",
     )
     parser.add_argument(
         "--data", required=True, metavar="DATA", help="a folder a class, in a folder or archive, or CIFAR-10"
     )
     parser.add_argument(
-        "--backend", choices=("float", "golden"), default="golden",
+        "--backend",
+        choices=("float", "golden"),
+        default="golden",
         help="the float network, or the integer model: the hardware's results (default %(default)s)",
     )
     parser.add_argument(
@@ -66,15 +71,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-broken", action="store_true", help="count images that cannot be read, and go on")
     group = parser.add_argument_group("results")
     group.add_argument("--confusion", metavar="FILE.png", help="write a picture of the confusion matrix")
-    group.add_argument(
-        "--journal", metavar="FILE", help=f"where predictions are kept (default: {JOURNALS}/KEY.jsonl)"
-    )
+    group.add_argument("--journal", metavar="FILE", help=f"where predictions are kept (default: {JOURNALS}/KEY.jsonl)")
     group.add_argument("--fresh", action="store_true", help="drop the predictions of an earlier run")
     group = parser.add_argument_group("speed")
-    add_parallel_options(group, "worker processes of one thread each (default: this process; of it the integer model "
-                                "uses one thread, the float network all)")
+    add_parallel_options(
+        group,
+        "worker processes of one thread each (default: this process; of it the integer model "
+        "uses one thread, the float network all)",
+    )
     group.add_argument(
-        "--batch", type=whole(1, MOST_BATCH), default=BATCH, metavar="N",
+        "--batch",
+        type=whole(1, MOST_BATCH),
+        default=BATCH,
+        metavar="N",
         help="images at once: a line of the journal, and a worker's task (default %(default)s)",
     )
 
@@ -128,8 +137,14 @@ def _evaluate(options, predictor, dataset, journal) -> Predictions | None:
 
         try:
             return evaluate(
-                predictor, dataset, batch=options.batch, journal=journal, skip_broken=options.skip_broken,
-                scheduler=options.scheduler, processes=options.processes, progress=progress,
+                predictor,
+                dataset,
+                batch=options.batch,
+                journal=journal,
+                skip_broken=options.skip_broken,
+                scheduler=options.scheduler,
+                processes=options.processes,
+                progress=progress,
             )
         except KeyboardInterrupt:
             say(f"triovit evaluate: interrupted; {hint()}")

@@ -13,9 +13,7 @@ from triovit.golden.evaluation.confusion import confusion_matrix, confusions, dr
 ROWS = 10  # of a table
 
 
-def report(
-    options, predictions: Predictions, names: Sequence[str], *, new: int, seconds: float, journal: Path
-) -> None:
+def report(options, predictions: Predictions, names: Sequence[str], *, new: int, seconds: float, journal: Path) -> None:
     """Print and write the result. new: images evaluated in this run, in `seconds`; the others are from the journal."""
     top1, top5 = predictions.accuracy(1), predictions.accuracy(TOP)
     among_five = predictions.by_class(TOP)

@@ -77,6 +77,7 @@ def check_replaceable(option: str, path: str | None) -> None:
 
 def check_distinct(options: Namespace) -> None:
     """Raise UsageError when two arguments name one file and it would be written: the other use of it would be lost."""
+
     def files(names: tuple[str, ...]) -> list[Path]:
         values = [getattr(options, name, None) or [] for name in names]
         return [Path(path) for value in values for path in (value if isinstance(value, list) else [value])]

@@ -114,8 +114,14 @@ def execute(options) -> int:
         say(f"{options.data}: {len(classes)} classes, as many as the network's outputs: names taken in this order")
     with steps("calibrating") as update:
         network = quantize(
-            model, images, name=Path(options.model).stem, classes=classes, settings=settings, mean=facts.mean,
-            std=facts.std, progress=update,
+            model,
+            images,
+            name=Path(options.model).stem,
+            classes=classes,
+            settings=settings,
+            mean=facts.mean,
+            std=facts.std,
+            progress=update,
         ).with_metadata(method=options.method)
     save_network(network, options.output)
     if units := network.metadata.get("reconstruction"):

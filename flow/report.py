@@ -38,7 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="report to write (.html)")
     parser.add_argument(
-        "--model", metavar="MODEL",
+        "--model",
+        metavar="MODEL",
         help="float network that was quantized: a checkpoint, 'bundled', or PRESET-rRESOLUTION",
     )
     parser.add_argument("--data", metavar="PATH", help="images: a folder or an archive (of CIFAR-10 its test part)")
@@ -97,7 +98,13 @@ def read_accuracy(path: str) -> Accuracy:
         numbers = [float(value) for value in (top1["percent"], top1["standard_error"], top5["percent"])]
         if not all(0 <= value <= 100 for value in numbers):
             raise ValueError
-        return Accuracy(what, Path(values["data"]).name, images, numbers[0], numbers[1],
-                        numbers[2] if len(values["classes"]) > 5 else None)
+        return Accuracy(
+            what,
+            Path(values["data"]).name,
+            images,
+            numbers[0],
+            numbers[1],
+            numbers[2] if len(values["classes"]) > 5 else None,
+        )
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"--accuracy {path}: must be a report of 'triovit evaluate --json FILE'") from None

@@ -64,27 +64,53 @@ class Reporter:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m triovit.flow.train", description=DESCRIPTION, epilog=EPILOG,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m triovit.flow.train",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="CIFAR-10 as JPEG in an .npz archive")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="weights, .safetensors")
-    parser.add_argument("--epochs", type=int, default=DEFAULT.epochs, metavar="N",
-                        help="passes over the training images (default: %(default)s); the rate's cycle is "
-                        "stretched to them")
-    parser.add_argument("--batch", type=int, default=DEFAULT.batch, metavar="N",
-                        help="images a step (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=DEFAULT.peak_rate, metavar="R",
-                        help="AdamW's rate at the cycle's peak (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=DEFAULT.seed, metavar="N",
-                        help="of weights, order and augmentation (default: %(default)s)")
-    parser.add_argument("--threads", type=int, metavar="N",
-                        help=f"processor threads (default: torch's, here {torch.get_num_threads()})")
-    parser.add_argument("--limit", type=int, metavar="N",
-                        help="use N evenly spaced training and test images only, to try things out")
-    parser.add_argument("--state", type=Path, metavar="FILE",
-                        help="where the run's state is kept (default: the output's name with .state)")
-    parser.add_argument("--log", type=Path, metavar="FILE",
-                        help="a line an epoch is added to it (default: the output's name with .log)")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=DEFAULT.epochs,
+        metavar="N",
+        help="passes over the training images (default: %(default)s); the rate's cycle is stretched to them",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=DEFAULT.batch, metavar="N", help="images a step (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=DEFAULT.peak_rate,
+        metavar="R",
+        help="AdamW's rate at the cycle's peak (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=DEFAULT.seed,
+        metavar="N",
+        help="of weights, order and augmentation (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help=f"processor threads (default: torch's, here {torch.get_num_threads()})"
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="use N evenly spaced training and test images only, to try things out"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="where the run's state is kept (default: the output's name with .state)",
+    )
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", help="a line an epoch is added to it (default: the output's name with .log)"
+    )
     parser.add_argument("--restart", action="store_true", help="begin anew even if there is a state to go on from")
     options = parser.parse_args(arguments)
     options.state = options.state or options.output.with_suffix(".state")
@@ -162,18 +188,24 @@ def train(options: argparse.Namespace, reporter: Reporter) -> None:
     training = Training(recipe, images, labels, len(data.classes))
     if options.state.exists() and not options.restart:
         training.restore(options.state)
-        reporter.line(f"going on after step {training.step} of {recipe.epochs * training.steps_per_epoch}, with "
-                      f"{torch.get_num_threads()} threads")
+        reporter.line(
+            f"going on after step {training.step} of {recipe.epochs * training.steps_per_epoch}, with "
+            f"{torch.get_num_threads()} threads"
+        )
     else:
-        reporter.line(f"training: {recipe.epochs} epochs, batch {recipe.batch}, seed {recipe.seed}, "
-                      f"{torch.get_num_threads()} threads")
+        reporter.line(
+            f"training: {recipe.epochs} epochs, batch {recipe.batch}, seed {recipe.seed}, "
+            f"{torch.get_num_threads()} threads"
+        )
     run_epochs(training, options, reporter)
     training.set_statistics()
     model = plain_copy(training.model)
     correct, seen = accuracy(model, test, lambda right, count: reporter.progress(lambda: f"{right} of {count} right"))
     save_weights(model, options.output, recipe, data.classes, correct, seen, len(data))
-    reporter.line(f"top-1 {100 * correct / seen:.2f} % ({correct} of {seen} test images) after "
-                  f"{minutes(training.seconds)} of training")
+    reporter.line(
+        f"top-1 {100 * correct / seen:.2f} % ({correct} of {seen} test images) after "
+        f"{minutes(training.seconds)} of training"
+    )
     reporter.line(f"wrote {options.output.name} ({options.output.stat().st_size} bytes)")
 
 

@@ -104,7 +104,9 @@ def test_one_way_to_import():
     assert not errors, "\n".join(errors)
 
 
-@pytest.mark.parametrize("text", ["import hdl", "from golden.integer import apot", "def f():\n    import sim.bench as b"])
+@pytest.mark.parametrize(
+    "text", ["import hdl", "from golden.integer import apot", "def f():\n    import sim.bench as b"]
+)
 def test_unprefixed_is_caught(text):
     assert unprefixed(text)
     assert not unprefixed(re.sub(r"(hdl|golden|sim)", r"triovit.\1", text))

@@ -67,8 +67,10 @@ class BatchExecutor:
         pixels = np.asarray(pixels).copy()  # because PyTorch takes neither read-only arrays nor negative strides
         channels, height, width = self.network.input_shape
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (height, width, channels) or not len(pixels):
-            raise NetworkError(f"pixels must be (N, {height}, {width}, {channels}) uint8 with N at least 1, "
-                               f"not {pixels.shape} {pixels.dtype}")
+            raise NetworkError(
+                f"pixels must be (N, {height}, {width}, {channels}) uint8 with N at least 1, "
+                f"not {pixels.shape} {pixels.dtype}"
+            )
         check_precision()
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -91,8 +93,9 @@ class BatchExecutor:
             tensors |= step(tensors)
         for name in (INPUT, *(node.name for node in self.network.nodes)):
             tensors[name] = tensors[name].permute(0, 3, 1, 2)
-        return {name: tensor.numpy().astype(np.int16 if name in self.wide else np.int8)
-                for name, tensor in tensors.items()}
+        return {
+            name: tensor.numpy().astype(np.int16 if name in self.wide else np.int8) for name, tensor in tensors.items()
+        }
 
 
 def _wide(node: Node) -> tuple[str, ...]:

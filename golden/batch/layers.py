@@ -37,8 +37,10 @@ def check_precision() -> None:
     }
     for name, value in settings.items():
         if value not in ("none", "ieee", "strict"):
-            raise NetworkError(f"exact execution needs float32 products at full precision: {name} must be unset, ieee "
-                               f"or strict, not {value}")
+            raise NetworkError(
+                f"exact execution needs float32 products at full precision: {name} must be unset, ieee "
+                f"or strict, not {value}"
+            )
 
 
 class BatchConvolution:

@@ -37,8 +37,11 @@ def read_facts(path) -> Facts:
 
 def find_faults(values: dict) -> list[str]:
     """What breaks a rule among facts (JSON values by name): the rule and the value. Other names are passed over."""
-    return [f"{name} must be {rule}, not {json.dumps(values[name])[:60]}" for name, (rule, holds) in RULES.items()
-            if name in values and not holds(values[name])]
+    return [
+        f"{name} must be {rule}, not {json.dumps(values[name])[:60]}"
+        for name, (rule, holds) in RULES.items()
+        if name in values and not holds(values[name])
+    ]
 
 
 def _parse(path, name, text):
@@ -53,8 +56,11 @@ def _texts(value):
 
 
 def _three_numbers(value, low, high):
-    return (isinstance(value, list) and len(value) == 3
-            and all(type(number) in (int, float) and low <= number <= high for number in value))  # false for NaN
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(type(number) in (int, float) and low <= number <= high for number in value)
+    )  # false for NaN
 
 
 RULES = {  # of every fact: in words, and as a function

@@ -100,8 +100,10 @@ def _results(function, items, scheduler, processes):
                 yield indices[task.key], task.result()
                 task.release()
         except KilledWorker as error:
-            raise ParallelError(f"{where}: {error.allowed_failures + 1} workers died over the same item: "
-                                "out of memory? smaller batches or fewer processes need less") from None
+            raise ParallelError(
+                f"{where}: {error.allowed_failures + 1} workers died over the same item: "
+                "out of memory? smaller batches or fewer processes need less"
+            ) from None
         except CancelledError:
             raise ParallelError(f"{where}: the connection was lost") from None
 
@@ -125,10 +127,19 @@ def _client(scheduler: str | None, processes: int):
         logging.getLogger(name).handlers = [logging.NullHandler()]
     with ExitStack() as stack:
         if scheduler is None:
-            scheduler = stack.enter_context(LocalCluster(
-                n_workers=processes, threads_per_worker=1, processes=True, memory_limit=0, host=LOOPBACK,
-                dashboard_address=f"{LOOPBACK}:0", scheduler_kwargs={"dashboard": False},
-                preload=IGNORE_INTERRUPTS, silence_logs=logging.CRITICAL))
+            scheduler = stack.enter_context(
+                LocalCluster(
+                    n_workers=processes,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=0,
+                    host=LOOPBACK,
+                    dashboard_address=f"{LOOPBACK}:0",
+                    scheduler_kwargs={"dashboard": False},
+                    preload=IGNORE_INTERRUPTS,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
         try:
             with warnings.catch_warnings(action="ignore"):  # about versions: _check_workers refuses them
                 client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False))

@@ -16,9 +16,7 @@ from triovit.golden.network.efficientvit.model import EfficientViT
 class FloatPredictor:
     """The float network. mean, std: its normalization of pixels / 255, a value an RGB channel."""
 
-    def __init__(
-        self, model: EfficientViT, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
-    ):
+    def __init__(self, model: EfficientViT, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD):
         self._model, self._mean, self._std = model.eval(), tuple(mean), tuple(std)
         self.resolution, self.outputs = model.resolution, model.n_classes
 

@@ -45,8 +45,9 @@ def accumulator_bounds(network: IntegerNetwork) -> list[Bound]:
         product = [int(t) * int(m) for t, m in zip(total, post.m1 if post else np.ones(1, dtype=np.int64), strict=True)]
         added = [0]
         if residual:
-            added = [(128 * int(r)) << int(s)
-                     for r, s in zip(post.residual_multiplier, post.residual_shift, strict=True)]
+            added = [
+                (128 * int(r)) << int(s) for r, s in zip(post.residual_multiplier, post.residual_shift, strict=True)
+            ]
             product = [p + a for p, a in zip(product, added, strict=True)]
         bounds.append(Bound(name, operation, int(total.max()), max(product), max(added)))
 
@@ -76,11 +77,17 @@ def check_bounds(network: IntegerNetwork) -> None:
     """Raises NetworkError with the layer and the bound when an accumulator or a product could overflow."""
     for bound in accumulator_bounds(network):
         if bound.bits > ACCUMULATOR_BITS:
-            raise NetworkError(f"{bound.node} ({bound.operation}): the accumulator can reach {bound.bound}, "
-                               f"more than {ACCUMULATOR_BITS} bits hold")
+            raise NetworkError(
+                f"{bound.node} ({bound.operation}): the accumulator can reach {bound.bound}, "
+                f"more than {ACCUMULATOR_BITS} bits hold"
+            )
         if bound.product_bound.bit_length() + 1 > PRODUCT_BITS:
-            raise NetworkError(f"{bound.node} ({bound.operation}): accumulator times multiplier can reach "
-                               f"{bound.product_bound}, more than {PRODUCT_BITS} bits hold")
+            raise NetworkError(
+                f"{bound.node} ({bound.operation}): accumulator times multiplier can reach "
+                f"{bound.product_bound}, more than {PRODUCT_BITS} bits hold"
+            )
         if bound.residual_bound > 1 << (PRODUCT_BITS - 2):
-            raise NetworkError(f"{bound.node} ({bound.operation}): the residual term can reach {bound.residual_bound}, "
-                               f"more than 2**{PRODUCT_BITS - 2}")
+            raise NetworkError(
+                f"{bound.node} ({bound.operation}): the residual term can reach {bound.residual_bound}, "
+                f"more than 2**{PRODUCT_BITS - 2}"
+            )

@@ -27,8 +27,9 @@ def pixels_to_input(pixels: np.ndarray) -> np.ndarray:
     return (pixels.astype(np.int64) - 128).transpose(2, 0, 1).astype(np.int8)
 
 
-def execute(network: IntegerNetwork, image: np.ndarray, *, keep: bool = False,
-            progress: Callable[[str], None] | None = None) -> dict[str, np.ndarray]:
+def execute(
+    network: IntegerNetwork, image: np.ndarray, *, keep: bool = False, progress: Callable[[str], None] | None = None
+) -> dict[str, np.ndarray]:
     """Run one image. image: int8 of the network's input shape.
 
     Returns every tensor by name when `keep`, else only the output. progress is called with each node's name.
@@ -104,7 +105,8 @@ def post_process(acc: np.ndarray, post: PostParameters, residual: np.ndarray | N
             return arithmetic.requantize(total, m1, n1, zp, 16).astype(np.int16)
         case _ if residual is not None:
             y = arithmetic.requantize_residual(
-                total, m1, n1, zp, residual.astype(np.int64), column["residual_multiplier"], column["residual_shift"])
+                total, m1, n1, zp, residual.astype(np.int64), column["residual_multiplier"], column["residual_shift"]
+            )
         case _:
             y = arithmetic.requantize(total, m1, n1, zp)
     return y.astype(np.int8)

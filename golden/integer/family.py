@@ -15,7 +15,7 @@ MULTIPLIERS = ("m1", "m2", "residual_multiplier")
 
 
 def family(network: IntegerNetwork) -> str:
-    """"trio", "m2", "p2" or "m2+p2".
+    """ "trio", "m2", "p2" or "m2+p2".
 
     "m2" when any filter, or K of any attention, is in additive powers of two. "p2" when the multipliers M, M2 and R of
     all records are 0 or 1. 4-bit uniform weights are 8-bit weights too and make no family.

@@ -44,10 +44,14 @@ class PostParameters:
     ARRAYS = ("bias", "m1", "n1", "zero_point", "m2", "n2", "residual_multiplier", "residual_shift")
     ACTIVATIONS = ("linear", "hardswish", "wide")
     RANGES = {
-        "bias": signed_range(ACCUMULATOR_BITS), "zero_point": (-128, 127),
-        "m1": (0, (1 << MULTIPLIER_BITS) - 1), "m2": (0, (1 << MULTIPLIER_BITS) - 1),
+        "bias": signed_range(ACCUMULATOR_BITS),
+        "zero_point": (-128, 127),
+        "m1": (0, (1 << MULTIPLIER_BITS) - 1),
+        "m2": (0, (1 << MULTIPLIER_BITS) - 1),
         "residual_multiplier": (0, (1 << MULTIPLIER_BITS) - 1),
-        "n1": (0, MAX_SHIFT), "n2": (0, MAX_SHIFT), "residual_shift": (0, MAX_SHIFT),
+        "n1": (0, MAX_SHIFT),
+        "n2": (0, MAX_SHIFT),
+        "residual_shift": (0, MAX_SHIFT),
     }
 
     @staticmethod
@@ -235,8 +239,9 @@ class IntegerNetwork:
                 if name not in shapes:
                     raise NetworkError(f"{node.name}: input {name} is not computed before it")
                 if name not in maps:
-                    raise NetworkError(f"{node.name}: input {name} is no int8 feature map "
-                                       "(wide logits, or inside an attention)")
+                    raise NetworkError(
+                        f"{node.name}: input {name} is no int8 feature map (wide logits, or inside an attention)"
+                    )
             for name, shape in output_shapes(node, shapes).items():
                 if name in shapes:
                     raise NetworkError(f"tensor name {name} is used twice")

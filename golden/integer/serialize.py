@@ -42,8 +42,7 @@ RECORDS = ("product", "key_sum", "divide", "divisor_scale")  # of an attention, 
 def _stored(tensors: dict, name: str, *dtypes: type) -> np.ndarray:
     """A tensor of the file, which must have one of the types that `save_network` writes."""
     if tensors[name].dtype not in dtypes:
-        raise NetworkError(f"{name} must be {' or '.join(str(np.dtype(d)) for d in dtypes)}, "
-                           f"not {tensors[name].dtype}")
+        raise NetworkError(f"{name} must be {' or '.join(str(np.dtype(d)) for d in dtypes)}, not {tensors[name].dtype}")
     return tensors[name]
 
 
@@ -55,8 +54,11 @@ def _post_to_json(post: PostParameters, prefix: str, tensors: dict) -> dict:
 
 def _post_from_json(value: dict, prefix: str, tensors: dict) -> PostParameters:
     arrays = {name: _stored(tensors, f"{prefix}.{name}", np.int32).astype(np.int64) for name in PostParameters.ARRAYS}
-    return PostParameters(**arrays, activation=value["activation"],
-                          fraction_bits=_integer(value["fraction_bits"], f"{prefix}: fraction_bits"))
+    return PostParameters(
+        **arrays,
+        activation=value["activation"],
+        fraction_bits=_integer(value["fraction_bits"], f"{prefix}: fraction_bits"),
+    )
 
 
 def _apot_to_json(apot: ApotFormat | None) -> dict | None:
@@ -125,28 +127,51 @@ def save_network(network: IntegerNetwork, path: str | Path) -> None:
                 tensors[f"{node.name}.pad_value"] = node.pad_value.astype(np.int8)
                 if node.apot_filters.size:
                     tensors[f"{node.name}.apot_filters"] = node.apot_filters.astype(np.uint8)
-                entry |= {"input": node.input, "stride": node.stride, "padding": node.padding, "groups": node.groups,
-                          "residual": node.residual, "weight_bits": node.weight_bits,
-                          "apot": _apot_to_json(node.apot),
-                          "post": _post_to_json(node.post, f"{node.name}.post", tensors)}
+                entry |= {
+                    "input": node.input,
+                    "stride": node.stride,
+                    "padding": node.padding,
+                    "groups": node.groups,
+                    "residual": node.residual,
+                    "weight_bits": node.weight_bits,
+                    "apot": _apot_to_json(node.apot),
+                    "post": _post_to_json(node.post, f"{node.name}.post", tensors),
+                }
             case Attention():
-                entry |= {"inputs": list(node.inputs), "heads": node.heads, "dim": node.dim,
-                          "log2_offset": list(node.log2_offset), "divisor": node.divisor,
-                          "key_apot": _apot_to_json(node.key_apot)}
+                entry |= {
+                    "inputs": list(node.inputs),
+                    "heads": node.heads,
+                    "dim": node.dim,
+                    "log2_offset": list(node.log2_offset),
+                    "divisor": node.divisor,
+                    "key_apot": _apot_to_json(node.key_apot),
+                }
                 for kind in RECORDS:
-                    entry[kind] = [_post_to_json(post, f"{node.name}.{kind}{i}", tensors)
-                                   for i, post in enumerate(getattr(node, kind))]
+                    entry[kind] = [
+                        _post_to_json(post, f"{node.name}.{kind}{i}", tensors)
+                        for i, post in enumerate(getattr(node, kind))
+                    ]
             case Pool():
                 entry |= {"input": node.input, "post": _post_to_json(node.post, f"{node.name}.post", tensors)}
             case LayerNorm():
                 tensors[f"{node.name}.weight"] = node.weight.astype(np.int8)
-                entry |= {"input": node.input, "epsilon": node.epsilon,
-                          "post": _post_to_json(node.post, f"{node.name}.post", tensors)}
+                entry |= {
+                    "input": node.input,
+                    "epsilon": node.epsilon,
+                    "post": _post_to_json(node.post, f"{node.name}.post", tensors),
+                }
         nodes.append(entry)
-    structure = {"name": network.name, "input_shape": list(network.input_shape), "classes": list(network.classes),
-                 "metadata": network.metadata, "nodes": nodes}
-    data = save({k: np.ascontiguousarray(v) for k, v in tensors.items()},
-                metadata={"format": FORMAT, "version": VERSION, "network": json.dumps(structure)})
+    structure = {
+        "name": network.name,
+        "input_shape": list(network.input_shape),
+        "classes": list(network.classes),
+        "metadata": network.metadata,
+        "nodes": nodes,
+    }
+    data = save(
+        {k: np.ascontiguousarray(v) for k, v in tensors.items()},
+        metadata={"format": FORMAT, "version": VERSION, "network": json.dumps(structure)},
+    )
     with whole_file(path) as partial:
         partial.write_bytes(_ordered(data))
 
@@ -165,29 +190,46 @@ def _node_from_json(entry: dict, tensors: dict, version: str) -> Node:
     match entry["type"]:
         case "Convolution":
             return Convolution(
-                name=name, input=tensor_name("input"), weight=_stored(tensors, f"{name}.weight", np.int8, np.int16),
-                stride=integer("stride"), padding=integer("padding"),
-                pad_value=_stored(tensors, f"{name}.pad_value", np.int8).astype(np.int64), groups=integer("groups"),
+                name=name,
+                input=tensor_name("input"),
+                weight=_stored(tensors, f"{name}.weight", np.int8, np.int16),
+                stride=integer("stride"),
+                padding=integer("padding"),
+                pad_value=_stored(tensors, f"{name}.pad_value", np.int8).astype(np.int64),
+                groups=integer("groups"),
                 residual=None if entry["residual"] is None else tensor_name("residual"),
-                weight_bits=integer("weight_bits"), apot=_apot_from_json(entry["apot"], name),
+                weight_bits=integer("weight_bits"),
+                apot=_apot_from_json(entry["apot"], name),
                 apot_filters=_filters_from_file(tensors, f"{name}.apot_filters"),
-                post=_post_from_json(entry["post"], f"{name}.post", tensors))
+                post=_post_from_json(entry["post"], f"{name}.post", tensors),
+            )
         case "Attention":
             records = {
                 kind: tuple(_post_from_json(p, f"{name}.{kind}{i}", tensors) for i, p in enumerate(entry[kind]))
                 for kind in RECORDS
             }
             return Attention(
-                name=name, inputs=tuple(_text(source, f"{name}: input") for source in entry["inputs"]),
-                heads=integer("heads"), dim=integer("dim"),
+                name=name,
+                inputs=tuple(_text(source, f"{name}: input") for source in entry["inputs"]),
+                heads=integer("heads"),
+                dim=integer("dim"),
                 log2_offset=tuple(_integer(offset, f"{name}: log2_offset") for offset in entry["log2_offset"]),
-                divisor=entry["divisor"], key_apot=_apot_from_json(entry["key_apot"], name), **records)
+                divisor=entry["divisor"],
+                key_apot=_apot_from_json(entry["key_apot"], name),
+                **records,
+            )
         case "Pool":
-            return Pool(name=name, input=tensor_name("input"),
-                        post=_post_from_json(entry["post"], f"{name}.post", tensors))
+            return Pool(
+                name=name, input=tensor_name("input"), post=_post_from_json(entry["post"], f"{name}.post", tensors)
+            )
         case "LayerNorm":
-            return LayerNorm(name=name, input=tensor_name("input"), weight=_stored(tensors, f"{name}.weight", np.int8),
-                             epsilon=integer("epsilon"), post=_post_from_json(entry["post"], f"{name}.post", tensors))
+            return LayerNorm(
+                name=name,
+                input=tensor_name("input"),
+                weight=_stored(tensors, f"{name}.weight", np.int8),
+                epsilon=integer("epsilon"),
+                post=_post_from_json(entry["post"], f"{name}.post", tensors),
+            )
         case other:
             raise NetworkError(f"unknown node type {other!r}")
 
@@ -198,8 +240,10 @@ def load_network(path: str | Path) -> IntegerNetwork:
         with safe_open(str(path), framework="numpy") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
-                raise NetworkError(f"{path} is not a quantized network (format {header.get('format')!r}); "
-                                   "make one with 'triovit quantize'")
+                raise NetworkError(
+                    f"{path} is not a quantized network (format {header.get('format')!r}); "
+                    "make one with 'triovit quantize'"
+                )
             version = header.get("version")
             if version not in READABLE:
                 raise NetworkError(f"{path} has version {version!r}, this program reads {' and '.join(READABLE)}")

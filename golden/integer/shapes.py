@@ -38,12 +38,14 @@ def _convolution(node: Convolution, source: Shape, shapes: dict[str, Shape]) -> 
     if node.pad_value.dtype.kind != "i":
         raise NetworkError(f"{node.name}: pad_value must be integers, not {node.pad_value.dtype}")
     if node.padding < 0 or node.groups < 1:
-        raise NetworkError(f"{node.name}: padding must be at least 0 and groups at least 1, "
-                           f"not {node.padding}, {node.groups}")
+        raise NetworkError(
+            f"{node.name}: padding must be at least 0 and groups at least 1, not {node.padding}, {node.groups}"
+        )
     out, per_group, kernel, _ = node.weight.shape
     if per_group * node.groups != channels or out % node.groups:
-        raise NetworkError(f"{node.name}: weight {node.weight.shape} with {node.groups} groups "
-                           f"does not fit {channels} channels")
+        raise NetworkError(
+            f"{node.name}: weight {node.weight.shape} with {node.groups} groups does not fit {channels} channels"
+        )
     _check_weights(node)
     if node.stride not in (1, 2):
         raise NetworkError(f"{node.name}: stride must be 1 or 2, not {node.stride}")
@@ -72,8 +74,9 @@ def _check_weights(node: Convolution) -> None:
     if node.weight_bits not in node.WEIGHT_LIMITS:
         raise NetworkError(f"{node.name}: weight_bits must be 4 or 8, not {node.weight_bits}")
     if filters.dtype != bool or filters.shape not in ((0,), (out,)):
-        raise NetworkError(f"{node.name}: apot_filters must be ({out},) bool or empty, "
-                           f"not {filters.shape} {filters.dtype}")
+        raise NetworkError(
+            f"{node.name}: apot_filters must be ({out},) bool or empty, not {filters.shape} {filters.dtype}"
+        )
     if filters.size and node.apot is None:
         raise NetworkError(f"{node.name}: apot_filters need the format apot, not None")
     mixed = bool(filters.any())
@@ -83,8 +86,9 @@ def _check_weights(node: Convolution) -> None:
     limit = node.WEIGHT_LIMITS[node.weight_bits]
     beyond = uniform[np.abs(uniform.astype(np.int64)) > limit]
     if beyond.size:
-        raise NetworkError(f"{node.name}: weights must lie in [-{limit}, {limit}] for {node.weight_bits} bits, "
-                           f"not {beyond[0]}")
+        raise NetworkError(
+            f"{node.name}: weights must lie in [-{limit}, {limit}] for {node.weight_bits} bits, not {beyond[0]}"
+        )
     if mixed:
         weights = node.weight[filters]
         between = weights[node.apot.nearest(weights) != weights]
@@ -97,8 +101,9 @@ def _attention(node: Attention, source: Shape, shapes: dict[str, Shape]) -> dict
     branches, uniform = len(node.inputs), node.divisor == "uniform"
     for name in node.inputs:
         if shapes[name] != (3 * node.heads * node.dim, height, width):
-            raise NetworkError(f"{node.name}: input {name} must have {3 * node.heads * node.dim} channels, "
-                               f"not {shapes[name]}")
+            raise NetworkError(
+                f"{node.name}: input {name} must have {3 * node.heads * node.dim} channels, not {shapes[name]}"
+            )
     if node.divisor not in node.DIVISORS:
         raise NetworkError(f"{node.name}: divisor must be one of {', '.join(node.DIVISORS)}, not {node.divisor!r}")
     if node.divisor_scale and not uniform:

@@ -75,8 +75,15 @@ def float_predictions(subject: Subject, progress: Callable[[int, int], None] | N
     return evaluate(predictor, subject.dataset, progress=told)
 
 
-def ablate(subject: Subject, reference: Predictions, variants: dict[str, Settings], *, scheduler: str | None = None,
-           processes: int = 1, done: Callable[[Result], None] = lambda result: None) -> list[Result]:
+def ablate(
+    subject: Subject,
+    reference: Predictions,
+    variants: dict[str, Settings],
+    *,
+    scheduler: str | None = None,
+    processes: int = 1,
+    done: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
     """Results of all variants in their order; reference: predictions of the float network.
 
     scheduler, processes: as of `fan_out`; a task is a variant. done: called with every result as it comes.
@@ -103,11 +110,25 @@ class _Variant:
     def __call__(self, item: tuple[str, Settings]) -> Result:
         (name, settings), subject = item, self._subject
         started = time.monotonic()
-        network = quantize(subject.model, subject.calibration, name=name, classes=subject.classes, settings=settings,
-                           mean=subject.mean, std=subject.std).with_metadata(method=name)
+        network = quantize(
+            subject.model,
+            subject.calibration,
+            name=name,
+            classes=subject.classes,
+            settings=settings,
+            mean=subject.mean,
+            std=subject.std,
+        ).with_metadata(method=name)
         seconds = time.monotonic() - started
         if subject.networks:
             save_network(network, subject.networks / file_name(name))
         found = evaluate(IntegerPredictor(network), subject.dataset)
-        return Result(name, len(found), found.accuracy().correct, found.accuracy(TOP).correct,
-                      int((found.top[:, 0] == self._reference).sum()), round(seconds, 1), family(network))
+        return Result(
+            name,
+            len(found),
+            found.accuracy().correct,
+            found.accuracy(TOP).correct,
+            int((found.top[:, 0] == self._reference).sum()),
+            round(seconds, 1),
+            family(network),
+        )

@@ -31,12 +31,15 @@ class BranchScales:
     largest: Fraction
 
 
-def branch_scales(layer: Layer, branch: int, source: Encoding, ranges: dict[str, Range],
-                  power_of_two: bool) -> BranchScales:
+def branch_scales(
+    layer: Layer, branch: int, source: Encoding, ranges: dict[str, Range], power_of_two: bool
+) -> BranchScales:
     """Scales inside one branch of an attention; source: encoding of its input."""
     q, k, v = (exact(source.scale[i * layer.dim :: 3 * layer.dim]) for i in range(3))
-    kv, sums = (_head_scales(ranges[f"{layer.name}.{what}{branch}"].bound, beside, power_of_two)
-                for what, beside in (("kv", [a * b for a, b in zip(k, v, strict=True)]), ("sum", k)))
+    kv, sums = (
+        _head_scales(ranges[f"{layer.name}.{what}{branch}"].bound, beside, power_of_two)
+        for what, beside in (("kv", [a * b for a, b in zip(k, v, strict=True)]), ("sum", k))
+    )
     divisors = exact(ranges[f"{layer.name}.divisor{branch}"].high)
     largest = max(d / (a * s) for d, a, s in zip(divisors, q, sums, strict=True)) * HEADROOM
     return BranchScales(q, k, v, kv, sums, largest)
@@ -77,5 +80,3 @@ def _head_scales(bound: np.ndarray, beside: list[Fraction], power_of_two: bool) 
     if power_of_two:
         return [max(Fraction(2) ** math.ceil(math.log2(s)), b) for s, b in zip(scales, beside, strict=True)]
     return [max(s, b / LARGEST_MULTIPLIER) for s, b in zip(scales, beside, strict=True)]
-
-

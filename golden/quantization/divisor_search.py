@@ -23,8 +23,9 @@ AROUND = (0, -1, 1, -2, 2)  # offsets tried, beside the one that the largest div
 GAINS = (0.5, 2.0)  # beyond what the log2 rule can cause
 
 
-def search_divisors(model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, std,
-                    progress: capture.Progress | None = None) -> dict[str, tuple[Divisor, ...]]:
+def search_divisors(
+    model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, std, progress: capture.Progress | None = None
+) -> dict[str, tuple[Divisor, ...]]:
     """The offset and gain of every branch with the least squared error of the attention's output.
 
     The integer attention runs on the float network's q, k and v, encoded, of at most 32 of the (N, R, R, 3) uint8
@@ -36,17 +37,26 @@ def search_divisors(model: EfficientViT, scheme: Scheme, images: np.ndarray, mea
     def keep(name):
         return lambda qkv, output: seen[name].extend(zip(qkv.double().numpy(), output.double().numpy(), strict=True))
 
-    capture.run(model, capture.evenly(images, IMAGES), [
-        (model.get_submodule(layer.output), keep(layer.name)) for layer in layers
-    ], batch=scheme.settings.batch, mean=mean, std=std, what="divisors", progress=progress)
+    capture.run(
+        model,
+        capture.evenly(images, IMAGES),
+        [(model.get_submodule(layer.output), keep(layer.name)) for layer in layers],
+        batch=scheme.settings.batch,
+        mean=mean,
+        std=std,
+        what="divisors",
+        progress=progress,
+    )
     return {layer.name: _search(layer, scheme, seen[layer.name]) for layer in layers}
 
 
 def _search(layer: Layer, scheme: Scheme, seen: list) -> tuple[Divisor, ...]:
     settings = scheme.settings
     inputs = [
-        {name: scheme.encodings[name].quantize(part)
-         for name, part in zip(layer.inputs, np.split(qkv, len(layer.inputs)), strict=True)}
+        {
+            name: scheme.encodings[name].quantize(part)
+            for name, part in zip(layer.inputs, np.split(qkv, len(layer.inputs)), strict=True)
+        }
         for qkv, _ in seen
     ]
     expected = np.stack([output for _, output in seen])
@@ -54,8 +64,9 @@ def _search(layer: Layer, scheme: Scheme, seen: list) -> tuple[Divisor, ...]:
     def outputs(choice: tuple[Divisor, ...]) -> np.ndarray:
         """(images, branches, heads, values) of the integer attention."""
         node = attention(layer, dataclasses.replace(scheme, divisors={layer.name: choice}))
-        found = np.stack([scheme.encodings[layer.name].decode(execute_node(node, x)[layer.name].astype(np.int64))
-                          for x in inputs])
+        found = np.stack(
+            [scheme.encodings[layer.name].decode(execute_node(node, x)[layer.name].astype(np.int64)) for x in inputs]
+        )
         return found.reshape(len(seen), len(layer.inputs), layer.heads, -1)
 
     expected = expected.reshape(len(seen), len(layer.inputs), layer.heads, -1)

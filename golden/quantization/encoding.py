@@ -97,8 +97,10 @@ def to_metadata(encodings: dict[str, Encoding]) -> dict:
     A tensor has {"scale": [...], "zero_point": [...]}; each list has an entry for every channel, or one for all
     channels of an equal part of them: one for the whole tensor, one a head, and so on.
     """
-    return {name: {"scale": _collapse(encoding.scale), "zero_point": _collapse(encoding.zero_point)}
-            for name, encoding in encodings.items()}
+    return {
+        name: {"scale": _collapse(encoding.scale), "zero_point": _collapse(encoding.zero_point)}
+        for name, encoding in encodings.items()
+    }
 
 
 def from_metadata(network: IntegerNetwork) -> dict[str, Encoding]:
@@ -117,8 +119,10 @@ def from_metadata(network: IntegerNetwork) -> dict[str, Encoding]:
         try:
             scale, zero_point = (_expand(entry[key], shapes[name][0]) for key in ("scale", "zero_point"))
         except (KeyError, TypeError, ValueError):
-            raise QuantizationError(f"encoding of {name} must have lists of numbers 'scale' and 'zero_point' that "
-                                    f"divide {shapes[name][0]} channels") from None
+            raise QuantizationError(
+                f"encoding of {name} must have lists of numbers 'scale' and 'zero_point' that "
+                f"divide {shapes[name][0]} channels"
+            ) from None
         if not (np.isfinite(scale).all() and np.isfinite(zero_point).all() and scale.min() > 0):
             raise QuantizationError(f"encoding of {name}: scales must be finite and positive, zero points finite")
         encodings[name] = Encoding(scale.astype(np.float64), zero_point)

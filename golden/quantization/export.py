@@ -50,9 +50,19 @@ def convolution(layer: Layer, scheme: Scheme) -> Convolution:
         post = records.residual(bias, step, target, scheme.encodings[layer.residual])
     padding = np.rint(source.zero_point).astype(np.int64) if conv.padding else np.zeros(0, dtype=np.int64)
     return Convolution(
-        layer.name, layer.inputs[0], values.astype(np.int8 if np.abs(values).max() < 128 else np.int16), post,
-        conv.stride, conv.padding, padding, conv.groups, layer.residual, weights.bits, weights.apot,
-        weights.apot_filters)
+        layer.name,
+        layer.inputs[0],
+        values.astype(np.int8 if np.abs(values).max() < 128 else np.int16),
+        post,
+        conv.stride,
+        conv.padding,
+        padding,
+        conv.groups,
+        layer.residual,
+        weights.bits,
+        weights.apot,
+        weights.apot_filters,
+    )
 
 
 def pool(layer: Layer, scheme: Scheme) -> Pool:
@@ -74,7 +84,8 @@ def layer_norm(layer: Layer, scheme: Scheme) -> LayerNorm:
     step = exact(weights.step)
     bias = [Fraction(float(b)) / step[0] for b in layer.beta]
     post = Records(layer.name, scheme.power_of_two).requantize(
-        layer.activation, bias, step * channels, target, weights.fraction_bits)
+        layer.activation, bias, step * channels, target, weights.fraction_bits
+    )
     return LayerNorm(layer.name, layer.inputs[0], weights.values[0].astype(np.int8), epsilon, post)
 
 
@@ -102,7 +113,19 @@ def attention(layer: Layer, scheme: Scheme) -> Attention:
             offset = min(offset, divisor.reachable_offset(ratios, scheme.power_of_two))
             offsets.append(min(max(offset, LOG2_OFFSETS[0]), LOG2_OFFSETS[1]))
             factor = [Fraction(2) ** offsets[-1]] * layer.heads
-        divide.append(records.plain([r * f for r, f in zip(ratios, factor, strict=True)],
-                                    target.zero_point[: layer.heads]))
-    return Attention(layer.name, layer.inputs, layer.heads, layer.dim, tuple(product), tuple(key_sum), tuple(divide),
-                     tuple(offsets), scheme.key_apot, settings.divisor, tuple(divisors))
+        divide.append(
+            records.plain([r * f for r, f in zip(ratios, factor, strict=True)], target.zero_point[: layer.heads])
+        )
+    return Attention(
+        layer.name,
+        layer.inputs,
+        layer.heads,
+        layer.dim,
+        tuple(product),
+        tuple(key_sum),
+        tuple(divide),
+        tuple(offsets),
+        scheme.key_apot,
+        settings.divisor,
+        tuple(divisors),
+    )

@@ -73,8 +73,9 @@ class Simulation:
             return self._constant(name, "scale", self.scheme.encodings[name].scale)
         point, branch = name.rsplit(".", 1)[1].rstrip("0123456789"), int(name[-1])
         layer = next(layer for layer in self.scheme.layers if layer.name == name.rsplit(".", 1)[0])
-        scales = divisor.branch_scales(layer, branch, self.scheme.encodings[layer.inputs[branch]], self.scheme.ranges,
-                                       self.scheme.power_of_two)
+        scales = divisor.branch_scales(
+            layer, branch, self.scheme.encodings[layer.inputs[branch]], self.scheme.ranges, self.scheme.power_of_two
+        )
         return self._constant(name, "scale", [float(scale) for scale in getattr(scales, point)])
 
     def zero_point(self, name: str) -> torch.Tensor:
@@ -102,8 +103,9 @@ class Simulation:
         x = tensors[layer.inputs[0]]
         match layer.kind:
             case "attention":
-                return torch.cat([self._attend(layer, branch, tensors[name])
-                                  for branch, name in enumerate(layer.inputs)], 1)
+                return torch.cat(
+                    [self._attend(layer, branch, tensors[name]) for branch, name in enumerate(layer.inputs)], 1
+                )
             case "pool":
                 return x.mean((2, 3), keepdim=True)
             case "norm":
@@ -112,8 +114,9 @@ class Simulation:
                 result = normal * _column(self.weight(layer)) + _column(self.bias(layer))
             case _:
                 conv = layer.convolution
-                result = functional.conv2d(self._pad(layer, x), self.weight(layer), self.bias(layer), conv.stride,
-                                           groups=conv.groups)
+                result = functional.conv2d(
+                    self._pad(layer, x), self.weight(layer), self.bias(layer), conv.stride, groups=conv.groups
+                )
         if layer.activation == "hardswish":
             return functional.hardswish(self._operand(layer, result))
         return result if layer.residual is None else result + tensors[layer.residual]
@@ -147,8 +150,9 @@ class Simulation:
             k = _nearest_level(k, scales[:, 1], self.scheme.key_apot)
         return v @ k.transpose(2, 3), k.sum(3, keepdim=True)
 
-    def attention_output(self, layer: Layer, branch: int, x: torch.Tensor, kv: torch.Tensor,
-                         sums: torch.Tensor) -> torch.Tensor:
+    def attention_output(
+        self, layer: Layer, branch: int, x: torch.Tensor, kv: torch.Tensor, sums: torch.Tensor
+    ) -> torch.Tensor:
         """(N, heads * dim, H, W) output of a branch before its rounding, from K^T V and row sums, rounded."""
         q, _, _, scales = self._split(layer, branch, x)
         q = q.relu()
@@ -161,8 +165,10 @@ class Simulation:
 
     def _attend(self, layer: Layer, branch: int, x: torch.Tensor) -> torch.Tensor:
         low, high = arithmetic.signed_range(ACTIVATION_BITS)
-        rounded = (fake_quantize(value, _column(self.scale(f"{layer.name}.{what}{branch}")), low, high)
-                   for what, value in zip(("kv", "sum"), self.attention_products(layer, branch, x), strict=True))
+        rounded = (
+            fake_quantize(value, _column(self.scale(f"{layer.name}.{what}{branch}")), low, high)
+            for what, value in zip(("kv", "sum"), self.attention_products(layer, branch, x), strict=True)
+        )
         return self.attention_output(layer, branch, x, *rounded)
 
     def _split(self, layer: Layer, branch: int, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -176,8 +182,9 @@ class Simulation:
         exact = value.detach() / unit.detach()
         if self.scheme.settings.divisor == "uniform":
             name = layer.inputs[branch]
-            found = divisor.branch_scales(layer, branch, self.scheme.encodings[name], self.scheme.ranges,
-                                          self.scheme.power_of_two)
+            found = divisor.branch_scales(
+                layer, branch, self.scheme.encodings[name], self.scheme.ranges, self.scheme.power_of_two
+            )
             ratio = float(divisor.uniform_ratios(found, self.scheme.power_of_two)[0])
             used = torch.floor(exact * ratio + HALF).clamp(1, arithmetic.MAX_UNIFORM_DIVISOR) / ratio
         else:
@@ -192,8 +199,11 @@ class Simulation:
 
     def _offsets(self, layer: Layer) -> torch.Tensor:
         key = (layer.name, "offsets")
-        return self._constants[key] if key in self._constants else self._constant(
-            *key, export.attention(layer, self.scheme).log2_offset)
+        return (
+            self._constants[key]
+            if key in self._constants
+            else self._constant(*key, export.attention(layer, self.scheme).log2_offset)
+        )
 
     def _constant(self, name: str, what: str, values) -> torch.Tensor:
         key = (name, what)

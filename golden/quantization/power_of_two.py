@@ -68,9 +68,19 @@ def smoothing_factors(layer: Layer, layers: list[Layer], found: Range, exponent:
     return 2.0 ** np.clip(rounded, -MOST_SMOOTHING, MOST_SMOOTHING)
 
 
-def search_encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorRule], ranges: dict[str, Range],
-                     factors: dict[str, np.ndarray | None], pixels: int, images: np.ndarray, mean, std,
-                     settings: Settings, progress: capture.Progress | None = None) -> dict[str, Encoding]:
+def search_encodings(
+    model: EfficientViT,
+    layers: list[Layer],
+    rules: dict[str, TensorRule],
+    ranges: dict[str, Range],
+    factors: dict[str, np.ndarray | None],
+    pixels: int,
+    images: np.ndarray,
+    mean,
+    std,
+    settings: Settings,
+    progress: capture.Progress | None = None,
+) -> dict[str, Encoding]:
     """Encodings of all tensors but the logits, the input's included; exponents by a rule of `exponents`.
 
     "adaptive" tries f - 1 to f + 2 on at most 32 of the images, f being the exponent below the scale that the range
@@ -82,8 +92,10 @@ def search_encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, 
     for layer in layers[:-1]:
         name = layer.name
         scales = range_scales(ranges[name], rules[name], factors.get(name))
-        tried[name] = [encode(ranges[name], rules[name], constant[name] * 2.0**exponent, factors.get(name))
-                       for exponent in exponents.candidates(scales / constant[name], settings.exponents)]
+        tried[name] = [
+            encode(ranges[name], rules[name], constant[name] * 2.0**exponent, factors.get(name))
+            for exponent in exponents.candidates(scales / constant[name], settings.exponents)
+        ]
     errors = {name: np.zeros((len(encodings), rules[name].scales)) for name, encodings in tried.items()}
 
     def visit(layer: Layer) -> capture.Visit:
@@ -97,15 +109,23 @@ def search_encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, 
         return add
 
     if settings.exponents == "adaptive":  # the others leave no choice
-        capture.run(model, capture.evenly(images, IMAGES), [
-            (model.get_submodule(layer.output), visit(layer)) for layer in layers[:-1]
-        ], batch=BATCH, mean=mean, std=std, what="exponents", progress=progress)
+        capture.run(
+            model,
+            capture.evenly(images, IMAGES),
+            [(model.get_submodule(layer.output), visit(layer)) for layer in layers[:-1]],
+            batch=BATCH,
+            mean=mean,
+            std=std,
+            what="exponents",
+            progress=progress,
+        )
     chosen = {INPUT: pixel_encoding(mean, std)}
     for layer in layers[:-1]:
         name, rule = layer.name, rules[layer.name]
         best = errors[name].argmin(axis=0).repeat(len(tried[name][0].scale) // rule.scales)
-        scale, zero_point = (np.choose(best, [getattr(encoding, what) for encoding in tried[name]])
-                             for what in ("scale", "zero_point"))
+        scale, zero_point = (
+            np.choose(best, [getattr(encoding, what) for encoding in tried[name]]) for what in ("scale", "zero_point")
+        )
         finest = _finest(layer, chosen, ranges, settings, constant[name], pixels)
         if (scale < finest).any():
             scale = np.maximum(scale, finest).reshape(-1, rule.group).max(axis=1)
@@ -115,8 +135,14 @@ def search_encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, 
     return chosen
 
 
-def _finest(layer: Layer, chosen: dict[str, Encoding], ranges: dict[str, Range], settings: Settings,
-            constant: float, pixels: int) -> np.ndarray | float:
+def _finest(
+    layer: Layer,
+    chosen: dict[str, Encoding],
+    ranges: dict[str, Range],
+    settings: Settings,
+    constant: float,
+    pixels: int,
+) -> np.ndarray | float:
     """The finest scale that a requantization can reach: a shift cannot multiply.
 
     For a pool that of the sum of pixels, behind hardswish that of its product, 2 ** -(2 * fraction bits) / 6.
@@ -130,8 +156,9 @@ def _finest(layer: Layer, chosen: dict[str, Encoding], ranges: dict[str, Range],
 
 def round_trip(x: torch.Tensor, encoding: Encoding) -> torch.Tensor:
     """(N, C, H, W) values as they come back from their integers."""
-    scale, zero = (torch.from_numpy(np.asarray(a, dtype=np.float32))[:, None, None]
-                   for a in (encoding.scale, encoding.zero_point))
+    scale, zero = (
+        torch.from_numpy(np.asarray(a, dtype=np.float32))[:, None, None] for a in (encoding.scale, encoding.zero_point)
+    )
     return ((torch.floor(x / scale + 0.5) + zero).clamp(-128, 127) - zero) * scale
 
 
@@ -146,17 +173,29 @@ def _measure(layer: Layer, layers: list[Layer], rule: TensorRule) -> Callable[[t
         weights = [torch.from_numpy(reader.convolution.weight).float() for reader in readers]
 
         def outputs(x, back):
-            return sum(by_scale(functional.conv2d(back - x, weight, None, reader.convolution.stride,
-                                                  reader.convolution.padding, groups=reader.convolution.groups))
-                       for reader, weight in zip(readers, weights, strict=True))
+            return sum(
+                by_scale(
+                    functional.conv2d(
+                        back - x,
+                        weight,
+                        None,
+                        reader.convolution.stride,
+                        reader.convolution.padding,
+                        groups=reader.convolution.groups,
+                    )
+                )
+                for reader, weight in zip(readers, weights, strict=True)
+            )
 
         return outputs
     if rule.rectified:
+
         def rectified(x, back):
             blocks = (x.shape[0], -1, 3, rule.group, *x.shape[2:])  # of q, k, v: the first two are used above 0 only
             difference = (back - x).reshape(blocks)
-            used = torch.cat([(back.reshape(blocks)[:, :, :2].relu() - x.reshape(blocks)[:, :, :2].relu()),
-                              difference[:, :, 2:]], 2)
+            used = torch.cat(
+                [(back.reshape(blocks)[:, :, :2].relu() - x.reshape(blocks)[:, :, :2].relu()), difference[:, :, 2:]], 2
+            )
             return by_scale(used.reshape(x.shape))
 
         return rectified

@@ -44,9 +44,17 @@ class Quantization:
         return self.scheme.encodings
 
 
-def quantize(model: EfficientViT, images: Iterable[np.ndarray], *, name: str, classes: Iterable[str] = (),
-             settings: Settings | None = None, mean=IMAGENET_MEAN, std=IMAGENET_STD,
-             progress: Progress | None = None) -> IntegerNetwork:
+def quantize(
+    model: EfficientViT,
+    images: Iterable[np.ndarray],
+    *,
+    name: str,
+    classes: Iterable[str] = (),
+    settings: Settings | None = None,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    progress: Progress | None = None,
+) -> IntegerNetwork:
     """Quantize a float network to 8 bits (divisors of attention: 4-bit log2).
 
     model: any size and class count. images: (R, R, 3) uint8 arrays, R the model's resolution; some hundreds from the
@@ -56,13 +64,22 @@ def quantize(model: EfficientViT, images: Iterable[np.ndarray], *, name: str, cl
     turns its logits into real numbers. Raises QuantizationError, one line, for an empty or ill-shaped calibration
     set and for weights or activations that are not finite; NetworkError, before any work, for names that no file holds.
     """
-    return quantize_model(model, images, name=name, classes=classes, settings=settings, mean=mean, std=std,
-                          progress=progress).network
+    return quantize_model(
+        model, images, name=name, classes=classes, settings=settings, mean=mean, std=std, progress=progress
+    ).network
 
 
-def quantize_model(model: EfficientViT, images: Iterable[np.ndarray], *, name: str, classes: Iterable[str] = (),
-                   settings: Settings | None = None, mean=IMAGENET_MEAN, std=IMAGENET_STD,
-                   progress: Progress | None = None) -> Quantization:
+def quantize_model(
+    model: EfficientViT,
+    images: Iterable[np.ndarray],
+    *,
+    name: str,
+    classes: Iterable[str] = (),
+    settings: Settings | None = None,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    progress: Progress | None = None,
+) -> Quantization:
     """`quantize`, with the encodings that `compare` needs."""
     settings, classes = settings or Settings(), tuple(classes)
     layers = plan(model)
@@ -73,10 +90,15 @@ def quantize_model(model: EfficientViT, images: Iterable[np.ndarray], *, name: s
     scheme = make_scheme(model, layers, checked, settings, mean, std, progress)
     nodes = tuple(export.node(layer, scheme) for layer in scheme.layers)
     metadata = {
-        "preset": model.preset.name, "resolution": model.resolution, "mean": [float(m) for m in mean],
+        "preset": model.preset.name,
+        "resolution": model.resolution,
+        "mean": [float(m) for m in mean],
         "std": [float(s) for s in std],
-        "model_hash": network_hash(model), "settings": settings.to_dict(), **calibration_metadata(images, checked),
-        "logit_scale": float(scheme.encodings[layers[-1].name].scale[0]), "encodings": to_metadata(scheme.encodings),
+        "model_hash": network_hash(model),
+        "settings": settings.to_dict(),
+        **calibration_metadata(images, checked),
+        "logit_scale": float(scheme.encodings[layers[-1].name].scale[0]),
+        "encodings": to_metadata(scheme.encodings),
     }
     if scheme.reconstruction:
         metadata["reconstruction"] = [dataclasses.asdict(result) for result in scheme.reconstruction]
@@ -87,19 +109,33 @@ def quantize_model(model: EfficientViT, images: Iterable[np.ndarray], *, name: s
         raise QuantizationError(f"the quantized network breaks a rule of the hardware: {error}") from None
 
 
-def make_scheme(model: EfficientViT, layers: list[Layer], images: np.ndarray, settings: Settings, mean, std,
-                progress: Progress | None = None) -> Scheme:
+def make_scheme(
+    model: EfficientViT,
+    layers: list[Layer],
+    images: np.ndarray,
+    settings: Settings,
+    mean,
+    std,
+    progress: Progress | None = None,
+) -> Scheme:
     """Calibrate, and decide scales, weights and divisors; images: (N, R, R, 3) uint8."""
     rules = tensor_rules(layers, _channels(layers), settings)
     ranges = calibrate(model, layers, rules, images, settings, mean, std, progress)
     pixels = (model.resolution // 32) ** 2  # of the only pool's input
     encodings = _encodings(model, layers, rules, ranges, settings, pixels, images, mean, std, progress)
     moments = measure_moments(model, layers, images, mean, std, progress) if needs_moments(settings) else {}
-    weights = {layer.name: quantize_layer(layer, encodings, ranges, settings, moments.get(layer.name))
-               for layer in layers if layer.kind in ("convolution", "norm")}
+    weights = {
+        layer.name: quantize_layer(layer, encodings, ranges, settings, moments.get(layer.name))
+        for layer in layers
+        if layer.kind in ("convolution", "norm")
+    }
     if settings.bias_correction:
-        layers = [correct_bias(layer, weights[layer.name], encodings[layer.inputs[0]], moments[layer.name])
-                  if layer.kind == "convolution" else layer for layer in layers]
+        layers = [
+            correct_bias(layer, weights[layer.name], encodings[layer.inputs[0]], moments[layer.name])
+            if layer.kind == "convolution"
+            else layer
+            for layer in layers
+        ]
     scheme = Scheme(settings, tuple(layers), ranges, encodings, weights, pixels)
     scheme = _with_divisors(model, scheme, images, mean, std, progress)
     if settings.reconstruction != "none":
@@ -109,32 +145,47 @@ def make_scheme(model: EfficientViT, layers: list[Layer], images: np.ndarray, se
     return scheme
 
 
-def _with_divisors(model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, std,
-                   progress: Progress | None) -> Scheme:
+def _with_divisors(
+    model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, std, progress: Progress | None
+) -> Scheme:
     """The scheme with searched divisors, where its settings ask for that."""
     if not scheme.settings.divisor_search and not scheme.settings.divisor_gain:
         return scheme
     return dataclasses.replace(scheme, divisors=search_divisors(model, scheme, images, mean, std, progress))
 
 
-def _encodings(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorRule], ranges: dict[str, Range],
-               settings: Settings, pixels: int, images: np.ndarray, mean, std,
-               progress: Progress | None) -> dict[str, Encoding]:
+def _encodings(
+    model: EfficientViT,
+    layers: list[Layer],
+    rules: dict[str, TensorRule],
+    ranges: dict[str, Range],
+    settings: Settings,
+    pixels: int,
+    images: np.ndarray,
+    mean,
+    std,
+    progress: Progress | None,
+) -> dict[str, Encoding]:
     """Encodings of all tensors, the input's and the logits' included."""
     logits = layers[-1]
     shift_only = settings.scales == "power-of-two"
     factors = {}
     if settings.smoothing:
-        factors = {layer.name: power_of_two.smoothing_factors(layer, layers, ranges[layer.name],
-                                                              settings.smoothing_exponent)
-                   for layer in layers[:-1] if rules[layer.name].group == 1 and rules[layer.name].scales == 1}
+        factors = {
+            layer.name: power_of_two.smoothing_factors(layer, layers, ranges[layer.name], settings.smoothing_exponent)
+            for layer in layers[:-1]
+            if rules[layer.name].group == 1 and rules[layer.name].scales == 1
+        }
     if shift_only:
-        encodings = power_of_two.search_encodings(model, layers, rules, ranges, factors, pixels, images, mean, std,
-                                                  settings, progress)
+        encodings = power_of_two.search_encodings(
+            model, layers, rules, ranges, factors, pixels, images, mean, std, settings, progress
+        )
     else:
         encodings = {INPUT: pixel_encoding(mean, std)}
-        encodings |= {layer.name: encode_range(ranges[layer.name], rules[layer.name], factors.get(layer.name))
-                      for layer in layers[:-1]}
+        encodings |= {
+            layer.name: encode_range(ranges[layer.name], rules[layer.name], factors.get(layer.name))
+            for layer in layers[:-1]
+        }
     encodings[logits.name] = logit_encoding(ranges[logits.name], model.n_classes, shift_only)
     return encodings
 

@@ -25,8 +25,9 @@ class Records:
     name: str
     power_of_two: bool = False
 
-    def requantize(self, activation: str, bias: list[Fraction], step: list[Fraction], target: Encoding,
-                   bits: int = 0) -> PostParameters:
+    def requantize(
+        self, activation: str, bias: list[Fraction], step: list[Fraction], target: Encoding, bits: int = 0
+    ) -> PostParameters:
         """Records from accumulators with a step and a bias a channel to `target`; bits: of a hardswish operand."""
         scale = exact(target.scale)
         values = {"bias": [half_up(b) for b in bias], "zero_point": target.zero_point}
@@ -37,8 +38,9 @@ class Records:
             values["m1"], values["n1"] = self.pairs([s / t for s, t in zip(step, scale, strict=True)])
         return PostParameters.create(len(bias), activation=activation, fraction_bits=bits, **values)
 
-    def residual(self, bias: list[Fraction], step: list[Fraction], target: Encoding,
-                 residual: Encoding) -> PostParameters:
+    def residual(
+        self, bias: list[Fraction], step: list[Fraction], target: Encoding, residual: Encoding
+    ) -> PostParameters:
         """acc * M + ((r * R) << s), both over 2**n; the residual's zero point puts -z * R * 2**s / M into the bias."""
         values: dict[str, list] = {key: [] for key in ("bias", "m1", "n1", "residual_multiplier", "residual_shift")}
         channels = zip(bias, step, exact(target.scale), exact(residual.scale), residual.zero_point, strict=True)
@@ -47,9 +49,11 @@ class Records:
             _, residual_n = self.pair(added / scale)
             m, n = self.pair(accumulator / scale, min(arithmetic.MAX_SHIFT, max(residual_n, 0) + headroom))
             if not m:  # the bias could not hold the residual's zero point
-                raise QuantizationError(f"{self.name}: scales are too far apart (an accumulator's step of "
-                                        f"{float(accumulator / scale):g} beside a residual's of "
-                                        f"{float(added / scale):g})")
+                raise QuantizationError(
+                    f"{self.name}: scales are too far apart (an accumulator's step of "
+                    f"{float(accumulator / scale):g} beside a residual's of "
+                    f"{float(added / scale):g})"
+                )
             r, residual_n = self.pair(added / scale, n)
             b -= Fraction(int(zero) * r << (n - residual_n), m)
             for key, value in zip(values, (half_up(b), m, n, r, n - residual_n), strict=True):
@@ -65,8 +69,9 @@ class Records:
         """(M, n) of each ratio."""
         found = {ratio: self.pair(ratio) for ratio in set(ratios)}
         if self.power_of_two and min(n for _, n in found.values()) < 0:
-            raise QuantizationError(f"{self.name}: scales are too far apart (a shift cannot multiply by "
-                                    f"{float(max(ratios)):g})")
+            raise QuantizationError(
+                f"{self.name}: scales are too far apart (a shift cannot multiply by {float(max(ratios)):g})"
+            )
         return [found[ratio][0] for ratio in ratios], [found[ratio][1] for ratio in ratios]
 
     def pair(self, ratio: Fraction, max_shift: int = arithmetic.MAX_SHIFT) -> tuple[int, int]:

@@ -84,13 +84,21 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        for name, legal in (("observer", OBSERVERS), ("shifting", SHIFTING), ("weight_observer", WEIGHT_OBSERVERS),
-                            ("scales", SCALES), ("exponents", EXPONENTS), ("divisor", DIVISORS),
-                            ("reconstruction", RECONSTRUCTIONS), ("depthwise_bits", WEIGHT_BITS),
-                            ("apot_exponent_bits", EXPONENT_BITS)):
+        for name, legal in (
+            ("observer", OBSERVERS),
+            ("shifting", SHIFTING),
+            ("weight_observer", WEIGHT_OBSERVERS),
+            ("scales", SCALES),
+            ("exponents", EXPONENTS),
+            ("divisor", DIVISORS),
+            ("reconstruction", RECONSTRUCTIONS),
+            ("depthwise_bits", WEIGHT_BITS),
+            ("apot_exponent_bits", EXPONENT_BITS),
+        ):
             if getattr(self, name) not in legal or type(getattr(self, name)) is not type(legal[0]):
-                raise QuantizationError(f"{name} must be one of {', '.join(map(str, legal))}, "
-                                        f"not {getattr(self, name)!r}")
+                raise QuantizationError(
+                    f"{name} must be one of {', '.join(map(str, legal))}, not {getattr(self, name)!r}"
+                )
         for name, rule, holds in (
             ("percentile", "above 50 and at most 100", lambda p: 50 < p <= 100),
             ("momentum", "at least 0 and below 1", lambda m: 0 <= m < 1),

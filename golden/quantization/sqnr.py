@@ -61,8 +61,9 @@ def match_layers(model: EfficientViT, network: IntegerNetwork) -> list[Layer]:
     return layers
 
 
-def compare(model: EfficientViT, network: IntegerNetwork, images: Iterable[np.ndarray],
-            progress: Progress | None = None) -> list[TensorError]:
+def compare(
+    model: EfficientViT, network: IntegerNetwork, images: Iterable[np.ndarray], progress: Progress | None = None
+) -> list[TensorError]:
     """Errors of all nodes' tensors in execution order, over some (R, R, 3) uint8 images.
 
     network: with the encodings in its metadata, as `quantize` puts them there. Raises QuantizationError without them,
@@ -71,22 +72,31 @@ def compare(model: EfficientViT, network: IntegerNetwork, images: Iterable[np.nd
     layers, encodings = match_layers(model, network), from_metadata(network)
     missing = [node.name for node in network.nodes if node.name not in encodings]
     if missing:
-        raise QuantizationError(f"{network.name} has no encodings in its metadata, {missing[0]} for one: "
-                                "quantize it again")
+        raise QuantizationError(
+            f"{network.name} has no encodings in its metadata, {missing[0]} for one: quantize it again"
+        )
     pixels = check_images(images, model.resolution)
     executor, totals = BatchExecutor(network), {layer.name: np.zeros(6) for layer in layers}
-    mean, std = (network.metadata.get(key, default) for key, default in (("mean", IMAGENET_MEAN),
-                                                                         ("std", IMAGENET_STD)))
+    mean, std = (
+        network.metadata.get(key, default) for key, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD))
+    )
     for start in range(0, len(pixels), BATCH):
         batch = pixels[start : start + BATCH]
         integers = executor.tensors(batch)
-        visits = [(model.get_submodule(layer.output),
-                   partial(_add, totals[layer.name], integers[layer.name], encodings[layer.name])) for layer in layers]
+        visits = [
+            (
+                model.get_submodule(layer.output),
+                partial(_add, totals[layer.name], integers[layer.name], encodings[layer.name]),
+            )
+            for layer in layers
+        ]
         run(model, batch, visits, batch=len(batch), mean=mean, std=std, what="errors")
         if progress:
             progress("errors", start + len(batch), len(pixels))
-    return [TensorError(name, _decibel(signal, noise), largest, peak, ends / size)
-            for name, (signal, noise, ends, size, largest, peak) in ((n, t.tolist()) for n, t in totals.items())]
+    return [
+        TensorError(name, _decibel(signal, noise), largest, peak, ends / size)
+        for name, (signal, noise, ends, size, largest, peak) in ((n, t.tolist()) for n, t in totals.items())
+    ]
 
 
 def format_table(errors: Iterable[TensorError]) -> str:

@@ -109,11 +109,16 @@ def observe(network: IntegerNetwork, pixels: np.ndarray, progress: Progress | No
     executor, shapes = BatchExecutor(network), network.shapes()
     attentions = [node for node in network.nodes if isinstance(node, Attention)]
     inside = {f"{node.name}.code{branch}" for node in attentions for branch in range(len(node.inputs))}
-    codes = {name: TensorCodes(np.full(shape[0], 32767), np.full(shape[0], -32768))
-             for name, shape in shapes.items() if name not in inside}
-    divisors = {(node.name, branch): BranchDivisors(node.name, branch,
-                                                    node.log2_offset[branch] if node.log2_offset else None)
-                for node in attentions for branch in range(len(node.inputs))}
+    codes = {
+        name: TensorCodes(np.full(shape[0], 32767), np.full(shape[0], -32768))
+        for name, shape in shapes.items()
+        if name not in inside
+    }
+    divisors = {
+        (node.name, branch): BranchDivisors(node.name, branch, node.log2_offset[branch] if node.log2_offset else None)
+        for node in attentions
+        for branch in range(len(node.inputs))
+    }
     for start in range(0, len(pixels), BATCH):
         tensors = executor.tensors(pixels[start : start + BATCH])
         for name, found in codes.items():
@@ -126,18 +131,29 @@ def observe(network: IntegerNetwork, pixels: np.ndarray, progress: Progress | No
     return Activations(len(pixels), codes, list(divisors.values()))
 
 
-def float_ranges(model: EfficientViT, layers: list[Layer], names: list[str], pixels: np.ndarray, mean, std,
-                 progress: Progress | None = None) -> dict[str, Range]:
+def float_ranges(
+    model: EfficientViT,
+    layers: list[Layer],
+    names: list[str],
+    pixels: np.ndarray,
+    mean,
+    std,
+    progress: Progress | None = None,
+) -> dict[str, Range]:
     """Range of each channel of some of the float network's tensors. layers: of `plan`, names: some of theirs."""
     observers = {name: MinMaxObserver(name, 1) for name in names}
-    visits = [(model.get_submodule(layer.output), lambda _input, output, to=observers[layer.name]: to.observe(output))
-              for layer in layers if layer.name in observers]
+    visits = [
+        (model.get_submodule(layer.output), lambda _input, output, to=observers[layer.name]: to.observe(output))
+        for layer in layers
+        if layer.name in observers
+    ]
     run(model, pixels, visits, batch=BATCH, mean=mean, std=std, what="float network", progress=progress)
     return {name: observer.range() for name, observer in observers.items()}
 
 
-def _divisors(node: Attention, branch: int,
-              tensors: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _divisors(
+    node: Attention, branch: int, tensors: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """(N, heads, tokens) divisors and codes of one branch, and the ratio of uniform codes to divisors."""
     x, sums = tensors[node.inputs[branch]], tensors[f"{node.name}.sum{branch}"]
     q = np.maximum(x.reshape(len(x), node.heads, 3, node.dim, -1)[:, :, 0], 0)

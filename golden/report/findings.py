@@ -19,8 +19,10 @@ from triovit.golden.report.weights import LayerWeights, layer_weights
 
 NO_IMAGES = "images to run, of the kind that the network was calibrated for: --data PATH"
 NO_MODEL = "the float network that was quantized: --model CHECKPOINT"
-NO_ENCODINGS = ("the encodings (scale and zero point of every tensor), which the network's file does not have: "
-                "quantize it again with 'triovit quantize'")
+NO_ENCODINGS = (
+    "the encodings (scale and zero point of every tensor), which the network's file does not have: "
+    "quantize it again with 'triovit quantize'"
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,11 @@ def find(subject: Subject, progress: Progress | None = None) -> Findings:
     layers = match_layers(model, network) if model else []
     lacking: dict[str, list[str]] = {}
     if not (model and encodings and pixels is not None):
-        lacking["sqnr"] = [text for text, missing in (
-            (NO_MODEL, not model), (NO_IMAGES, pixels is None), (NO_ENCODINGS, not encodings)) if missing]
+        lacking["sqnr"] = [
+            text
+            for text, missing in ((NO_MODEL, not model), (NO_IMAGES, pixels is None), (NO_ENCODINGS, not encodings))
+            if missing
+        ]
     if pixels is None:
         lacking |= {section: [NO_IMAGES] for section in ("ranges", "saturation")}
         if any(isinstance(node, Attention) for node in network.nodes):
@@ -92,12 +97,15 @@ def find(subject: Subject, progress: Progress | None = None) -> Findings:
     roles = depthwise_inputs(network), projection_inputs(network)
     real = {}
     if model:
-        mean, std = (network.metadata.get(key, value) for key, value in (("mean", IMAGENET_MEAN),
-                                                                         ("std", IMAGENET_STD)))
+        mean, std = (
+            network.metadata.get(key, value) for key, value in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD))
+        )
         real = float_ranges(model, layers, [name for role in roles for name in role], pixels, mean, std, progress)
     if not encodings:
         lacking["ranges"] = [NO_ENCODINGS] if model else [NO_MODEL, NO_ENCODINGS]
-    migrated, shifted = ([channel_ranges(name, activations.codes[name], real.get(name), encodings.get(name))
-                          for name in role] for role in roles)
+    migrated, shifted = (
+        [channel_ranges(name, activations.codes[name], real.get(name), encodings.get(name)) for name in role]
+        for role in roles
+    )
     errors = None if "sqnr" in lacking else compare(model, network, pixels, progress)
     return Findings(weights, errors, activations, migrated, shifted, lacking)

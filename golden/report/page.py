@@ -72,8 +72,11 @@ def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence]) -> Html:
     head = "".join(f'<th class="{side}">{text(name)}</th>' for name, side in columns)
     head = f"<thead><tr>{head}</tr></thead>" if any(name for name, _ in columns) else ""
     body = "\n".join(
-        "<tr>" + "".join(f'<td class="{side}">{text(cell)}</td>' for (_, side), cell in zip(columns, row, strict=True))
-        + "</tr>" for row in rows)
+        "<tr>"
+        + "".join(f'<td class="{side}">{text(cell)}</td>' for (_, side), cell in zip(columns, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
     return Html(f'<div class="table"><table>{head}\n<tbody>{body}</tbody></table></div>')
 
 
@@ -90,10 +93,12 @@ def page(title: str, sections: Sequence[Section]) -> str:
     """The whole document; nothing in it refers to anything outside."""
     links = "".join(f'<a href="#{section.id}">{text(section.title)}</a>' for section in sections)
     body = "\n".join(_section(section) for section in sections)
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{text(title)}</title>\n'
-            f"<style>{CSS}</style>\n</head>\n<body>\n<h1>{text(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body>\n"
-            "</html>\n")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{text(title)}</title>\n'
+        f"<style>{CSS}</style>\n</head>\n<body>\n<h1>{text(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body>\n"
+        "</html>\n"
+    )
 
 
 def _section(section: Section) -> str:

@@ -19,7 +19,14 @@ from triovit.golden.report.weights import LayerWeights, WeightScheme
 ROW = 0.19  # inches
 WIDTH = 6.8
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY, TEAL = (
-    "#3b82c4", "#e08214", "#2f9e6e", "#a06bb8", "#d1495b", "#8a8f98", "#2aa3b0")
+    "#3b82c4",
+    "#e08214",
+    "#2f9e6e",
+    "#a06bb8",
+    "#d1495b",
+    "#8a8f98",
+    "#2aa3b0",
+)
 KIND_COLOURS = dict(zip(KINDS, (RED, ORANGE, BLUE, TEAL, PURPLE, GREY, GREEN), strict=True))
 WIDE = 11.0  # of figures without a table beside them
 MARGIN = 0.75  # inches beside the rows: axis and legend
@@ -41,8 +48,9 @@ def sqnr_bars(errors: list[TensorError], names: dict[str, str], kinds: dict[str,
 def saturation_bars(codes: dict[str, TensorCodes], names: dict[str, str]) -> Figure:
     """Shares at the smallest and at the largest integer, a bar a tensor."""
     figure, axes = _rows([names[name] for name in codes])
-    low, high = (np.array([100 * getattr(found, end) / found.size for found in codes.values()])
-                 for end in ("lowest", "highest"))
+    low, high = (
+        np.array([100 * getattr(found, end) / found.size for found in codes.values()]) for end in ("lowest", "highest")
+    )
     axes.barh(range(len(codes)), low, color=BLUE, height=0.75)
     axes.barh(range(len(codes)), high, left=low, color=ORANGE, height=0.75)
     axes.set_xlim(0, max(1.0, 1.05 * float((low + high).max())))
@@ -79,8 +87,9 @@ def weight_map(scheme: WeightScheme, layers: list[LayerWeights], names: dict[str
     figure, axes = _rows([names[layer.name] for layer in layers])
     axes.grid(visible=False)
     colours = ListedColormap([(0.18, 0.47, 0.78, alpha) for alpha in np.linspace(0, 1, 64)])
-    axes.imshow(counts / counts.max(axis=1, keepdims=True), cmap=colours, vmin=0, vmax=1, aspect="auto",
-                interpolation="none")
+    axes.imshow(
+        counts / counts.max(axis=1, keepdims=True), cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="none"
+    )
     marks = [mark for mark in MARKS[scheme.apot is not None] if mark in levels] if len(levels) > 20 else levels
     axes.set_xticks([np.searchsorted(levels, mark) // width for mark in marks], [str(mark) for mark in marks])
     axes.set_xlabel("integer weight" + (", a column a level" if width == 1 else f", a column {width} levels"))
@@ -166,15 +175,17 @@ def _rows(labels: list[str]):
 
 def _legend(figure: Figure, colours: dict[str, str]) -> None:
     handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 4), handlelength=1,
-                  columnspacing=1.2)
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=min(len(handles), 4), handlelength=1, columnspacing=1.2
+    )
 
 
 def _band(axes, low: np.ndarray, high: np.ndarray, colour: str) -> None:
     """Ranges as one filled outline, a step a channel."""
     edges = np.arange(len(low) + 1) - 0.5
-    axes.fill_between(edges, np.append(low, low[-1]), np.append(high, high[-1]), step="post", color=colour,
-                      linewidth=0.3)
+    axes.fill_between(
+        edges, np.append(low, low[-1]), np.append(high, high[-1]), step="post", color=colour, linewidth=0.3
+    )
     axes.axhline(0, color="#8a8f98", linewidth=0.6)
     axes.set_xlim(-0.5, len(low) - 0.5)
     axes.grid(visible=False)

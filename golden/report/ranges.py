@@ -62,8 +62,9 @@ def channel_ranges(name: str, codes: TensorCodes, real: Range | None, encoding: 
     found = Range(codes.low.astype(np.float64), codes.high.astype(np.float64))
     if real is not None or encoding is None:
         return ChannelRanges(name, found, real, "float network" if real is not None else "", encoding)
-    return ChannelRanges(name, found, Range(encoding.decode(found.low), encoding.decode(found.high)),
-                         "decoded integers", encoding)
+    return ChannelRanges(
+        name, found, Range(encoding.decode(found.low), encoding.decode(found.high)), "decoded integers", encoding
+    )
 
 
 def most_uneven(tensors: list[ChannelRanges], count: int = SHOWN) -> list[ChannelRanges]:

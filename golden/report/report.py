@@ -31,12 +31,18 @@ def summary(subject: Subject, findings: Findings) -> Section:
     widest = max(accumulator_bounds(network), key=lambda bound: bound.bound)
     belongs = f"{family(network)}: {first_reason(network)}" if first_reason(network) else family(network)
     rows = [
-        ["network", network.name], ["preset", metadata.get("preset", "unknown")],
+        ["network", network.name],
+        ["preset", metadata.get("preset", "unknown")],
         ["input", " x ".join(str(size) for size in network.input_shape)],
         ["outputs", network.shapes()[network.output][0]],
-        ["layers", len(network.nodes)], ["weights", weights], ["family", belongs], ["method", method(metadata)],
+        ["layers", len(network.nodes)],
+        ["weights", weights],
+        ["family", belongs],
+        ["method", method(metadata)],
         ["widest accumulator", f"{widest.bits} of 32 bits ({widest.node})"],
-        ["file", subject.file], ["bytes", subject.size], ["SHA-256", subject.sha256],
+        ["file", subject.file],
+        ["bytes", subject.size],
+        ["SHA-256", subject.sha256],
         ["images of this report", "none" if subject.pixels is None else f"{len(subject.pixels):,} of {subject.data}"],
         ["float network of this report", "given" if subject.model else "none"],
     ]
@@ -46,9 +52,13 @@ def summary(subject: Subject, findings: Findings) -> Section:
         parts += [heading("Settings"), table([("setting", LEFT), ("value", TEXT)], settings.items())]
     others = {key: value for key, value in metadata.items() if key not in HANDLED}
     if others:
-        parts += [heading("Calibration and other metadata"), table(
-            [("entry", LEFT), ("value", TEXT)],
-            [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in others.items()])]
+        parts += [
+            heading("Calibration and other metadata"),
+            table(
+                [("entry", LEFT), ("value", TEXT)],
+                [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in others.items()],
+            ),
+        ]
     return Section("summary", "Summary", parts)
 
 
@@ -79,29 +89,80 @@ def to_json(subject: Subject, findings: Findings) -> dict:
     """The numbers of the tables for machines."""
     activations = findings.activations
     return {
-        "network": subject.network.name, "file": subject.file, "sha256": subject.sha256,
-        "family": family(subject.network), "method": method(subject.network.metadata),
-        "images": activations.images if activations else 0, "lacking": findings.lacking,
-        "errors": [{"layer": e.name, "sqnr": e.sqnr if abs(e.sqnr) != float("inf") else None, "largest": e.largest,
-                    "peak": e.peak} for e in findings.errors or ()],
-        "weights": [{"layer": w.name, "weights": w.size, "zero": w.zeros, "ends": w.ends,
-                     "filters": {scheme.label: count for scheme, count in w.filters.items()},
-                     "entropy": {scheme.label: w.entropy(scheme) for scheme in w.counts}} for w in findings.weights],
+        "network": subject.network.name,
+        "file": subject.file,
+        "sha256": subject.sha256,
+        "family": family(subject.network),
+        "method": method(subject.network.metadata),
+        "images": activations.images if activations else 0,
+        "lacking": findings.lacking,
+        "errors": [
+            {
+                "layer": e.name,
+                "sqnr": e.sqnr if abs(e.sqnr) != float("inf") else None,
+                "largest": e.largest,
+                "peak": e.peak,
+            }
+            for e in findings.errors or ()
+        ],
+        "weights": [
+            {
+                "layer": w.name,
+                "weights": w.size,
+                "zero": w.zeros,
+                "ends": w.ends,
+                "filters": {scheme.label: count for scheme, count in w.filters.items()},
+                "entropy": {scheme.label: w.entropy(scheme) for scheme in w.counts},
+            }
+            for w in findings.weights
+        ],
         "migration": [{"tensor": t.name, "before": t.span_before, "after": t.span_after} for t in findings.migrated],
         "shifting": [{"tensor": t.name, "held": t.held} for t in findings.shifted],
-        "divisors": [{"attention": b.attention, "branch": b.branch, "offset": b.offset, "smallest": b.smallest,
-                      "largest": b.largest, "zero": b.zeros / b.size, "beyond": b.clipped / b.size, "error": b.error,
-                      "codes": b.codes.tolist()} for b in (activations.divisors if activations else ())],
-        "saturation": [{"tensor": name, "lowest": c.lowest / c.size, "highest": c.highest / c.size}
-                       for name, c in (activations.codes.items() if activations else ())],
+        "divisors": [
+            {
+                "attention": b.attention,
+                "branch": b.branch,
+                "offset": b.offset,
+                "smallest": b.smallest,
+                "largest": b.largest,
+                "zero": b.zeros / b.size,
+                "beyond": b.clipped / b.size,
+                "error": b.error,
+                "codes": b.codes.tolist(),
+            }
+            for b in (activations.divisors if activations else ())
+        ],
+        "saturation": [
+            {"tensor": name, "lowest": c.lowest / c.size, "highest": c.highest / c.size}
+            for name, c in (activations.codes.items() if activations else ())
+        ],
     }
 
 
 def _accuracy(accuracies: tuple[Accuracy, ...], metadata: dict) -> Html:
-    rows = [[a.what, a.data, a.images or "?", f"{a.top1:.2f}", "?" if a.error is None else f"{a.error:.2f}",
-             "?" if a.top5 is None else f"{a.top5:.2f}"] for a in (*measured(metadata), *accuracies)]
+    rows = [
+        [
+            a.what,
+            a.data,
+            a.images or "?",
+            f"{a.top1:.2f}",
+            "?" if a.error is None else f"{a.error:.2f}",
+            "?" if a.top5 is None else f"{a.top5:.2f}",
+        ]
+        for a in (*measured(metadata), *accuracies)
+    ]
     if not rows:
-        return paragraph("None is known: measure it with 'triovit evaluate --json FILE' and give the file as "
-                         "--accuracy FILE.")
-    return table([("network", TEXT), ("data", TEXT), ("images", RIGHT), ("top-1 %", RIGHT), ("standard error", RIGHT),
-                  ("top-5 %", RIGHT)], rows)
+        return paragraph(
+            "None is known: measure it with 'triovit evaluate --json FILE' and give the file as --accuracy FILE."
+        )
+    return table(
+        [
+            ("network", TEXT),
+            ("data", TEXT),
+            ("images", RIGHT),
+            ("top-1 %", RIGHT),
+            ("standard error", RIGHT),
+            ("top-5 %", RIGHT),
+        ],
+        rows,
+    )

@@ -43,14 +43,20 @@ class Comparison:
 
 
 SPAN = Comparison(
-    "migrated", ("integers of the median channel, all with the largest scale", "with their own scales"),
+    "migrated",
+    ("integers of the median channel, all with the largest scale", "with their own scales"),
     lambda t: [number(t.span_before), number(t.span_after)],
-    lambda t: f"as integers: {t.span_after:.0f} in the median channel"
-    + ("" if t.span_before is None else f", {t.span_before:.0f} with the largest scale"))
+    lambda t: (
+        f"as integers: {t.span_after:.0f} in the median channel"
+        + ("" if t.span_before is None else f", {t.span_before:.0f} with the largest scale")
+    ),
+)
 HELD = Comparison(
-    "shifted", ("range to hold: symmetric", "with one zero point", "with a zero point a channel"),
+    "shifted",
+    ("range to hold: symmetric", "with one zero point", "with a zero point a channel"),
     lambda t: [f"{width:.3g}" for width in t.held] if t.held else ["?"] * 3,
-    lambda t: "as integers" + (f": range to hold {t.held[1]:.3g} -> {t.held[2]:.3g}" if t.held else ""))
+    lambda t: "as integers" + (f": range to hold {t.held[1]:.3g} -> {t.held[2]:.3g}" if t.held else ""),
+)
 
 
 class Sections:
@@ -59,8 +65,10 @@ class Sections:
     def __init__(self, network, findings: Findings, names: dict[str, str]):
         self.network, self.findings, self.names = network, findings, names
         self.kinds = {node.name: kind(node) for node in network.nodes}
-        self.missing = {section: [f"Not everything is shown here, for want of: {'; '.join(texts)}."]
-                        for section, texts in findings.lacking.items()}
+        self.missing = {
+            section: [f"Not everything is shown here, for want of: {'; '.join(texts)}."]
+            for section, texts in findings.lacking.items()
+        }
 
     def all(self) -> list[Section]:
         """In the order of the page; to be called inside `vector.style`."""
@@ -70,33 +78,60 @@ class Sections:
         parts = []
         errors = self.findings.errors
         if errors:
-            parts.append(paragraph(
-                "Signal to quantization-noise ratio of every layer's output: power of the float network's tensor over "
-                "the power of the difference to the decoded integers, all rounding before it included. 6 dB are a "
-                f"factor of two in the error's amplitude. {self._images()}"))
-            columns = [("layer", LEFT), ("kind", LEFT), ("SQNR dB", RIGHT), ("largest error", RIGHT),
-                       ("largest value", RIGHT)]
-            rows = [[self._name(e.name), self.kinds[e.name], decibel(e.sqnr), f"{e.largest:.3g}", f"{e.peak:.3g}"]
-                    for e in errors]
-            parts.append(self._pair(plots.sqnr_bars(errors, self.names, self.kinds), "sqnr",
-                                    "Signal to noise ratio of every layer", table(columns, rows)))
+            parts.append(
+                paragraph(
+                    "Signal to quantization-noise ratio of every layer's output: power of the float network's tensor over "
+                    "the power of the difference to the decoded integers, all rounding before it included. 6 dB are a "
+                    f"factor of two in the error's amplitude. {self._images()}"
+                )
+            )
+            columns = [
+                ("layer", LEFT),
+                ("kind", LEFT),
+                ("SQNR dB", RIGHT),
+                ("largest error", RIGHT),
+                ("largest value", RIGHT),
+            ]
+            rows = [
+                [self._name(e.name), self.kinds[e.name], decibel(e.sqnr), f"{e.largest:.3g}", f"{e.peak:.3g}"]
+                for e in errors
+            ]
+            parts.append(
+                self._pair(
+                    plots.sqnr_bars(errors, self.names, self.kinds),
+                    "sqnr",
+                    "Signal to noise ratio of every layer",
+                    table(columns, rows),
+                )
+            )
         return self._section("sqnr", "Error of every layer", parts)
 
     def ranges(self) -> Section:
         parts = []
         found = self.findings
         if found.activations:
-            parts.append(paragraph(
-                "Ranges of single channels, in real units before and in integers after the encodings are applied. With "
-                "one scale for the tensor the left picture would be the right one: narrow channels would have few "
-                "of the 256 integers. Drawn are the tensors whose channels differ most. " + self._images()))
+            parts.append(
+                paragraph(
+                    "Ranges of single channels, in real units before and in integers after the encodings are applied. With "
+                    "one scale for the tensor the left picture would be the right one: narrow channels would have few "
+                    "of the 256 integers. Drawn are the tensors whose channels differ most. " + self._images()
+                )
+            )
         for title, tensors, text, what in (
-            ("Channel-wise migration: inputs of depthwise layers", found.migrated,
-             "A scale for each channel, which the depthwise weights take back, stretches every channel.", SPAN),
-            ("Filter-wise shifting: inputs of the pointwise layers behind depthwise ones", found.shifted,
-             "A zero point for each channel, which the biases take back, moves every channel to the middle; the scale "
-             "stays one for all, and has to hold the widest channel only. Ranges that an observer has clipped, or that "
-             "other images have widened, are not in these numbers.", HELD),
+            (
+                "Channel-wise migration: inputs of depthwise layers",
+                found.migrated,
+                "A scale for each channel, which the depthwise weights take back, stretches every channel.",
+                SPAN,
+            ),
+            (
+                "Filter-wise shifting: inputs of the pointwise layers behind depthwise ones",
+                found.shifted,
+                "A zero point for each channel, which the biases take back, moves every channel to the middle; the scale "
+                "stays one for all, and has to hold the widest channel only. Ranges that an observer has clipped, or that "
+                "other images have widened, are not in these numbers.",
+                HELD,
+            ),
         ):
             if tensors:
                 drawn = most_uneven(tensors)
@@ -108,19 +143,40 @@ class Sections:
     def weights(self) -> Section:
         layers = self.findings.weights
         schemes = list(plots.scheme_colours(layers))
-        parts = [paragraph(
-            "Distribution of the integer weights of every layer over the levels of their scheme; in each row the "
-            "strongest colour is where most weights are.")]
+        parts = [
+            paragraph(
+                "Distribution of the integer weights of every layer over the levels of their scheme; in each row the "
+                "strongest colour is where most weights are."
+            )
+        ]
         for number, scheme in enumerate(schemes):
             chosen = [layer for layer in layers if scheme in layer.counts]
             title = f"Weights of filters with {scheme.label}"
-            rows = [[self._name(layer.name), int(layer.counts[scheme].sum()), percent(_zero_share(layer, scheme)),
-                     percent(_end_share(layer, scheme)), f"{layer.used(scheme)} of {len(scheme.levels)}",
-                     f"{layer.entropy(scheme):.2f}"] for layer in chosen]
-            columns = [("layer", LEFT), ("weights", RIGHT), ("zero %", RIGHT), ("at the ends %", RIGHT),
-                       ("levels used", RIGHT), ("entropy in bits", RIGHT)]
-            parts += [heading(title), self._pair(plots.weight_map(scheme, chosen, self.names), f"weights{number}",
-                                                 title, table(columns, rows))]
+            rows = [
+                [
+                    self._name(layer.name),
+                    int(layer.counts[scheme].sum()),
+                    percent(_zero_share(layer, scheme)),
+                    percent(_end_share(layer, scheme)),
+                    f"{layer.used(scheme)} of {len(scheme.levels)}",
+                    f"{layer.entropy(scheme):.2f}",
+                ]
+                for layer in chosen
+            ]
+            columns = [
+                ("layer", LEFT),
+                ("weights", RIGHT),
+                ("zero %", RIGHT),
+                ("at the ends %", RIGHT),
+                ("levels used", RIGHT),
+                ("entropy in bits", RIGHT),
+            ]
+            parts += [
+                heading(title),
+                self._pair(
+                    plots.weight_map(scheme, chosen, self.names), f"weights{number}", title, table(columns, rows)
+                ),
+            ]
         return self._section("weights", "Weights", parts)
 
     def schemes(self) -> Section:
@@ -128,19 +184,32 @@ class Sections:
         schemes = list(plots.scheme_colours(layers))
         filters = {scheme: sum(layer.filters.get(scheme, 0) for layer in layers) for scheme in schemes}
         total = sum(filters.values())
-        parts = [paragraph("Scheme of each filter (output channel): " + ", ".join(
-            f"{count:,} of {total:,} filters have {scheme.label}" for scheme, count in filters.items()) + ".")]
+        parts = [
+            paragraph(
+                "Scheme of each filter (output channel): "
+                + ", ".join(f"{count:,} of {total:,} filters have {scheme.label}" for scheme, count in filters.items())
+                + "."
+            )
+        ]
         if len(schemes) > 1:
             columns = [("layer", LEFT), ("kind", LEFT), *((scheme.label, RIGHT) for scheme in schemes)]
-            rows = [[self._name(layer.name), self.kinds[layer.name], *(layer.filters.get(s, 0) for s in schemes)]
-                    for layer in layers]
-            parts.append(self._pair(plots.scheme_bars(layers, self.names), "schemes", "Scheme of the filters",
-                                    table(columns, rows)))
+            rows = [
+                [self._name(layer.name), self.kinds[layer.name], *(layer.filters.get(s, 0) for s in schemes)]
+                for layer in layers
+            ]
+            parts.append(
+                self._pair(
+                    plots.scheme_bars(layers, self.names), "schemes", "Scheme of the filters", table(columns, rows)
+                )
+            )
         for number, scheme in enumerate(s for s in schemes if s.apot):
             counts = sum(layer.counts[scheme] for layer in layers if scheme in layer.counts)
             title = f"How often each level occurs: {scheme.label}"
-            parts += [heading(title), figure(inline_svg(plots.level_bars(scheme, counts), f"levels{number}", title)),
-                      _level_table(scheme, counts)]
+            parts += [
+                heading(title),
+                figure(inline_svg(plots.level_bars(scheme, counts), f"levels{number}", title)),
+                _level_table(scheme, counts),
+            ]
         return self._section("schemes", "Schemes of filters", parts)
 
     def divisors(self) -> Section:
@@ -148,24 +217,60 @@ class Sections:
         branches = found.divisors if found else []
         parts = []
         if branches:
-            parts.append(paragraph(
-                "Divisors of the ReLU linear attention, as integers, for every token of every image. The shaded "
-                "octaves are those that the 4-bit log2 codes (numbers above) can tell apart; what lies beyond gets "
-                f"the first or the last code. {self._images()}"))
-            columns = [("attention", LEFT), ("branch", RIGHT), ("log2 offset", RIGHT), ("smallest", RIGHT),
-                       ("largest", RIGHT), ("zero %", RIGHT), ("beyond the codes %", RIGHT), ("codes used", RIGHT),
-                       ("RMS error of the code %", RIGHT)]
-            rows = [[self._name(b.attention), b.branch, "-" if b.offset is None else b.offset, b.smallest, b.largest,
-                     percent(b.zeros / b.size), percent(b.clipped / b.size),
-                     f"{int((b.codes > 0).sum())} of {len(b.codes)}", percent(b.error)] for b in branches]
-            parts += [figure(inline_svg(plots.divisor_histograms(branches, self.names), "divisors",
-                                        "Divisors of every branch of the attention")), table(columns, rows)]
+            parts.append(
+                paragraph(
+                    "Divisors of the ReLU linear attention, as integers, for every token of every image. The shaded "
+                    "octaves are those that the 4-bit log2 codes (numbers above) can tell apart; what lies beyond gets "
+                    f"the first or the last code. {self._images()}"
+                )
+            )
+            columns = [
+                ("attention", LEFT),
+                ("branch", RIGHT),
+                ("log2 offset", RIGHT),
+                ("smallest", RIGHT),
+                ("largest", RIGHT),
+                ("zero %", RIGHT),
+                ("beyond the codes %", RIGHT),
+                ("codes used", RIGHT),
+                ("RMS error of the code %", RIGHT),
+            ]
+            rows = [
+                [
+                    self._name(b.attention),
+                    b.branch,
+                    "-" if b.offset is None else b.offset,
+                    b.smallest,
+                    b.largest,
+                    percent(b.zeros / b.size),
+                    percent(b.clipped / b.size),
+                    f"{int((b.codes > 0).sum())} of {len(b.codes)}",
+                    percent(b.error),
+                ]
+                for b in branches
+            ]
+            parts += [
+                figure(
+                    inline_svg(
+                        plots.divisor_histograms(branches, self.names),
+                        "divisors",
+                        "Divisors of every branch of the attention",
+                    )
+                ),
+                table(columns, rows),
+            ]
             if branches[0].offset is not None:
                 codes = [(str(code), RIGHT) for code in range(len(branches[0].codes))]
-                parts += [paragraph("Share of each log2 code in %:"), table(
-                    [("attention", LEFT), ("branch", RIGHT), *codes],
-                    [[self._name(b.attention), b.branch, *(percent(count / b.size) for count in b.codes)]
-                     for b in branches])]
+                parts += [
+                    paragraph("Share of each log2 code in %:"),
+                    table(
+                        [("attention", LEFT), ("branch", RIGHT), *codes],
+                        [
+                            [self._name(b.attention), b.branch, *(percent(count / b.size) for count in b.codes)]
+                            for b in branches
+                        ],
+                    ),
+                ]
         elif "divisors" not in self.missing:
             parts.append(paragraph("The network has no attention."))
         return self._section("divisors", "Divisors of the attention", parts)
@@ -175,28 +280,45 @@ class Sections:
         found = self.findings.activations
         if found:
             codes = {name: tensor for name, tensor in found.codes.items() if name != INPUT}
-            parts.append(paragraph(
-                "Share of the integers that are the smallest or the largest of their type: saturated ones, and those "
-                "that just fit. Not all of it is harm: the smallest integer is the minimum of hardswish where a "
-                "channel has a scale of its own, and q and k are not used below 0, so that their scales may leave no "
-                f"room there. {self._images()}"))
-            rows = [[self._name(name), t.size, percent(t.lowest / t.size), percent(t.highest / t.size)]
-                    for name, t in codes.items()]
+            parts.append(
+                paragraph(
+                    "Share of the integers that are the smallest or the largest of their type: saturated ones, and those "
+                    "that just fit. Not all of it is harm: the smallest integer is the minimum of hardswish where a "
+                    "channel has a scale of its own, and q and k are not used below 0, so that their scales may leave no "
+                    f"room there. {self._images()}"
+                )
+            )
+            rows = [
+                [self._name(name), t.size, percent(t.lowest / t.size), percent(t.highest / t.size)]
+                for name, t in codes.items()
+            ]
             columns = [("tensor", LEFT), ("integers", RIGHT), ("smallest %", RIGHT), ("largest %", RIGHT)]
-            parts.append(self._pair(plots.saturation_bars(codes, self.names), "saturation", "Saturated integers",
-                                    table(columns, rows)))
+            parts.append(
+                self._pair(
+                    plots.saturation_bars(codes, self.names), "saturation", "Saturated integers", table(columns, rows)
+                )
+            )
         return self._section("saturation", "Saturation", parts)
 
     def _range_table(self, tensors: list[ChannelRanges], what: Comparison) -> Html:
-        columns = [("tensor", LEFT), ("channels", RIGHT), ("smallest", RIGHT), ("largest", RIGHT),
-                   ("tensor's range / median channel's", RIGHT), *((text, RIGHT) for text in what.columns),
-                   ("scales", RIGHT), ("zero points", RIGHT), ("real units from", LEFT)]
+        columns = [
+            ("tensor", LEFT),
+            ("channels", RIGHT),
+            ("smallest", RIGHT),
+            ("largest", RIGHT),
+            ("tensor's range / median channel's", RIGHT),
+            *((text, RIGHT) for text in what.columns),
+            ("scales", RIGHT),
+            ("zero points", RIGHT),
+            ("real units from", LEFT),
+        ]
         rows = []
         for t in tensors:
             real = [f"{t.real.low.min():.3g}", f"{t.real.high.max():.3g}"] if t.real else ["?", "?"]
             kinds = [len(np.unique(t.encoding.scale)), len(np.unique(t.encoding.zero_point))] if t.encoding else "??"
-            rows.append([self._name(t.name), len(t.codes.low), *real, number(t.spread),
-                         *what.cells(t), *kinds, t.origin or "?"])
+            rows.append(
+                [self._name(t.name), len(t.codes.low), *real, number(t.spread), *what.cells(t), *kinds, t.origin or "?"]
+            )
         return table(columns, rows)
 
     def _pair(self, plot, name: str, title: str, numbers: Html) -> Html:
@@ -246,6 +368,10 @@ def _level_table(scheme: WeightScheme, counts: np.ndarray) -> Html:
     parts = []
     for start in range(0, len(share), MOST_COLUMNS):
         part = slice(start, start + MOST_COLUMNS)
-        parts.append(table([("magnitude", LEFT), *((str(level), RIGHT) for level in magnitudes[part])],
-                           [["%", *(percent(count / counts.sum()) for count in share[part])]]))
+        parts.append(
+            table(
+                [("magnitude", LEFT), *((str(level), RIGHT) for level in magnitudes[part])],
+                [["%", *(percent(count / counts.sum()) for count in share[part])]],
+            )
+        )
     return Html("".join(parts))

@@ -11,14 +11,33 @@ from matplotlib.figure import Figure
 FOREGROUND = "#010203"  # becomes the page's text colour; nothing else is drawn with it
 FONTS = "DejaVu Sans, Verdana, sans-serif"  # the texts are laid out for the first, the second is as wide
 STYLE = {
-    "svg.fonttype": "none", "text.parse_math": False, "font.family": "DejaVu Sans", "font.size": 8,
-    "axes.titlesize": 8.5, "axes.labelsize": 8, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7.5,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.axisbelow": True,
-    "grid.linewidth": 0.5, "grid.alpha": 0.2, "legend.frameon": False, "axes.grid": True, "axes.grid.axis": "x",
-    "xtick.major.width": 0.6, "ytick.major.width": 0.6, "axes.titlelocation": "left",
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"),
-                    FOREGROUND),
-    "axes.facecolor": "none", "figure.facecolor": "none", "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.5,
+    "grid.alpha": 0.2,
+    "legend.frameon": False,
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.titlelocation": "left",
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), FOREGROUND
+    ),
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
 }
 
 

@@ -28,7 +28,7 @@ def augment(images: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -> t
     result *= torch.from_numpy(factors.astype(np.float32))[:, None, None, None]
     result.round_().clamp_(0, 255)
     cut = torch.from_numpy(rng.uniform(0, 1, count) < recipe.cutout_share)
-    hidden = (_stripe(count, recipe.cutout, rng)[:, :, None] & _stripe(count, recipe.cutout, rng)[:, None, :])
+    hidden = _stripe(count, recipe.cutout, rng)[:, :, None] & _stripe(count, recipe.cutout, rng)[:, None, :]
     return torch.where((hidden & cut[:, None, None])[..., None], GREY, result)
 
 

@@ -17,8 +17,16 @@ from triovit.golden.files import whole_file
 from triovit.golden.training.recipe import Recipe, TrainingError
 
 FORMAT = 1  # of the file; another number is refused
-ENTRIES = {"format": int, "recipe": dict, "images": str, "step": int, "loss_sum": float, "model": dict,
-           "optimizer": dict, "seconds": float}
+ENTRIES = {
+    "format": int,
+    "recipe": dict,
+    "images": str,
+    "step": int,
+    "loss_sum": float,
+    "model": dict,
+    "optimizer": dict,
+    "seconds": float,
+}
 
 
 @dataclass
@@ -76,8 +84,10 @@ def load_state(path: Path, recipe: Recipe, images: str) -> State:
     differing = [name for name, value in wanted.items() if content["recipe"].get(name) != value]
     if differing:
         name = differing[0]
-        raise TrainingError(f"{path}: is of a run with {name} {content['recipe'].get(name)}, not {wanted[name]}; "
-                            "give another --state or --restart")
+        raise TrainingError(
+            f"{path}: is of a run with {name} {content['recipe'].get(name)}, not {wanted[name]}; "
+            "give another --state or --restart"
+        )
     if content["images"] != images:
         raise TrainingError(f"{path}: is of a run on other training images; give another --state or --restart")
     return State(**content | {"recipe": recipe})

@@ -104,8 +104,15 @@ class Training:
 
     def state(self) -> State:
         """What `restore` needs to go on from here."""
-        return State(self.recipe, self.fingerprint, self.step, self.loss_sum, self.model.state_dict(),
-                     self.optimizer.state_dict(), self.seconds)
+        return State(
+            self.recipe,
+            self.fingerprint,
+            self.step,
+            self.loss_sum,
+            self.model.state_dict(),
+            self.optimizer.state_dict(),
+            self.seconds,
+        )
 
     def save(self, path: Path) -> None:
         save_state(self.state(), path)
@@ -122,8 +129,9 @@ class Training:
             self.model.load_state_dict(state.model)
             self.optimizer.load_state_dict(state.optimizer)
         except Exception as error:  # torch has no common one for what a strange dictionary can raise
-            raise TrainingError(f"{path}: is not of this network ({first_line(error)}); "
-                                "give another --state or --restart") from None
+            raise TrainingError(
+                f"{path}: is not of this network ({first_line(error)}); give another --state or --restart"
+            ) from None
         self.step, self.loss_sum, self.seconds = state.step, state.loss_sum, state.seconds
 
     def _step(self, images, labels):
@@ -143,8 +151,12 @@ class Training:
 
 def accuracy(model: EfficientViT, dataset: Dataset, progress: Callable[[int, int], None]) -> tuple[int, int]:
     """(correct, seen) of a network in evaluation mode; progress: called with both after every batch."""
-    share = evaluate(FloatPredictor(model), dataset, batch=EVALUATION_BATCH,
-                     progress=lambda right, seen, total: progress(right, seen)).accuracy()
+    share = evaluate(
+        FloatPredictor(model),
+        dataset,
+        batch=EVALUATION_BATCH,
+        progress=lambda right, seen, total: progress(right, seen),
+    ).accuracy()
     return share.correct, share.images
 
 
@@ -157,13 +169,15 @@ def plain_copy(model: EfficientViT) -> EfficientViT:
 
 def describe(recipe: Recipe, count: int) -> str:
     """One sentence about a run on `count` images, for the weights file."""
-    return (f"trained from scratch on {count} CIFAR-10 images: {recipe.epochs} epochs, batch {recipe.batch}, "
-            f"AdamW {recipe.peak_rate:g} one-cycle ({100 * recipe.warm_up:g} % warm-up), weight decay "
-            f"{recipe.weight_decay:g}, label smoothing {recipe.label_smoothing:g}, reflect-pad-{recipe.padding} crops, "
-            f"flips, one {recipe.cutout}x{recipe.cutout} cut-out in {100 * recipe.cutout_share:g} % of the images, "
-            f"brightness {1 - recipe.brightness:g}-{1 + recipe.brightness:g}, gradient norm {recipe.clip:g}, "
-            f"seed {recipe.seed}; batch-norm statistics re-estimated on {min(recipe.statistics_images, count)} "
-            "plain images")
+    return (
+        f"trained from scratch on {count} CIFAR-10 images: {recipe.epochs} epochs, batch {recipe.batch}, "
+        f"AdamW {recipe.peak_rate:g} one-cycle ({100 * recipe.warm_up:g} % warm-up), weight decay "
+        f"{recipe.weight_decay:g}, label smoothing {recipe.label_smoothing:g}, reflect-pad-{recipe.padding} crops, "
+        f"flips, one {recipe.cutout}x{recipe.cutout} cut-out in {100 * recipe.cutout_share:g} % of the images, "
+        f"brightness {1 - recipe.brightness:g}-{1 + recipe.brightness:g}, gradient norm {recipe.clip:g}, "
+        f"seed {recipe.seed}; batch-norm statistics re-estimated on {min(recipe.statistics_images, count)} "
+        "plain images"
+    )
 
 
 def save_weights(model: EfficientViT, path: Path, recipe: Recipe, classes, correct: int, seen: int, count: int) -> None:
@@ -172,9 +186,14 @@ def save_weights(model: EfficientViT, path: Path, recipe: Recipe, classes, corre
     correct, seen: of the test images. count: number of training images.
     """
     facts = {
-        "preset": recipe.preset, "classes": list(classes), "resolution": recipe.resolution,
-        "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "accuracy": round(100 * correct / seen, 2),
-        "test_images": seen, "recipe": describe(recipe, count),
+        "preset": recipe.preset,
+        "classes": list(classes),
+        "resolution": recipe.resolution,
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+        "accuracy": round(100 * correct / seen, 2),
+        "test_images": seen,
+        "recipe": describe(recipe, count),
         "dataset": f"CIFAR-10, lossy JPEG copies of the {SIDE}x{SIDE} images",
         "preprocessing": f"bicubic {SIDE}x{SIDE} to {recipe.resolution}x{recipe.resolution}, rounded to 8 bits",
     }
@@ -184,6 +203,8 @@ def save_weights(model: EfficientViT, path: Path, recipe: Recipe, classes, corre
 def _optimizer(model, recipe):
     """AdamW; weight decay for matrices and filters only."""
     parameters = list(model.parameters())
-    groups = [{"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
-              {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0}]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=recipe.peak_rate, fused=True)

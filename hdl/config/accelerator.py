@@ -115,23 +115,33 @@ class AcceleratorConfig:
         rule(power(self.data_bytes), f"data_bytes must be a power of two, not {self.data_bytes}")
         # A beat is written into the banks of a weight buffer in one cycle, and those are `block` words wide.
         low, high = self.block, min(128, self.block * self.block)
-        rule(low <= self.data_bytes <= high,
-             f"data_bytes must be {low}..{high} for block {self.block}, not {self.data_bytes}")
+        rule(
+            low <= self.data_bytes <= high,
+            f"data_bytes must be {low}..{high} for block {self.block}, not {self.data_bytes}",
+        )
         for name in ("feature", "output", "weight", "parameter", "attention"):
             size = getattr(self, f"{name}_bytes")
             rule(power(size), f"{name}_bytes must be a power of two, not {size}")
             lowest, highest = 16 * self.block * self.block, self.block << 20  # on-chip addresses have 20 bits
             rule(lowest <= size <= highest, f"{name}_bytes must be {lowest}..{highest}, not {size}")
-        rule(power(self.divisors) and 16 <= self.divisors <= 4096,
-             f"divisors must be a power of two in 16..4096, not {self.divisors}")
+        rule(
+            power(self.divisors) and 16 <= self.divisors <= 4096,
+            f"divisors must be a power of two in 16..4096, not {self.divisors}",
+        )
         rule(2 <= self.queue_depth <= 64, f"queue_depth must be 2..64, not {self.queue_depth}")
-        rule(power(self.read_bursts) and self.read_bursts <= 64,
-             f"read_bursts must be a power of two up to 64, not {self.read_bursts}")
-        rule(power(self.write_bursts) and self.write_bursts <= 64,
-             f"write_bursts must be a power of two up to 64, not {self.write_bursts}")
-        rule(power(self.burst_beats) and self.burst_beats <= 256 and self.burst_beats * self.data_bytes <= 4096,
-             "burst_beats must be a power of two up to 256 with burst_beats * data_bytes at most 4096, "
-             f"not {self.burst_beats}")
+        rule(
+            power(self.read_bursts) and self.read_bursts <= 64,
+            f"read_bursts must be a power of two up to 64, not {self.read_bursts}",
+        )
+        rule(
+            power(self.write_bursts) and self.write_bursts <= 64,
+            f"write_bursts must be a power of two up to 64, not {self.write_bursts}",
+        )
+        rule(
+            power(self.burst_beats) and self.burst_beats <= 256 and self.burst_beats * self.data_bytes <= 4096,
+            "burst_beats must be a power of two up to 256 with burst_beats * data_bytes at most 4096, "
+            f"not {self.burst_beats}",
+        )
         if errors:
             raise ConfigurationError("; ".join(errors))
         return self
@@ -164,9 +174,20 @@ PRESETS = {
         # The paper's machine: 16 cores, 2048 multipliers, 64 bytes a cycle of memory.
         AcceleratorConfig(name="trio-zcu102", cores=16, data_bytes=64, burst_beats=64),
         # A small one for quick tests and small FPGAs.
-        AcceleratorConfig(name="trio-tiny", block=4, data_bytes=8, feature_bytes=16 * 1024, output_bytes=8 * 1024,
-                          weight_bytes=8 * 1024, parameter_bytes=8 * 1024, attention_bytes=1024, divisors=256,
-                          read_bursts=4, write_bursts=4, burst_beats=16),
+        AcceleratorConfig(
+            name="trio-tiny",
+            block=4,
+            data_bytes=8,
+            feature_bytes=16 * 1024,
+            output_bytes=8 * 1024,
+            weight_bytes=8 * 1024,
+            parameter_bytes=8 * 1024,
+            attention_bytes=1024,
+            divisors=256,
+            read_bursts=4,
+            write_bursts=4,
+            burst_beats=16,
+        ),
     )
 }
 

@@ -186,8 +186,10 @@ class RMACEngine(wiring.Component):
 
     def _build_drain(self, m, lanes, enable, down_due, self_due, rows):
         """Shift bank of result rows, row 0 on `o`; drives the enable of the array."""
-        bank = [Signal(data.ArrayLayout(PSUM, self.width if r == 0 else self.macs), name=f"row{r}", reset_less=True)
-                for r in range(self.lanes)]
+        bank = [
+            Signal(data.ArrayLayout(PSUM, self.width if r == 0 else self.macs), name=f"row{r}", reset_less=True)
+            for r in range(self.lanes)
+        ]
         count = Signal(range(self.lanes + 1))
         due, free = Signal(), Signal()
         m.d.comb += [

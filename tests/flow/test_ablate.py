@@ -58,8 +58,18 @@ def test_networks_are_kept(triovit, photos, tmp_path, monkeypatch):
     """Also of variants that were measured before there was a folder for them, and by workers in other folders."""
     monkeypatch.chdir(tmp_path)
     save_checkpoint(initialize(EfficientViT("b0", 3, 32), 1), "b0.safetensors", {"resolution": "32"})
-    common = ("ablate", "b0.safetensors", "--calibration", photos, "--data", photos, "--variants", "minmax; affine",
-              "-o", "a.json")
+    common = (
+        "ablate",
+        "b0.safetensors",
+        "--calibration",
+        photos,
+        "--data",
+        photos,
+        "--variants",
+        "minmax; affine",
+        "-o",
+        "a.json",
+    )
     assert triovit(*common).status == 0
     outcome = triovit(*common, "--networks", "kept")
     assert outcome.status == 0 and "are there already" not in outcome.err
@@ -85,14 +95,20 @@ def test_list_needs_nothing(triovit):
     assert "migration=False" in outcome.out
 
 
-@pytest.mark.parametrize("arguments, text", [
-    ([], "MODEL is missing"),
-    (["bundled"], "--calibration is missing"),
-    (["bundled", "--calibration", "x", "--data", "y", "-o", "z.json", "--variants", "nonsense"],
-     "variant must be one of"),
-    (["bundled", "--calibration", "x", "--data", "y", "-o", "z.json", "--variants", " ; "], "names no variant"),
-    (["bundled", "--scheduler", "tcp://127.0.0.1:1", "--processes", "2"], "not allowed with argument"),
-], ids=str)
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ([], "MODEL is missing"),
+        (["bundled"], "--calibration is missing"),
+        (
+            ["bundled", "--calibration", "x", "--data", "y", "-o", "z.json", "--variants", "nonsense"],
+            "variant must be one of",
+        ),
+        (["bundled", "--calibration", "x", "--data", "y", "-o", "z.json", "--variants", " ; "], "names no variant"),
+        (["bundled", "--scheduler", "tcp://127.0.0.1:1", "--processes", "2"], "not allowed with argument"),
+    ],
+    ids=str,
+)
 def test_what_is_missing_is_told(refused, tmp_path, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)
     assert text in refused("ablate", *arguments)

@@ -120,7 +120,10 @@ def test_golden(triovit, files, data, expected):
     first = report["confusions"][0]
     row = outcome.out.split("most frequent confusions")[1].split("│")[1:5]
     assert [cell.strip() for cell in row] == [
-        CLASSES[first["class"]], CLASSES[first["predicted"]], str(first["images"]), f"{100 * first['images'] / 3:.1f}"
+        CLASSES[first["class"]],
+        CLASSES[first["predicted"]],
+        str(first["images"]),
+        f"{100 * first['images'] / 3:.1f}",
     ]
 
 
@@ -166,7 +169,11 @@ def test_a_cluster_s_scheduler(triovit, files, data, expected, monkeypatch):
     """Its workers run in another folder: the data set's path is made absolute."""
     monkeypatch.chdir("/")
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0,
+        n_workers=2,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
         silence_logs=logging.CRITICAL,
     ) as cluster:
         address = cluster.scheduler_address
@@ -362,7 +369,9 @@ def test_files_are_written_whoever_reads_the_listing(triovit, files, data, monke
 
 
 def test_dask_is_imported_only_when_it_is_used():
-    code = "import sys, triovit.flow.cli, triovit.flow.evaluate\nprint(sorted({'dask', 'distributed'} & set(sys.modules)))"
+    code = (
+        "import sys, triovit.flow.cli, triovit.flow.evaluate\nprint(sorted({'dask', 'distributed'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
@@ -374,8 +383,14 @@ def test_archive(triovit):
         Image.fromarray(np.full((32, 32, 3), 40 * index, np.uint8)).save(file, "JPEG")
         stream += file.getvalue()
         sizes.append(len(stream))
-    np.savez("cifar.npz", jpeg=np.frombuffer(stream, np.uint8), offset=sizes, label=[0, 1, 2, 3, 4, 5],
-             split=[0, 1, 1, 0, 1, 1], classes=list(load_bundled().classes))
+    np.savez(
+        "cifar.npz",
+        jpeg=np.frombuffer(stream, np.uint8),
+        offset=sizes,
+        label=[0, 1, 2, 3, 4, 5],
+        split=[0, 1, 1, 0, 1, 1],
+        classes=list(load_bundled().classes),
+    )
     outcome = triovit("evaluate", "bundled", "--backend", "float", "--data", "cifar.npz")
     assert outcome.status == 0 and outcome.report["images"] == 4
     assert [entry["name"] for entry in outcome.report["by_class"]] == ["automobile", "bird", "deer", "dog"]

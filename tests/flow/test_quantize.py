@@ -58,16 +58,18 @@ def test_what_the_file_says_goes_into_the_network(triovit, photos, tmp_path):
     assert triovit("quantize", tmp_path / "b0.safetensors", "--data", photos, "-o", target).status == 0
     network, metadata = load_network(target), load_network(target).metadata
     images = calibration_images(photos, 256, 32, 0)
-    expected = quantize(model, images, name="b0", classes="gfedcba", mean=facts["mean"], std=facts["std"],
-                        settings=METHODS["trio"])
+    expected = quantize(
+        model, images, name="b0", classes="gfedcba", mean=facts["mean"], std=facts["std"], settings=METHODS["trio"]
+    )
     assert network.classes == tuple("gfedcba") and metadata["resolution"] == 32
     assert (metadata["mean"], metadata["std"]) == (facts["mean"], facts["std"])
     assert metadata["model_hash"] == network_hash(model)
     assert network_hash(network) == network_hash(expected.with_metadata(method="trio"))
     # A file of names goes before the checkpoint's.
     names.write_text("\n".join("ABCDEFG"))
-    again = triovit("quantize", tmp_path / "b0.safetensors", "--classes", names, "--resolution", 64, "--images", 1,
-                    "-o", target)
+    again = triovit(
+        "quantize", tmp_path / "b0.safetensors", "--classes", names, "--resolution", 64, "--images", 1, "-o", target
+    )
     assert again.status == 0 and load_network(target).classes == tuple("ABCDEFG")
     assert load_network(target).input_shape == (3, 64, 64)
 
@@ -78,7 +80,8 @@ def test_wrong_names(refused, tmp_path):
     (tmp_path / "names.txt").write_text("a\nb\n")
     target = ("-o", tmp_path / "q.safetensors")
     assert "names.txt: must name the network's 7 outputs, one a line, not 2" in refused(
-        "quantize", tmp_path / "b0.safetensors", "--classes", tmp_path / "names.txt", *target)
+        "quantize", tmp_path / "b0.safetensors", "--classes", tmp_path / "names.txt", *target
+    )
     assert "b1-r64 has a resolution of 64, not 32" in refused("quantize", "b1-r64", "--resolution", 32, *target)
 
 
@@ -130,22 +133,36 @@ def test_trio_is_the_default(triovit, tiny, tmp_path):
 OPTIONS = {  # method, options, what they change
     "symmetric": ("trio", ["--symmetric", "--no-migration"], {"symmetric": True, "migration": False}),
     "affine": ("minmax", ["--no-symmetric", "--migration"], {"symmetric": False, "migration": True}),
-    "percentile": ("trio", ["--observer", "percentile", "--percentile", "99.5"],
-                   {"observer": "percentile", "percentile": 99.5}),
+    "percentile": (
+        "trio",
+        ["--observer", "percentile", "--percentile", "99.5"],
+        {"observer": "percentile", "percentile": 99.5},
+    ),
     "ema": ("trio", ["--observer", "ema", "--momentum", "0.5"], {"observer": "ema", "momentum": 0.5}),
-    "lp": ("trio", ["--observer", "lp", "--norm", "2", "--weight-observer", "lp"],
-           {"observer": "lp", "norm": 2.0, "weight_observer": "lp"}),
-    "shifting": ("trio", ["--shifting", "projection", "--no-head-scales"],
-                 {"shifting": "projection", "head_scales": False}),
-    "m2": ("m2", ["--depthwise-bits", "8", "--apot-share", "0.25", "--apot-exponent-bits", "2", "--no-attention-apot"],
-           {"depthwise_bits": 8, "apot_share": 0.25, "apot_exponent_bits": 2, "attention_apot": False}),
+    "lp": (
+        "trio",
+        ["--observer", "lp", "--norm", "2", "--weight-observer", "lp"],
+        {"observer": "lp", "norm": 2.0, "weight_observer": "lp"},
+    ),
+    "shifting": (
+        "trio",
+        ["--shifting", "projection", "--no-head-scales"],
+        {"shifting": "projection", "head_scales": False},
+    ),
+    "m2": (
+        "m2",
+        ["--depthwise-bits", "8", "--apot-share", "0.25", "--apot-exponent-bits", "2", "--no-attention-apot"],
+        {"depthwise_bits": 8, "apot_share": 0.25, "apot_exponent_bits": 2, "attention_apot": False},
+    ),
     "additive": ("trio", ["--apot-share", "0", "--attention-apot"], {"apot_share": 0.0, "attention_apot": True}),
     "p2": ("p2", ["--no-smoothing", "--exponents", "ceil"], {"smoothing": False, "exponents": "ceil"}),
-    "smoothing": ("trio", ["--smoothing", "--smoothing-exponent", "1"],
-                  {"smoothing": True, "smoothing_exponent": 1.0}),
+    "smoothing": ("trio", ["--smoothing", "--smoothing-exponent", "1"], {"smoothing": True, "smoothing_exponent": 1.0}),
     "dyadic": ("p2", ["--scales", "dyadic", "--divisor-gain"], {"scales": "dyadic", "divisor_gain": True}),
-    "divisor": ("trio", ["--divisor", "uniform", "--no-divisor-search", "--no-divisor-gain"],
-                {"divisor": "uniform", "divisor_search": False, "divisor_gain": False}),
+    "divisor": (
+        "trio",
+        ["--divisor", "uniform", "--no-divisor-search", "--no-divisor-gain"],
+        {"divisor": "uniform", "divisor_search": False, "divisor_gain": False},
+    ),
     "search": ("minmax", ["--divisor-search", "--bias-correction"], {"divisor_search": True, "bias_correction": True}),
     "bias": ("trio", ["--no-bias-correction"], {"bias_correction": False}),
 }
@@ -209,20 +226,23 @@ def test_a_folder_without_classes(triovit, tiny, tmp_path):
     assert str(tmp_path) not in str(network.metadata)
 
 
-@pytest.mark.parametrize("options, message", [
-    (["--method", "trio2"], "argument --method: invalid choice: 'trio2'"),
-    (["--observer", "entropy"], "argument --observer: invalid choice: 'entropy'"),
-    (["--depthwise-bits", "5"], "argument --depthwise-bits: invalid choice: 5"),
-    (["--depthwise-bits", "four"], "argument --depthwise-bits: invalid int value: 'four'"),
-    (["--apot-share", "half"], "argument --apot-share: invalid float value: 'half'"),
-    (["--apot-share", "1.5"], "apot_share must be in 0..1, not 1.5"),
-    (["--percentile", "nan"], "percentile must be above 50 and at most 100, not nan"),
-    (["--divisor", "uniform"], "divisor_search and divisor_gain belong to the log2 divisor, not to 'uniform'"),
-    (["--scales", "power-of-two"], "divisor_gain needs scales 'dyadic', not 'power-of-two': a shift has no gain"),
-    (["--images", "0"], "argument --images: must be a whole number in 1..10000000, not 0"),
-    (["--data", "nowhere"], "nowhere"),
-    (["--seed", "-1"], "argument --seed: must be a whole number in 0..4294967295, not -1"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--method", "trio2"], "argument --method: invalid choice: 'trio2'"),
+        (["--observer", "entropy"], "argument --observer: invalid choice: 'entropy'"),
+        (["--depthwise-bits", "5"], "argument --depthwise-bits: invalid choice: 5"),
+        (["--depthwise-bits", "four"], "argument --depthwise-bits: invalid int value: 'four'"),
+        (["--apot-share", "half"], "argument --apot-share: invalid float value: 'half'"),
+        (["--apot-share", "1.5"], "apot_share must be in 0..1, not 1.5"),
+        (["--percentile", "nan"], "percentile must be above 50 and at most 100, not nan"),
+        (["--divisor", "uniform"], "divisor_search and divisor_gain belong to the log2 divisor, not to 'uniform'"),
+        (["--scales", "power-of-two"], "divisor_gain needs scales 'dyadic', not 'power-of-two': a shift has no gain"),
+        (["--images", "0"], "argument --images: must be a whole number in 1..10000000, not 0"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--seed", "-1"], "argument --seed: must be a whole number in 0..4294967295, not -1"),
+    ],
+)
 def test_wrong_arguments(refused, tiny, tmp_path, options, message):
     assert message in refused("quantize", tiny, *options, "-o", tmp_path / "q.safetensors")
     assert not list(tmp_path.glob("q*"))

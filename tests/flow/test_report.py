@@ -13,8 +13,12 @@ from triovit.golden.quantization.calibration.images import random_images
 from triovit.golden.quantization.quantize import quantize
 
 EVALUATED = {
-    "network": "somewhere/b0.safetensors", "backend": "golden", "data": "somewhere/photos", "images": 40,
-    "top1": {"correct": 30, "percent": 75.0, "standard_error": 6.85}, "top5": {"correct": 38, "percent": 95.0},
+    "network": "somewhere/b0.safetensors",
+    "backend": "golden",
+    "data": "somewhere/photos",
+    "images": 40,
+    "top1": {"correct": 30, "percent": 75.0, "standard_error": 6.85},
+    "top5": {"correct": 38, "percent": 95.0},
     "classes": list("abcdefg"),
 }
 
@@ -33,8 +37,21 @@ def test_everything(triovit, quantized, photos, tmp_path):
     evaluated, target = tmp_path / "evaluated.json", tmp_path / "report.html"
     evaluated.write_text(json.dumps(EVALUATED))
     network, model = quantized / "b0.safetensors", quantized / "float.safetensors"
-    outcome = triovit("report", "quantization", network, "--model", model, "--data", photos, "--images", 3,
-                      "--accuracy", evaluated, "-o", target)
+    outcome = triovit(
+        "report",
+        "quantization",
+        network,
+        "--model",
+        model,
+        "--data",
+        photos,
+        "--images",
+        3,
+        "--accuracy",
+        evaluated,
+        "-o",
+        target,
+    )
     assert outcome.status == 0, outcome.err
     document = target.read_text(encoding="utf-8")
     assert outcome.out == f"wrote {target} ({target.stat().st_size:,} bytes)\n"
@@ -100,8 +117,14 @@ def test_wrong_arguments(refused, quantized, photos, tmp_path):
     assert "is a folder" in refused(*command, tmp_path)
     assert "--images goes with --data" in refused(*command, target, "--images", 3)
     assert "no such folder" in refused(*command, target, "--data", tmp_path / "nowhere")
-    for contents in ("", "[]", "{}", json.dumps(EVALUATED | {"images": 0}), json.dumps(EVALUATED | {"top1": 3}),
-                     json.dumps(EVALUATED | {"top5": {"percent": float("nan")}})):
+    for contents in (
+        "",
+        "[]",
+        "{}",
+        json.dumps(EVALUATED | {"images": 0}),
+        json.dumps(EVALUATED | {"top1": 3}),
+        json.dumps(EVALUATED | {"top5": {"percent": float("nan")}}),
+    ):
         (tmp_path / "a.json").write_text(contents)
         message = refused(*command, target, "--accuracy", tmp_path / "a.json")
         assert f"--accuracy {tmp_path / 'a.json'}: must be a report of 'triovit evaluate --json FILE'" in message

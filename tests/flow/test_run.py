@@ -96,8 +96,12 @@ def test_float_network_has_what_its_file_says(triovit, tmp_path):
         key = CLASSIFIER_KEY.replace("weight", name)
         state[key] = state[key][order].contiguous()
     state[STEM_KEY] *= 4
-    facts = {"classes": bundled.classes[::-1], "resolution": 64, "mean": bundled.mean,
-             "std": [4 * value for value in bundled.std]}
+    facts = {
+        "classes": bundled.classes[::-1],
+        "resolution": 64,
+        "mean": bundled.mean,
+        "std": [4 * value for value in bundled.std],
+    }
     save_file(state, tmp_path / "same.safetensors", {name: json.dumps(value) for name, value in facts.items()})
     plain, same = (triovit("run", name, "--backend", "float") for name in ("bundled", tmp_path / "same.safetensors"))
     assert same.report["images"][0]["class"] == plain.report["images"][0]["class"] == "cat"

@@ -104,8 +104,26 @@ def test_done_run_is_not_repeated_and_restart_repeats_it(archive, trained, tmp_p
 
 
 def test_limit(archive, tmp_path, capsys):
-    assert main([str(archive), "-o", str(tmp_path / "w.safetensors"), "--limit", "8", "--log", str(tmp_path / "l"),
-                 "--epochs", "1", "--batch", "8", "--threads", "1"]) == 0
+    assert (
+        main(
+            [
+                str(archive),
+                "-o",
+                str(tmp_path / "w.safetensors"),
+                "--limit",
+                "8",
+                "--log",
+                str(tmp_path / "l"),
+                "--epochs",
+                "1",
+                "--batch",
+                "8",
+                "--threads",
+                "1",
+            ]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert "decoding 8 training images" in out and "training: 1 epochs" in out and "of 8 test images" in out
     assert len((tmp_path / "l").read_text().splitlines()) == len(out.splitlines())

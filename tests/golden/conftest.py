@@ -7,8 +7,15 @@ from distributed import LocalCluster
 
 
 def local_cluster(workers):
-    return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, host="127.0.0.1",
-                        dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL)
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=0,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,13 @@ from triovit.golden.messages import first_line, listing
 
 @pytest.mark.parametrize(
     ("names", "text"),
-    [("", ""), ("a", "a"), ("abcd", "a, b, c, d"), ("abcde", "a, b, c, d and 1 more"),
-     ("abcdefg", "a, b, c, d and 3 more")],
+    [
+        ("", ""),
+        ("a", "a"),
+        ("abcd", "a, b, c, d"),
+        ("abcde", "a, b, c, d and 1 more"),
+        ("abcdefg", "a, b, c, d and 3 more"),
+    ],
 )
 def test_listing(names, text):
     assert listing(list(names)) == listing(tuple(names)) == text

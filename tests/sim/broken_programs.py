@@ -18,6 +18,7 @@ GIVEN, NEVER = 5, 20  # semaphores
 
 def good_instructions(config: AcceleratorConfig) -> dict[str, Instruction]:
     """LOAD of all buffers, two R-MAC and a MAT convolution, STORE; by name, in program order."""
+
     def load(buffer, number, **more):
         fields = {"words": WORDS, "rows": 1, "planes": 1, "memory": DATA + number * 0x400, "buffer": buffer}
         return Instruction(Opcode.LOAD, fields | more)

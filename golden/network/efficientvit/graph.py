@@ -75,22 +75,49 @@ def _walk(name: str, module: nn.Module, source: str, layers: list[Layer]) -> str
     match module:
         case ConvNormAct():
             active = isinstance(module.act, nn.Hardswish)
-            layers.append(Layer(
-                name, "convolution", (source,), name, convolution=fold(name, module.conv, module.norm),
-                activation="hardswish" if active else "linear", operand=f"{name}.act" if active else None))
+            layers.append(
+                Layer(
+                    name,
+                    "convolution",
+                    (source,),
+                    name,
+                    convolution=fold(name, module.conv, module.norm),
+                    activation="hardswish" if active else "linear",
+                    operand=f"{name}.act" if active else None,
+                )
+            )
         case nn.Conv2d():
             layers.append(Layer(name, "convolution", (source,), name, convolution=fold(name, module)))
         case nn.AdaptiveAvgPool2d():
             layers.append(Layer(name, "pool", (source,), name))
         case LinearNormAct():
-            layers.append(Layer(f"{name}.linear", "convolution", (source,), f"{name}.linear",
-                                convolution=fold(f"{name}.linear", module.linear), fully_connected=True))
+            layers.append(
+                Layer(
+                    f"{name}.linear",
+                    "convolution",
+                    (source,),
+                    f"{name}.linear",
+                    convolution=fold(f"{name}.linear", module.linear),
+                    fully_connected=True,
+                )
+            )
             if isinstance(module.norm, nn.LayerNorm):
                 gamma, beta = (p.detach().double().numpy() for p in (module.norm.weight, module.norm.bias))
                 if not np.isfinite(gamma).all() or not np.isfinite(beta).all():
                     raise QuantizationError(f"{name}.norm: weights and biases must be finite numbers")
-                layers.append(Layer(f"{name}.norm", "norm", (layers[-1].name,), f"{name}.act", activation="hardswish",
-                                    operand=f"{name}.act", gamma=gamma, beta=beta, eps=module.norm.eps))
+                layers.append(
+                    Layer(
+                        f"{name}.norm",
+                        "norm",
+                        (layers[-1].name,),
+                        f"{name}.act",
+                        activation="hardswish",
+                        operand=f"{name}.act",
+                        gamma=gamma,
+                        beta=beta,
+                        eps=module.norm.eps,
+                    )
+                )
         case Residual():
             result = _walk(f"{name}.main", module.main, source, layers)
             if module.shortcut:
@@ -106,8 +133,16 @@ def _walk(name: str, module: nn.Module, source: str, layers: list[Layer]) -> str
                 branches.append(tensor)
             attention: LinearAttention = module.attention
             heads = module.qkv.conv.out_channels // (3 * attention.dim)
-            layers.append(Layer(f"{name}.attention", "attention", tuple(branches), f"{name}.attention",
-                                heads=heads, dim=attention.dim))
+            layers.append(
+                Layer(
+                    f"{name}.attention",
+                    "attention",
+                    tuple(branches),
+                    f"{name}.attention",
+                    heads=heads,
+                    dim=attention.dim,
+                )
+            )
             return _walk(f"{name}.proj", module.proj, layers[-1].name, layers)
         case OpList() | AttentionBlock() | DSConv() | MBConv():
             children = module.op_list.named_children() if isinstance(module, OpList) else module.named_children()

@@ -19,8 +19,16 @@ from triovit.golden.quantization.settings import Settings
 OPERAND = ".operand"  # point: what goes into a layer's hardswish
 
 
-def calibrate(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorRule], images: np.ndarray,
-              settings: Settings, mean, std, progress: Progress | None = None) -> dict[str, Range]:
+def calibrate(
+    model: EfficientViT,
+    layers: list[Layer],
+    rules: dict[str, TensorRule],
+    images: np.ndarray,
+    settings: Settings,
+    mean,
+    std,
+    progress: Progress | None = None,
+) -> dict[str, Range]:
     """Ranges by point: a tensor's name (groups as in its rule), NAME.operand, and NAME.{kv,sum,divisor}{branch} a head.
 
     images: (N, R, R, 3) uint8. Tensors with a rule get the observer of the settings; "percentile" and "lp" take a
@@ -28,8 +36,12 @@ def calibrate(model: EfficientViT, layers: list[Layer], rules: dict[str, TensorR
     intermediates always keep their extremes. Only the result of "ema" depends on the order of the images and on
     settings.batch. Raises QuantizationError for activations that are not finite.
     """
-    observers = {layer.name: first_observer(layer.name, rules[layer.name], settings) if layer.name in rules
-                 else MinMaxObserver(layer.name) for layer in layers}
+    observers = {
+        layer.name: first_observer(layer.name, rules[layer.name], settings)
+        if layer.name in rules
+        else MinMaxObserver(layer.name)
+        for layer in layers
+    }
     for layer in layers:
         if layer.operand:
             observers[layer.name + OPERAND] = MinMaxObserver(layer.name)
@@ -60,8 +72,11 @@ def attention_values(layer: Layer, module: torch.nn.Module, qkv: torch.Tensor) -
     q, k, v = module.split(qkv)
     sums = k.sum(3)
     products = {"kv": v @ k.transpose(2, 3), "sum": sums, "divisor": (q * sums[..., None]).sum(2)}
-    return {f"{layer.name}.{what}{branch}": value[:, branch * layer.heads : (branch + 1) * layer.heads]
-            for branch in range(len(layer.inputs)) for what, value in products.items()}
+    return {
+        f"{layer.name}.{what}{branch}": value[:, branch * layer.heads : (branch + 1) * layer.heads]
+        for branch in range(len(layer.inputs))
+        for what, value in products.items()
+    }
 
 
 def _visits(model: EfficientViT, layers: list[Layer], observers: dict) -> Iterator[tuple[torch.nn.Module, Visit]]:

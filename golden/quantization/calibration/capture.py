@@ -24,13 +24,24 @@ def convolution_module(model: EfficientViT, layer: Layer) -> nn.Module:
 
 
 @torch.inference_mode()
-def run(model: EfficientViT, images: np.ndarray, visits: Iterable[tuple[nn.Module, Visit]], *, batch: int, mean, std,
-        what: str, progress: Progress | None = None) -> None:
+def run(
+    model: EfficientViT,
+    images: np.ndarray,
+    visits: Iterable[tuple[nn.Module, Visit]],
+    *,
+    batch: int,
+    mean,
+    std,
+    what: str,
+    progress: Progress | None = None,
+) -> None:
     """Run (N, R, R, 3) uint8 images in batches; every `visit` is called whenever its module has run."""
     training = model.training
     model.eval()
-    hooks = [module.register_forward_hook(lambda _module, inputs, output, visit=visit: visit(inputs[0], output))
-             for module, visit in visits]
+    hooks = [
+        module.register_forward_hook(lambda _module, inputs, output, visit=visit: visit(inputs[0], output))
+        for module, visit in visits
+    ]
     try:
         for start in range(0, len(images), batch):
             model(normalize(torch.from_numpy(images[start : start + batch]), mean, std))

@@ -82,8 +82,10 @@ def check_images(images: Iterable, resolution: int, progress: Progress | None = 
     for number, image in enumerate(images):
         image = np.asarray(image)
         if image.shape != (resolution, resolution, 3) or image.dtype != np.uint8:
-            raise QuantizationError(f"calibration image {number} must be uint8 ({resolution}, {resolution}, 3), "
-                                    f"not {image.dtype} {image.shape}")
+            raise QuantizationError(
+                f"calibration image {number} must be uint8 ({resolution}, {resolution}, 3), "
+                f"not {image.dtype} {image.shape}"
+            )
         checked.append(image)
         if progress:
             progress("reading images", len(checked), max(total, len(checked)))
@@ -105,8 +107,11 @@ def calibration_metadata(images: Iterable, pixels: np.ndarray) -> dict:
     """
     entries = {"calibration_images": len(pixels), "calibration_sha256": image_hash(pixels)}
     if isinstance(images, CalibrationImages):
-        entries |= {"calibration_source": " ".join(filter(None, (images.kind, images.name))),
-                    "calibration_available": images.available, "calibration_seed": images.seed}
+        entries |= {
+            "calibration_source": " ".join(filter(None, (images.kind, images.name))),
+            "calibration_available": images.available,
+            "calibration_seed": images.seed,
+        }
     return entries
 
 

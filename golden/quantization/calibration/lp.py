@@ -75,8 +75,9 @@ class LpObserver(Histogram):
             edges[unused] = np.maximum(edges[unused], 0)
         return self.counts() * (BINS / width[:, None]), edges
 
-    def _errors(self, groups: np.ndarray, encoding: Encoding, unit: np.ndarray, density: np.ndarray,
-                edges: np.ndarray) -> np.ndarray:
+    def _errors(
+        self, groups: np.ndarray, encoding: Encoding, unit: np.ndarray, density: np.ndarray, edges: np.ndarray
+    ) -> np.ndarray:
         """Sums of |x - Q(x)|**p, in units**p, of some groups with an encoding; unit, density, edges: of all groups.
 
         With e = x - Q(x) and n = Q(x) / step, an antiderivative of |e|**p is sign(e) |e|**(p + 1) / (p + 1) plus n

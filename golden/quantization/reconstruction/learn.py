@@ -16,8 +16,14 @@ from triovit.golden.quantization.reconstruction.units import Unit
 Steps = Callable[[int], None]  # called after every step with the number of steps done
 
 
-def learn(sim: LearnedUnit, source: torch.Tensor, target: torch.Tensor, options: Options, generator: torch.Generator,
-          steps: Steps) -> int:
+def learn(
+    sim: LearnedUnit,
+    source: torch.Tensor,
+    target: torch.Tensor,
+    options: Options,
+    generator: torch.Generator,
+    steps: Steps,
+) -> int:
     """Learn a unit's parameters in place; returns the number of steps.
 
     source: (N, C, H, W) integers of the unit's input, as the quantized network before it gives them. target: real
@@ -30,9 +36,11 @@ def learn(sim: LearnedUnit, source: torch.Tensor, target: torch.Tensor, options:
     if options.joint:
         phases = [(options.iterations, roundings, everything, options.rounding_norm)]
     else:
-        phases = [(options.iterations, roundings, [], options.rounding_norm),
-                  (options.scale_iterations, [], tensors, options.norm),
-                  (options.attention_iterations, [], inner, options.norm)]
+        phases = [
+            (options.iterations, roundings, [], options.rounding_norm),
+            (options.scale_iterations, [], tensors, options.norm),
+            (options.attention_iterations, [], inner, options.norm),
+        ]
     done, size = 0, batch_size(sim.unit, source, target, options)
     for count, alphas, scales, norm in phases:
         if not alphas and not scales:
@@ -41,8 +49,11 @@ def learn(sim: LearnedUnit, source: torch.Tensor, target: torch.Tensor, options:
             sim.freeze()
         for parameter in (*roundings, *everything):
             parameter.requires_grad_(any(parameter is other for other in (*alphas, *scales)))
-        groups = [{"params": parameters, "lr": rate} for parameters, rate in
-                  ((alphas, options.rounding_rate), (scales, options.scale_rate)) if parameters]
+        groups = [
+            {"params": parameters, "lr": rate}
+            for parameters, rate in ((alphas, options.rounding_rate), (scales, options.scale_rate))
+            if parameters
+        ]
         optimizer = torch.optim.Adam(groups)
         chosen = batches(len(source), size, generator)
         for step in range(count):
@@ -66,8 +77,11 @@ def total_steps(sim: LearnedUnit, options: Options) -> int:
     """Steps that `learn` will take."""
     if options.joint:
         return options.iterations if sim.roundings or sim.factors else 0
-    return (options.iterations * bool(sim.roundings) + options.scale_iterations * bool(sim.factors)
-            + options.attention_iterations * bool(sim.inner))
+    return (
+        options.iterations * bool(sim.roundings)
+        + options.scale_iterations * bool(sim.factors)
+        + options.attention_iterations * bool(sim.inner)
+    )
 
 
 def forward(sim: Simulation, unit: Unit, integers: torch.Tensor) -> torch.Tensor:

@@ -33,8 +33,11 @@ class LearnedUnit(Simulation):
     def __init__(self, scheme: Scheme, unit: Unit):
         super().__init__(scheme)
         self.unit = unit
-        self.roundings = {layer.name: Rounding(layer, scheme.weights[layer.name], scheme.encodings[layer.inputs[0]])
-                          for layer in unit.layers if layer.kind == "convolution"}
+        self.roundings = {
+            layer.name: Rounding(layer, scheme.weights[layer.name], scheme.encodings[layer.inputs[0]])
+            for layer in unit.layers
+            if layer.kind == "convolution"
+        }
         self.factors: dict[str, torch.Tensor] = {}
         self.inner: dict[str, torch.Tensor] = {}
         self._fixed: dict[str, torch.Tensor] = {}
@@ -46,8 +49,11 @@ class LearnedUnit(Simulation):
                 split = layer.name in read and scheme.settings.head_scales
                 self.factors[layer.name] = torch.ones(3 if split else 1, requires_grad=True)
             if layer.kind == "attention":
-                self.inner |= {f"{layer.name}.{point}{branch}": torch.ones(1, requires_grad=True)
-                               for branch in range(len(layer.inputs)) for point in POINTS}
+                self.inner |= {
+                    f"{layer.name}.{point}{branch}": torch.ones(1, requires_grad=True)
+                    for branch in range(len(layer.inputs))
+                    for point in POINTS
+                }
         self._dim = {name: layer.dim for name, layer in read.items()}
 
     def weight(self, layer: Layer) -> torch.Tensor:
@@ -105,8 +111,9 @@ class LearnedUnit(Simulation):
         return factor.repeat_interleave(self._dim[name]).repeat(channels // (3 * self._dim[name]))
 
 
-def rescale(layer: Layer, weights: QuantizedWeights, before: Scheme,
-            encodings: dict[str, Encoding]) -> QuantizedWeights:
+def rescale(
+    layer: Layer, weights: QuantizedWeights, before: Scheme, encodings: dict[str, Encoding]
+) -> QuantizedWeights:
     """The weights with steps for new encodings; the same integers, where no step would become too small for the
     accumulator (filters that batch normalization has all but switched off): those filters are rounded again.
     """

@@ -47,6 +47,7 @@ OPTIONS = {
 def find_options(reconstruction: str) -> Options:
     """Options of a value of `Settings.reconstruction` that reconstructs; raises QuantizationError for another one."""
     if reconstruction not in OPTIONS:
-        raise QuantizationError(f"reconstruction must be one of {', '.join(OPTIONS)} to reconstruct, "
-                                f"not {reconstruction!r}")
+        raise QuantizationError(
+            f"reconstruction must be one of {', '.join(OPTIONS)} to reconstruct, not {reconstruction!r}"
+        )
     return OPTIONS[reconstruction]

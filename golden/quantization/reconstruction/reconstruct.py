@@ -29,9 +29,15 @@ HELD_OUT = 8  # every eighth image
 BATCH = 16  # of images that only run forward
 
 
-def reconstruct(model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, std,
-                progress: capture.Progress | None = None,
-                options: Options | None = None) -> tuple[Scheme, tuple[UnitResult, ...]]:
+def reconstruct(
+    model: EfficientViT,
+    scheme: Scheme,
+    images: np.ndarray,
+    mean,
+    std,
+    progress: capture.Progress | None = None,
+    options: Options | None = None,
+) -> tuple[Scheme, tuple[UnitResult, ...]]:
     """The scheme with learned roundings, scales and biases, and a result a unit.
 
     model: the float network. images: (N, R, R, 3) uint8; of many, evenly spaced ones are used. options: default by the
@@ -62,9 +68,17 @@ def reconstruct(model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, s
     return scheme, tuple(results)
 
 
-def _unit(scheme: Scheme, unit: Unit, integers: torch.Tensor, target: torch.Tensor, held: torch.Tensor,
-          learning: torch.Tensor, options: Options, generator: torch.Generator,
-          progress: capture.Progress | None) -> tuple[Scheme, UnitResult]:
+def _unit(
+    scheme: Scheme,
+    unit: Unit,
+    integers: torch.Tensor,
+    target: torch.Tensor,
+    held: torch.Tensor,
+    learning: torch.Tensor,
+    options: Options,
+    generator: torch.Generator,
+    progress: capture.Progress | None,
+) -> tuple[Scheme, UnitResult]:
     unit = _of(scheme, unit)
     sim = LearnedUnit(scheme, unit)
     total = total_steps(sim, options)
@@ -83,11 +97,20 @@ def _unit(scheme: Scheme, unit: Unit, integers: torch.Tensor, target: torch.Tens
     errors = {name: _error(candidate, unit, integers[held], target[held]) for name, candidate in candidates.items()}
     kept = min(errors, key=errors.get)  # of equals the first
     convolutions = [layer.name for layer in unit.layers if layer.kind == "convolution"]
-    changed = sum(int((candidates[kept].weights[name].values != scheme.weights[name].values).sum())
-                  for name in convolutions)
+    changed = sum(
+        int((candidates[kept].weights[name].values != scheme.weights[name].values).sum()) for name in convolutions
+    )
     signal = float((target[held].double() ** 2).mean())
-    return candidates[kept], UnitResult(unit.name, signal, errors["nothing"], errors[kept], kept, done, changed,
-                                        sum(scheme.weights[name].values.size for name in convolutions))
+    return candidates[kept], UnitResult(
+        unit.name,
+        signal,
+        errors["nothing"],
+        errors[kept],
+        kept,
+        done,
+        changed,
+        sum(scheme.weights[name].values.size for name in convolutions),
+    )
 
 
 @torch.no_grad()
@@ -117,8 +140,9 @@ def _correct_bias(scheme: Scheme, unit: Unit, integers: torch.Tensor, target: to
     weights = scheme.weights[last.name]
     fits = step_rule(corrected, scheme.encodings, scheme.settings, weights.fraction_bits).least <= weights.step
     corrected = with_bias(last, np.where(fits, corrected.convolution.bias, last.convolution.bias))
-    return dataclasses.replace(scheme, layers=tuple(corrected if layer.name == last.name else layer
-                                                    for layer in scheme.layers))
+    return dataclasses.replace(
+        scheme, layers=tuple(corrected if layer.name == last.name else layer for layer in scheme.layers)
+    )
 
 
 @torch.no_grad()

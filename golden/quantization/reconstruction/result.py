@@ -41,6 +41,9 @@ class UnitResult:
 def format_report(results: Iterable[UnitResult]) -> str:
     """The results as lines of text."""
     lines = [f"{'unit':<52} {'SQNR dB':>8} {'gain dB':>8} {'iterations':>10} {'changed':>8}  kept"]
-    lines += [f"{r.name:<52} {r.sqnr:8.2f} {r.gain:8.2f} {r.iterations:>10} {100 * r.changed / max(r.weights, 1):7.2f}%"
-              f"  {r.kept}" for r in results]
+    lines += [
+        f"{r.name:<52} {r.sqnr:8.2f} {r.gain:8.2f} {r.iterations:>10} {100 * r.changed / max(r.weights, 1):7.2f}%"
+        f"  {r.kept}"
+        for r in results
+    ]
     return "\n".join(lines)

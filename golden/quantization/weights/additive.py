@@ -27,8 +27,9 @@ def rounding(apot: ApotFormat) -> Rounding:
     return nearest
 
 
-def quantize_additive(weight: np.ndarray, rule: StepRule, apot: ApotFormat,
-                      error: Error = squared_error) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quantize_additive(
+    weight: np.ndarray, rule: StepRule, apot: ApotFormat, error: Error = squared_error
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(levels (F, n) int64, steps (F,), squared errors (F,)) of the real weights (F, n).
 
     Levels are dense below each power of two and sparse above it, so that the best step depends on where in an octave

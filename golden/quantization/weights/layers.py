@@ -24,8 +24,13 @@ def needs_moments(settings: Settings) -> bool:
     return settings.scales == "power-of-two" or settings.depthwise_bits < 8 or settings.bias_correction
 
 
-def quantize_layer(layer: Layer, encodings: dict[str, Encoding], ranges: dict[str, Range], settings: Settings,
-                   moments: Moments | None = None) -> QuantizedWeights:
+def quantize_layer(
+    layer: Layer,
+    encodings: dict[str, Encoding],
+    ranges: dict[str, Range],
+    settings: Settings,
+    moments: Moments | None = None,
+) -> QuantizedWeights:
     """Integer weights of a "convolution" or "norm" layer.
 
     encodings: of the layer's input, output and residual tensors. The input's scales are multiplied into the weights
@@ -49,8 +54,7 @@ def quantize_layer(layer: Layer, encodings: dict[str, Encoding], ranges: dict[st
     if not settings.apot_share or not _pointwise(layer):
         return result
     apot = ApotFormat(settings.apot_exponent_bits)
-    levels, level_step, level_squared = additive.quantize_additive(weight, rule, apot,
-                                                                   error or steps.squared_error)
+    levels, level_step, level_squared = additive.quantize_additive(weight, rule, apot, error or steps.squared_error)
     chosen = additive.choose_filters(level_squared, squared, settings.apot_share)
     values = np.where(chosen[:, None], levels, values).reshape(conv.weight.shape)
     return QuantizedWeights(values, np.where(chosen, level_step, step), bits, apot, chosen, fraction)

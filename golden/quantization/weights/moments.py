@@ -45,8 +45,9 @@ class Moments:
         return (difference.reshape(groups, -1, n) * self.mean[:, None]).sum(axis=2).reshape(-1)
 
 
-def measure_moments(model: EfficientViT, layers: list[Layer], images: np.ndarray, mean, std,
-                    progress: capture.Progress | None = None) -> dict[str, Moments]:
+def measure_moments(
+    model: EfficientViT, layers: list[Layer], images: np.ndarray, mean, std, progress: capture.Progress | None = None
+) -> dict[str, Moments]:
     """Moments of the inputs of all convolution layers, by name, from at most 64 of the (N, R, R, 3) uint8 images."""
     sums: dict[str, list] = {}
 
@@ -60,11 +61,20 @@ def measure_moments(model: EfficientViT, layers: list[Layer], images: np.ndarray
         return add
 
     convolutions = [layer for layer in layers if layer.kind == "convolution"]
-    capture.run(model, capture.evenly(images, IMAGES), [
-        (capture.convolution_module(model, layer), visit(layer.name, layer.convolution)) for layer in convolutions
-    ], batch=BATCH, mean=mean, std=std, what="moments", progress=progress)
-    return {name: Moments((total / count).numpy(), (second / count).numpy())
-            for name, (count, total, second) in sums.items()}
+    capture.run(
+        model,
+        capture.evenly(images, IMAGES),
+        [(capture.convolution_module(model, layer), visit(layer.name, layer.convolution)) for layer in convolutions],
+        batch=BATCH,
+        mean=mean,
+        std=std,
+        what="moments",
+        progress=progress,
+    )
+    return {
+        name: Moments((total / count).numpy(), (second / count).numpy())
+        for name, (count, total, second) in sums.items()
+    }
 
 
 def _windows(x: torch.Tensor, conv: FoldedConvolution) -> torch.Tensor:

@@ -53,8 +53,9 @@ class StepRule:
         return self.unit * 2.0 ** np.clip(tried, lowest, np.maximum(highest, lowest))
 
 
-def search(weight: np.ndarray, candidates: np.ndarray, rounding: Rounding,
-           error: Error) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def search(
+    weight: np.ndarray, candidates: np.ndarray, rounding: Rounding, error: Error
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(integers (F, n), steps (F,), errors (F,)) of the candidates (K, F) with the least error; the first of equals."""
     best = None
     for step in candidates:

@@ -26,8 +26,9 @@ def rounding(bits: int) -> Rounding:
     return lambda weight, step: np.clip(np.floor(weight / step[:, None] + 0.5), -largest, largest)
 
 
-def quantize_uniform(weight: np.ndarray, rule: StepRule, bits: int = 8, *, norm: float | None = None,
-                     error: Error | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quantize_uniform(
+    weight: np.ndarray, rule: StepRule, bits: int = 8, *, norm: float | None = None, error: Error | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(integers (F, n) int64, steps (F,), squared errors (F,)) of the real weights (F, n).
 
     By default the step is the largest weight over the largest integer. With `norm` it is the one of 81, down to a

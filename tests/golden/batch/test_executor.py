@@ -116,8 +116,15 @@ def test_records_without_regard_to_ranges(seed):
         fraction_bits=int(rng.integers(0, 14)),
     )
     weight = rng.integers(-127, 128, (channels, channels, 3, 3)).astype(np.int8)
-    node = Convolution("a", INPUT, weight, post, padding=1, pad_value=rng.integers(-128, 128, channels),
-                       residual=INPUT if activation == "linear" else None)
+    node = Convolution(
+        "a",
+        INPUT,
+        weight,
+        post,
+        padding=1,
+        pad_value=rng.integers(-128, 128, channels),
+        residual=INPUT if activation == "linear" else None,
+    )
     network = IntegerNetwork("net", (channels, 5, 4), (node,))
     network = replace(network, nodes=(replace(node, post=legal(network)),)).validate()
     check(network, random_pixels(network, 3, seed))
@@ -149,8 +156,17 @@ def test_hardswish_over_its_whole_range_and_beyond(fraction_bits, largest):
     bias = np.concatenate([np.arange(-33000, 33000, 199), rng.integers(-(1 << 20), 1 << 20, 50), [-(1 << 30), 1 << 30]])
     shift = 20 + fraction_bits
     m2 = ((largest + 20) << shift) // (6 * 32767 << fraction_bits) + 1
-    post = PostParameters.create(len(bias), bias=bias, m1=1, n1=0, m2=m2, n2=shift, zero_point=-20,
-                                 activation="hardswish", fraction_bits=fraction_bits)
+    post = PostParameters.create(
+        len(bias),
+        bias=bias,
+        m1=1,
+        n1=0,
+        m2=m2,
+        n2=shift,
+        zero_point=-20,
+        activation="hardswish",
+        fraction_bits=fraction_bits,
+    )
     node = Convolution("a", INPUT, np.ones((len(bias), 1, 1, 1), dtype=np.int8), post)
     network = single(node, (1, 16, 16))
     tensors = check(network, to_pixels(np.arange(-128, 128).reshape(1, 16, 16)))
@@ -221,8 +237,13 @@ def attention(heads, dim, **values):
     def records(shift):
         return (PostParameters.create(heads, bias=np.arange(heads) - 1, m1=3, n1=shift, zero_point=np.arange(heads)),)
 
-    return Attention("att", (INPUT,), heads, dim, **{
-        "product": records(12), "key_sum": records(5), "divide": records(0), "log2_offset": (-3,), **values})
+    return Attention(
+        "att",
+        (INPUT,),
+        heads,
+        dim,
+        **{"product": records(12), "key_sum": records(5), "divide": records(0), "log2_offset": (-3,), **values},
+    )
 
 
 @pytest.mark.parametrize("offset", [-32, -9, -3, 0, 3, 31])
@@ -338,10 +359,18 @@ def test_pixels_are_left_alone():
     assert not torch.equal(BatchExecutor(network).logits(pixels[:, ::-1]), expected)
 
 
-@pytest.mark.parametrize("shape, kind", [
-    ((2, 20, 19, 3), np.uint8), ((2, 19, 20, 3), np.uint8), ((2, 20, 20, 4), np.uint8), ((20, 20, 3), np.uint8),
-    ((0, 20, 20, 3), np.uint8), ((2, 20, 20, 3), np.int8), ((2, 20, 20, 3), np.float32),
-])
+@pytest.mark.parametrize(
+    "shape, kind",
+    [
+        ((2, 20, 19, 3), np.uint8),
+        ((2, 19, 20, 3), np.uint8),
+        ((2, 20, 20, 4), np.uint8),
+        ((20, 20, 3), np.uint8),
+        ((0, 20, 20, 3), np.uint8),
+        ((2, 20, 20, 3), np.int8),
+        ((2, 20, 20, 3), np.float32),
+    ],
+)
 def test_wrong_pixels(shape, kind):
     executor = BatchExecutor(small_network(11, size=20))
     for run in (executor.logits, executor.tensors):
@@ -350,8 +379,9 @@ def test_wrong_pixels(shape, kind):
 
 
 def test_invalid_network():
-    node = Convolution("a", INPUT, np.full((1, 1, 1, 1), 127, dtype=np.int8),
-                       PostParameters.create(1, bias=(1 << 31) - 1))
+    node = Convolution(
+        "a", INPUT, np.full((1, 1, 1, 1), 127, dtype=np.int8), PostParameters.create(1, bias=(1 << 31) - 1)
+    )
     with pytest.raises(NetworkError, match=r"a \(convolution\): the accumulator can reach"):
         BatchExecutor(IntegerNetwork("net", (1, 2, 2), (node,)))
 

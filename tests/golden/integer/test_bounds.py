@@ -154,9 +154,7 @@ def test_product_of_the_divisor_with_its_uniform_scale_is_bounded():
 def test_bound_takes_the_values_of_additive_weights():
     weight = np.array([[-32768 + 16384, 64], [127, -127]], dtype=np.int16).reshape(2, 2, 1, 1)
     filters = np.array([True, False])
-    node = Convolution(
-        "a", INPUT, weight, PostParameters.create(2), apot=ApotFormat(4, 0), apot_filters=filters
-    )
+    node = Convolution("a", INPUT, weight, PostParameters.create(2), apot=ApotFormat(4, 0), apot_filters=filters)
     network = IntegerNetwork("net", (2, 1, 1), (node,)).validate()
     assert accumulator_bounds(network)[0].bound == (16384 + 64) * 128
     assert convolve(node, np.array([-128, 127], dtype=np.int8).reshape(2, 1, 1)).reshape(-1).tolist() == [

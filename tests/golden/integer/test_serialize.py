@@ -65,9 +65,7 @@ def shifting_network(seed):
     return shifting(small_network(seed))
 
 
-@pytest.mark.parametrize(
-    "make", [small_network, unusual_network, mixed_network, coarse_network, shifting_network]
-)
+@pytest.mark.parametrize("make", [small_network, unusual_network, mixed_network, coarse_network, shifting_network])
 def test_round_trip(make, tmp_path):
     network = make(4).with_metadata(text="ä", number=1)
     save_network(network, tmp_path / "a")

@@ -38,8 +38,15 @@ class Pictures:
 def subject(tmp_path_factory):
     model = initialize(EfficientViT("b0", 7, 32), 1)
     calibration = list(random_images(6, 32, 4).numpy())
-    return Subject(model, calibration, Pictures(model, 24), IMAGENET_MEAN, IMAGENET_STD, tuple("abcdefg"),
-                   tmp_path_factory.mktemp("networks"))
+    return Subject(
+        model,
+        calibration,
+        Pictures(model, 24),
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+        tuple("abcdefg"),
+        tmp_path_factory.mktemp("networks"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +82,16 @@ def test_a_cluster_gives_the_same(subject, variants, address):
 def test_results_are_read_as_they_were_written():
     result = Result("trio", 10, 7, 9, 8, 1.5, "trio")
     assert Result.from_dict(result.to_dict()) == result
-    for change in ({"top1": 11}, {"top5": "9"}, {"agreement": -1}, {"images": 0, "top1": 0, "top5": 0, "agreement": 0},
-                   {"seconds": "1"}, {"name": 3}, {"family": None}, {"more": 1}):
+    for change in (
+        {"top1": 11},
+        {"top5": "9"},
+        {"agreement": -1},
+        {"images": 0, "top1": 0, "top5": 0, "agreement": 0},
+        {"seconds": "1"},
+        {"name": 3},
+        {"family": None},
+        {"more": 1},
+    ):
         with pytest.raises((ValueError, TypeError)):
             Result.from_dict(result.to_dict() | change)
     for name in result.to_dict():

@@ -23,8 +23,11 @@ SOURCE = Encoding(np.array([0.5, 0.25, 0.125, 0.0625, 2.0, 1.0]).repeat(4), np.z
 
 
 def ranges(kv=(100.0, 50.0), sums=(30.0, 60.0), divisor=(1000.0, 100.0)):
-    return {"att.kv1": Range(-np.array(kv), np.array(kv) / 2), "att.sum1": Range(np.zeros(2), np.array(sums)),
-            "att.divisor1": Range(np.zeros(2), np.array(divisor))}
+    return {
+        "att.kv1": Range(-np.array(kv), np.array(kv) / 2),
+        "att.sum1": Range(np.zeros(2), np.array(sums)),
+        "att.divisor1": Range(np.zeros(2), np.array(divisor)),
+    }
 
 
 def scales_with(largest, heads=2, kv=1, sums=1):
@@ -105,6 +108,6 @@ def test_uniform_divisors_fit_eight_bits(largest):
     assert len(set(ratios)) == 1
     assert len(ratios) == 3
     assert ratios[0] == min(1, Fraction(255) / max(Fraction(largest), 1))
-    shift, = set(uniform_ratios(scales_with(largest), True))
+    (shift,) = set(uniform_ratios(scales_with(largest), True))
     assert math.log2(shift).is_integer()
     assert shift <= ratios[0] < 2 * shift or (shift == ratios[0] == 1)

@@ -68,16 +68,20 @@ def errors(model, scheme, layer, images, divisors):
 @pytest.mark.parametrize("factor", [1, 1 / 4])
 def test_offsets_have_the_least_error_of_those_tried(model, plain, images, factor):
     """factor: on the calibrated divisors; where they seem to be smaller than they are, the offset clips their codes."""
-    ranges = {name: Range(found.low, found.high * factor) if ".divisor" in name else found
-              for name, found in plain.ranges.items()}
+    ranges = {
+        name: Range(found.low, found.high * factor) if ".divisor" in name else found
+        for name, found in plain.ranges.items()
+    }
     plain = dataclasses.replace(plain, ranges=ranges)
     found = search_divisors(model, with_settings(plain, divisor_search=True), images, **OPTIONS)
     assert list(found) == [layer.name for layer in attentions(plain)]
     moved = []
     for layer in attentions(plain):
         base = attention(layer, plain).log2_offset
-        tried = {change: errors(model, plain, layer, images, tuple(Divisor(o + change) for o in base))[0]
-                 for change in (-2, -1, 0, 1, 2)}
+        tried = {
+            change: errors(model, plain, layer, images, tuple(Divisor(o + change) for o in base))[0]
+            for change in (-2, -1, 0, 1, 2)
+        }
         for branch, choice in enumerate(found[layer.name]):
             assert choice.gain is None
             change = choice.offset - base[branch]
@@ -147,8 +151,9 @@ def test_at_most_32_images(model, plain, images, monkeypatch):
     assert divisor_search.IMAGES == 32
     monkeypatch.setattr(divisor_search, "IMAGES", 2)
     told = []
-    search_divisors(model, with_settings(plain, divisor_gain=True), images, **OPTIONS,
-                    progress=lambda *step: told.append(step))
+    search_divisors(
+        model, with_settings(plain, divisor_gain=True), images, **OPTIONS, progress=lambda *step: told.append(step)
+    )
     assert told == [("divisors", 2, 2)]
 
 

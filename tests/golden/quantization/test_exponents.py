@@ -31,8 +31,12 @@ def test_rules(scales):
     assert (2.0**floor <= scales).all() and (scales < 2.0 ** (floor + 1)).all()
     assert (2.0 ** (ceil - 1) < scales).all() and (scales <= 2.0**ceil).all()
     assert (np.abs(nearest - np.log2(scales)) <= 0.5).all()
-    assert found["adaptive"].tolist() == [floor.tolist(), (floor - 1).tolist(), (floor + 1).tolist(),
-                                          (floor + 2).tolist()]
+    assert found["adaptive"].tolist() == [
+        floor.tolist(),
+        (floor - 1).tolist(),
+        (floor + 1).tolist(),
+        (floor + 2).tolist(),
+    ]
 
 
 def test_powers_of_two_are_kept_and_the_middle_is_the_root_of_two():
@@ -54,8 +58,13 @@ def networks():
     result = {}
     for rule in RULES:
         told[rule] = []
-        result[rule] = quantize(model, images, name=rule, settings=replace(METHODS["p2"], exponents=rule),
-                                progress=lambda what, *_, rule=rule: told[rule].append(what))
+        result[rule] = quantize(
+            model,
+            images,
+            name=rule,
+            settings=replace(METHODS["p2"], exponents=rule),
+            progress=lambda what, *_, rule=rule: told[rule].append(what),
+        )
     return result, told
 
 
@@ -69,7 +78,11 @@ def test_networks_of_all_rules_are_of_the_family(networks):
 
 def test_only_adaptive_exponents_run_the_network(networks):
     assert {rule: "exponents" in steps for rule, steps in networks[1].items()} == {
-        "adaptive": True, "nearest": False, "ceil": False, "floor": False}
+        "adaptive": True,
+        "nearest": False,
+        "ceil": False,
+        "floor": False,
+    }
 
 
 def test_order_of_the_scales(networks):
@@ -90,7 +103,10 @@ def test_order_of_the_scales(networks):
 def test_ceil_never_clips_weights_and_floor_does(networks):
     clipped = {}
     for rule in FIXED:
-        values = [np.abs(node.weight.astype(int)).reshape(len(node.weight), -1) for node in networks[0][rule].nodes
-                  if isinstance(node, Convolution)]
+        values = [
+            np.abs(node.weight.astype(int)).reshape(len(node.weight), -1)
+            for node in networks[0][rule].nodes
+            if isinstance(node, Convolution)
+        ]
         clipped[rule] = sum(int(((v == 127).sum(axis=1) > 1).sum()) for v in values)
     assert clipped["ceil"] < clipped["nearest"] < clipped["floor"]

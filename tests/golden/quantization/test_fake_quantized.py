@@ -19,11 +19,11 @@ STEPS = 1.0  # of the output's encoding; half of one is the integer network's ow
 # last rounding, one such step there can be more than one step of the output. By what explains it:
 EXCEPTIONS = {
     "operand": "hardswish: the 16-bit operand comes from a multiplier M of 16 bits, off by up to 2**-17 of its value, "
-               "and may be one of its steps away; hardswish has a slope of up to 1.5, and the output's steps may be "
-               "as fine",
+    "and may be one of its steps away; hardswish has a slope of up to 1.5, and the output's steps may be "
+    "as fine",
     "product": "attention: an element of K^T V or a row sum lies within M's error, 2**-17 of its value, of a tie, is "
-               "one step away, and with it a dividend, a divisor or its log2 code; from the integer network's own "
-               "K^T V and row sums on, outputs agree to one step again",
+    "one step away, and with it a dividend, a divisor or its log2 code; from the integer network's own "
+    "K^T V and row sums on, outputs agree to one step again",
 }
 NEAR_TIE = 0.5 + 128 * 2.0**-16
 
@@ -118,12 +118,16 @@ def test_bundled_network(bundled, method):
     check(result, images[:1])
 
 
-@pytest.mark.parametrize("changes", [
-    {"divisor": "uniform", "divisor_search": False, "divisor_gain": False},
-    {"divisor_search": False, "divisor_gain": False},
-    {"shifting": "projection", "observer": "percentile", "percentile": 95.0},
-    {"head_scales": False, "migration": False},
-], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"divisor": "uniform", "divisor_search": False, "divisor_gain": False},
+        {"divisor_search": False, "divisor_gain": False},
+        {"shifting": "projection", "observer": "percentile", "percentile": 95.0},
+        {"head_scales": False, "migration": False},
+    ],
+    ids=str,
+)
 def test_variants(seeded, changes):
     """Among them ranges so narrow that much saturates, and the uniform divisor."""
     model, images, _ = seeded
@@ -146,8 +150,9 @@ def test_a_wrong_parameter_is_found(seeded):
     layer = result.layers[3]
     assert layer.kind == "convolution" and layer.activation == "hardswish"
     shift = 4 * result.encodings[layer.name].scale
-    changed = dataclasses.replace(layer, convolution=dataclasses.replace(
-        layer.convolution, bias=layer.convolution.bias + shift))
+    changed = dataclasses.replace(
+        layer, convolution=dataclasses.replace(layer.convolution, bias=layer.convolution.bias + shift)
+    )
     layers = tuple(changed if other is layer else other for other in result.layers)
     wrong = dataclasses.replace(result, scheme=dataclasses.replace(result.scheme, layers=layers))
     with pytest.raises(AssertionError, match=layer.name.replace(".", r"\.")):
@@ -195,8 +200,12 @@ def test_every_input_of_a_unit_has_a_gradient(seeded, method):
     sim = Simulation(result.scheme)
     layer = next(layer for layer in result.layers if layer.kind == "attention")
     generator = torch.Generator().manual_seed(0)
-    real = {name: sim.fake_quantize(name, torch.randn(2, len(sim.scale(name)), 3, 3, generator=generator)
-                                    * 30 * sim.scale(name)[:, None, None]).requires_grad_() for name in layer.inputs}
+    real = {
+        name: sim.fake_quantize(
+            name, torch.randn(2, len(sim.scale(name)), 3, 3, generator=generator) * 30 * sim.scale(name)[:, None, None]
+        ).requires_grad_()
+        for name in layer.inputs
+    }
     sim.run(layer, real).square().sum().backward()
     for values in real.values():
         blocks = values.grad.reshape(2, layer.heads, 3, layer.dim, 9).abs().sum((0, 1, 3, 4))

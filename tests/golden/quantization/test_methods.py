@@ -15,8 +15,16 @@ from triovit.golden.quantization.methods import METHODS, find_method
 from triovit.golden.quantization.quantize import quantize
 from triovit.golden.quantization.settings import QuantizationError, Settings
 
-FAMILIES = {"minmax": "trio", "ema": "trio", "percentile": "trio", "omse": "trio", "trio": "trio", "m2": "m2",
-            "p2": "p2", "m2+p2": "m2+p2"}
+FAMILIES = {
+    "minmax": "trio",
+    "ema": "trio",
+    "percentile": "trio",
+    "omse": "trio",
+    "trio": "trio",
+    "m2": "m2",
+    "p2": "p2",
+    "m2+p2": "m2+p2",
+}
 IMAGES = random_images(5, 4, 32)
 
 
@@ -113,8 +121,10 @@ def test_baselines_are_vanilla(networks, name):
 
 
 def test_baselines_differ(networks):
-    files = {tuple(node.weight.tobytes() + node.post.bias.tobytes() for node in convolutions(networks[name]))
-             for name in ("minmax", "ema", "percentile", "omse")}
+    files = {
+        tuple(node.weight.tobytes() + node.post.bias.tobytes() for node in convolutions(networks[name]))
+        for name in ("minmax", "ema", "percentile", "omse")
+    }
     assert len(files) >= 3  # four images are one batch, whose moving average are its extremes
     few = replace(METHODS["ema"], batch=1)
     averaged = quantize(tiny_model(), IMAGES, name="ema", settings=few)
@@ -129,10 +139,16 @@ def test_the_same_again(model, networks, name, tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-CHANGES = [{"migration": False}, {"shifting": "none"}, {"head_scales": False}, {"symmetric": True},
-           {"migration": False, "shifting": "none", "head_scales": False, "symmetric": True},
-           {"migration": True, "shifting": "all", "head_scales": True, "symmetric": False},
-           {"shifting": "projection", "smoothing": True}, {"divisor_gain": False, "divisor_search": False}]
+CHANGES = [
+    {"migration": False},
+    {"shifting": "none"},
+    {"head_scales": False},
+    {"symmetric": True},
+    {"migration": False, "shifting": "none", "head_scales": False, "symmetric": True},
+    {"migration": True, "shifting": "all", "head_scales": True, "symmetric": False},
+    {"shifting": "projection", "smoothing": True},
+    {"divisor_gain": False, "divisor_search": False},
+]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
@@ -163,6 +179,5 @@ def test_ablations_of_the_papers(model):
 def test_unknown_method():
     with pytest.raises(QuantizationError) as caught:
         find_method("omae")
-    assert str(caught.value) == ("method must be one of minmax, ema, percentile, omse, trio, m2, p2, m2+p2, "
-                                 "not 'omae'")
+    assert str(caught.value) == ("method must be one of minmax, ema, percentile, omse, trio, m2, p2, m2+p2, not 'omae'")
     assert find_method("m2+p2") is METHODS["m2+p2"]

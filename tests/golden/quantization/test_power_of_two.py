@@ -184,8 +184,14 @@ def error_of(x, back, layer, layers, rule):
         errors = []
         for other in readers:
             conv = other.convolution
-            out = functional.conv2d(torch.from_numpy(back - x), torch.from_numpy(conv.weight), None, conv.stride,
-                                    conv.padding, groups=conv.groups)
+            out = functional.conv2d(
+                torch.from_numpy(back - x),
+                torch.from_numpy(conv.weight),
+                None,
+                conv.stride,
+                conv.padding,
+                groups=conv.groups,
+            )
             errors.append((out.numpy() ** 2).sum((0, 2, 3)).reshape(rule.scales, -1).sum(1))
         return sum(errors)
     if rule.rectified:
@@ -194,18 +200,25 @@ def error_of(x, back, layer, layers, rule):
     return ((x - back) ** 2).sum((0, 2, 3)).reshape(rule.scales, -1).sum(1)
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, SMOOTHING, dataclasses.replace(SMOOTHING, migration=False)],
-                         ids=["plain", "smoothing", "smoothing without migration"])
+@pytest.mark.parametrize(
+    "settings",
+    [SETTINGS, SMOOTHING, dataclasses.replace(SMOOTHING, migration=False)],
+    ids=["plain", "smoothing", "smoothing without migration"],
+)
 def test_exponents_have_the_least_error_of_four(model, layers, images, settings):
     pixels, chosen, kinds, factors = 1, [], set(), {}
     rules = tensor_rules(layers, _channels(layers), settings)
     ranges = calibrate(model, layers, rules, images, settings, IMAGENET_MEAN, IMAGENET_STD)
     if settings.smoothing:
-        factors = {layer.name: smoothing_factors(layer, layers, ranges[layer.name], 0.5) for layer in layers[:-1]
-                   if rules[layer.name].group == 1 and rules[layer.name].scales == 1}
+        factors = {
+            layer.name: smoothing_factors(layer, layers, ranges[layer.name], 0.5)
+            for layer in layers[:-1]
+            if rules[layer.name].group == 1 and rules[layer.name].scales == 1
+        }
         assert sum(found is not None for found in factors.values()) > 10
-    found = search_encodings(model, layers, rules, ranges, factors, pixels, images, IMAGENET_MEAN, IMAGENET_STD,
-                             settings)
+    found = search_encodings(
+        model, layers, rules, ranges, factors, pixels, images, IMAGENET_MEAN, IMAGENET_STD, settings
+    )
     assert list(found) == [INPUT, *(layer.name for layer in layers[:-1])]
     for layer in layers[:-1]:
         name, rule, mine = layer.name, rules[layer.name], factors.get(layer.name)
@@ -260,8 +273,19 @@ def test_at_most_32_images(model, layers, rules, ranges, images, monkeypatch):
     assert power_of_two.IMAGES == 32
     monkeypatch.setattr(power_of_two, "IMAGES", 2)
     told = []
-    search_encodings(model, layers, rules, ranges, {}, 1, images, IMAGENET_MEAN, IMAGENET_STD,
-                     SETTINGS, lambda *step: told.append(step))
+    search_encodings(
+        model,
+        layers,
+        rules,
+        ranges,
+        {},
+        1,
+        images,
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+        SETTINGS,
+        lambda *step: told.append(step),
+    )
     assert told == [("exponents", 2, 2)]
 
 

@@ -242,6 +242,7 @@ def damaged(change):
 @pytest.mark.filterwarnings("error")
 def test_nearly_dead_filters_survive_reconstruction(images, monkeypatch):
     """The step of a filter that is all but switched off can hold no bias to speak of."""
+
     def nearly_dead(model):
         for block in model.modules():
             if isinstance(block, MBConv) and isinstance(block.point_conv.norm, torch.nn.BatchNorm2d):

@@ -80,10 +80,13 @@ def test_linear_records(records):
     assert [Fraction(int(m), 1 << int(n)) for m, n in zip(plain.m1, plain.n1, strict=True)] == [Fraction(1, 32), 1]
 
 
-@pytest.mark.parametrize(("records", "step", "scale"), [
-    (DYADIC, Fraction(1, 5000), 0.013),
-    (SHIFTS, Fraction(1, 8192), 2.0**-5 / 6),
-])
+@pytest.mark.parametrize(
+    ("records", "step", "scale"),
+    [
+        (DYADIC, Fraction(1, 5000), 0.013),
+        (SHIFTS, Fraction(1, 8192), 2.0**-5 / 6),
+    ],
+)
 def test_hardswish_records(records, step, scale):
     """The operand has `bits` fraction bits; x * clamp(x + 3, 0, 6) is worth 2**(-2 bits) and 1 / 6."""
     bits = 11
@@ -93,20 +96,24 @@ def test_hardswish_records(records, step, scale):
     for accumulator in (-40000, -9000, -1, 2500, 9000, 20000):
         x = float((accumulator + 100) * step)
         expected = x * min(max(x + 3, 0), 6) / 6
-        got = arithmetic.hardswish_requantize(accumulator + post.bias[0], post.m1[0], post.n1[0], bits, post.m2[0],
-                                              post.n2[0], post.zero_point[0])
+        got = arithmetic.hardswish_requantize(
+            accumulator + post.bias[0], post.m1[0], post.n1[0], bits, post.m2[0], post.n2[0], post.zero_point[0]
+        )
         if got < 127:
             assert abs((int(got) + 20) * scale - expected) <= scale / 2 + 1.5 * 2.0**-bits + abs(expected) * 2**-14
     if records.power_of_two:
         assert (post.m1.tolist(), post.m2.tolist()) == ([1], [1])
 
 
-@pytest.mark.parametrize(("records", "steps", "target", "residual"), [
-    (DYADIC, (0.0011, 0.3, 1e-6), (0.07, 0.4, 0.05), (0.03, 0.9, 0.05)),
-    (DYADIC, (2.0**-30, 0.02, 0.02), (1.0, 0.02, 0.0002), (60.0, 0.00002, 0.02)),
-    (SHIFTS, (2.0**-12, 2.0**-5, 2.0**-24), (2.0**-4, 2.0**-5, 1.0), (2.0**-6, 2.0**-3, 2.0)),
-    (SHIFTS, (2.0**-9 / 6, 2.0**-3 / 6, 2.0**-7 / 6), (2.0**-3 / 6,) * 3, (2.0**-3 / 6, 2.0**-1 / 6, 2.0**-7 / 6)),
-])
+@pytest.mark.parametrize(
+    ("records", "steps", "target", "residual"),
+    [
+        (DYADIC, (0.0011, 0.3, 1e-6), (0.07, 0.4, 0.05), (0.03, 0.9, 0.05)),
+        (DYADIC, (2.0**-30, 0.02, 0.02), (1.0, 0.02, 0.0002), (60.0, 0.00002, 0.02)),
+        (SHIFTS, (2.0**-12, 2.0**-5, 2.0**-24), (2.0**-4, 2.0**-5, 1.0), (2.0**-6, 2.0**-3, 2.0)),
+        (SHIFTS, (2.0**-9 / 6, 2.0**-3 / 6, 2.0**-7 / 6), (2.0**-3 / 6,) * 3, (2.0**-3 / 6, 2.0**-1 / 6, 2.0**-7 / 6)),
+    ],
+)
 def test_residual_records(records, steps, target, residual):
     """acc and residual at one shift, with zero points on both sides: each channel's real value, to its records."""
     zero = np.array([-128, 90, 5])
@@ -130,8 +137,15 @@ def test_residual_records(records, steps, target, residual):
             if records.power_of_two:
                 slack = 0.5 * m / 2.0**n + 1e-9
             assert abs(got - exact_value) <= slack
-        arithmetic.requantize_residual(1000, post.m1[channel], post.n1[channel], 0, -128,
-                                       post.residual_multiplier[channel], post.residual_shift[channel])
+        arithmetic.requantize_residual(
+            1000,
+            post.m1[channel],
+            post.n1[channel],
+            0,
+            -128,
+            post.residual_multiplier[channel],
+            post.residual_shift[channel],
+        )
 
 
 def test_a_bare_residual_fits_beside_the_finest_accumulator():

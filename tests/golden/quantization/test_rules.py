@@ -16,8 +16,12 @@ CHANNELS = 12
 
 def reader(kind, source="t", name="r", **fields):
     """A layer that reads a tensor of 12 channels."""
-    shapes = {"pointwise": ((5, 12, 1, 1), 1), "dense": ((5, 12, 3, 3), 1), "depthwise": ((12, 1, 3, 3), 12),
-              "grouped": ((12, 4, 1, 1), 3)}
+    shapes = {
+        "pointwise": ((5, 12, 1, 1), 1),
+        "dense": ((5, 12, 3, 3), 1),
+        "depthwise": ((12, 1, 3, 3), 12),
+        "grouped": ((12, 4, 1, 1), 3),
+    }
     if kind in shapes:
         shape, groups = shapes[kind]
         layer = convolution_layer(np.ones(shape), np.zeros(shape[0]), source=source, groups=groups, **fields)
@@ -33,15 +37,18 @@ def rule(*readers, producer="pointwise", **settings):
     return found["t"]
 
 
-@pytest.mark.parametrize(("kind", "expected", "plain"), [
-    ("pointwise", TensorRule(1, 1), TensorRule(12, 1)),
-    ("dense", TensorRule(1, 1), TensorRule(12, 1)),
-    ("depthwise", TensorRule(1, 12), TensorRule(12, 1)),
-    ("pool", TensorRule(1, 12), TensorRule(12, 1)),
-    ("grouped", TensorRule(1, 3), TensorRule(12, 1)),  # a scale a group, which is a head
-    ("norm", TensorRule(12, 1), TensorRule(12, 1)),
-    ("attention", TensorRule(4, 3, True, True), TensorRule(4, 1, True, True)),
-])
+@pytest.mark.parametrize(
+    ("kind", "expected", "plain"),
+    [
+        ("pointwise", TensorRule(1, 1), TensorRule(12, 1)),
+        ("dense", TensorRule(1, 1), TensorRule(12, 1)),
+        ("depthwise", TensorRule(1, 12), TensorRule(12, 1)),
+        ("pool", TensorRule(1, 12), TensorRule(12, 1)),
+        ("grouped", TensorRule(1, 3), TensorRule(12, 1)),  # a scale a group, which is a head
+        ("norm", TensorRule(12, 1), TensorRule(12, 1)),
+        ("attention", TensorRule(4, 3, True, True), TensorRule(4, 1, True, True)),
+    ],
+)
 def test_a_single_reader(kind, expected, plain):
     assert rule(reader(kind)) == expected
     assert rule(reader(kind), **PLAIN) == plain

@@ -8,11 +8,30 @@ import pytest
 from triovit.golden.quantization.settings import QuantizationError, Settings
 
 DEFAULTS = {
-    "observer": "minmax", "percentile": 99.99, "momentum": 0.9, "norm": 2.4, "symmetric": False, "migration": True,
-    "shifting": "all", "head_scales": True, "smoothing": False, "smoothing_exponent": 0.5, "weight_observer": "minmax",
-    "depthwise_bits": 8, "apot_share": 0.0, "apot_exponent_bits": 3, "attention_apot": False, "bias_correction": False,
-    "scales": "dyadic", "exponents": "adaptive", "divisor": "log2", "divisor_search": False, "divisor_gain": False,
-    "reconstruction": "none", "batch": 32, "seed": 0,
+    "observer": "minmax",
+    "percentile": 99.99,
+    "momentum": 0.9,
+    "norm": 2.4,
+    "symmetric": False,
+    "migration": True,
+    "shifting": "all",
+    "head_scales": True,
+    "smoothing": False,
+    "smoothing_exponent": 0.5,
+    "weight_observer": "minmax",
+    "depthwise_bits": 8,
+    "apot_share": 0.0,
+    "apot_exponent_bits": 3,
+    "attention_apot": False,
+    "bias_correction": False,
+    "scales": "dyadic",
+    "exponents": "adaptive",
+    "divisor": "log2",
+    "divisor_search": False,
+    "divisor_gain": False,
+    "reconstruction": "none",
+    "batch": 32,
+    "seed": 0,
 }
 
 
@@ -73,10 +92,18 @@ def test_switches_are_booleans(field, value):
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        ("percentile", (50.01, 100)), ("momentum", (0, 0.999)), ("norm", (0.1, 100)), ("smoothing_exponent", (0, 1)),
-        ("apot_share", (0, 1, 0.25)), ("batch", (1,)), ("seed", (0, (1 << 32) - 1)),
-        ("observer", ("minmax", "ema", "percentile", "lp")), ("shifting", ("none", "projection", "all")),
-        ("depthwise_bits", (4, 8)), ("apot_exponent_bits", (2, 3)), ("reconstruction", ("none", "fast", "published")),
+        ("percentile", (50.01, 100)),
+        ("momentum", (0, 0.999)),
+        ("norm", (0.1, 100)),
+        ("smoothing_exponent", (0, 1)),
+        ("apot_share", (0, 1, 0.25)),
+        ("batch", (1,)),
+        ("seed", (0, (1 << 32) - 1)),
+        ("observer", ("minmax", "ema", "percentile", "lp")),
+        ("shifting", ("none", "projection", "all")),
+        ("depthwise_bits", (4, 8)),
+        ("apot_exponent_bits", (2, 3)),
+        ("reconstruction", ("none", "fast", "published")),
     ],
 )
 def test_ends_of_the_legal_ranges(field, values):

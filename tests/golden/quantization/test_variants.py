@@ -17,27 +17,32 @@ def test_every_method_is_a_variant_and_no_two_are_the_same():
 
 def test_settings_of_one_s_own():
     assert find_variant("trio, observer=percentile, percentile=99.5") == replace(
-        METHODS["trio"], observer="percentile", percentile=99.5)
+        METHODS["trio"], observer="percentile", percentile=99.5
+    )
     assert find_variant("m2, 5-bit codes,apot_share = 0.25 , migration=False,seed=7") == replace(
-        VARIANTS["m2, 5-bit codes"], apot_share=0.25, migration=False, seed=7)
+        VARIANTS["m2, 5-bit codes"], apot_share=0.25, migration=False, seed=7
+    )
     assert find_variant("p2, smoothing=false, depthwise_bits=4").depthwise_bits == 4
     for name, value in Settings().to_dict().items():  # every setting can be given as text
         assert getattr(find_variant(f"minmax, {name}={value}"), name) == value
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("best", "variant must be one of minmax; ema; .*, not 'best'"),
-    ("", "variant must be one of minmax; ema; .*, not ''"),
-    ("trio, best", "variant must be one of minmax; ema; .*, not 'trio, best'"),
-    ("percentile=99", "variant must be one of minmax; ema; .*, not ''"),
-    ("trio, bits=4", "variant 'trio, bits=4': setting must be one of observer, percentile, .*, not 'bits'"),
-    ("trio, batch=4.5", "variant 'trio, batch=4.5': batch must be of type int, not '4.5'"),
-    ("trio, norm=x", "variant 'trio, norm=x': norm must be of type float, not 'x'"),
-    ("trio, migration=1", "variant 'trio, migration=1': migration must be of type bool, not '1'"),
-    ("trio, norm=-1", "norm must be above 0 and at most 100, not -1.0"),
-    ("trio, observer=best", "observer must be one of minmax, ema, percentile, lp, not 'best'"),
-    ("trio, seed=1, ema", "variant 'trio, seed=1, ema': setting must be one of .*, not 'ema'"),
-])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("best", "variant must be one of minmax; ema; .*, not 'best'"),
+        ("", "variant must be one of minmax; ema; .*, not ''"),
+        ("trio, best", "variant must be one of minmax; ema; .*, not 'trio, best'"),
+        ("percentile=99", "variant must be one of minmax; ema; .*, not ''"),
+        ("trio, bits=4", "variant 'trio, bits=4': setting must be one of observer, percentile, .*, not 'bits'"),
+        ("trio, batch=4.5", "variant 'trio, batch=4.5': batch must be of type int, not '4.5'"),
+        ("trio, norm=x", "variant 'trio, norm=x': norm must be of type float, not 'x'"),
+        ("trio, migration=1", "variant 'trio, migration=1': migration must be of type bool, not '1'"),
+        ("trio, norm=-1", "norm must be above 0 and at most 100, not -1.0"),
+        ("trio, observer=best", "observer must be one of minmax, ema, percentile, lp, not 'best'"),
+        ("trio, seed=1, ema", "variant 'trio, seed=1, ema': setting must be one of .*, not 'ema'"),
+    ],
+)
 def test_what_is_no_variant(name, message):
     with pytest.raises(QuantizationError, match=f"^{message}$"):
         find_variant(name)

@@ -24,8 +24,10 @@ def uniform(network):
 
 def narrow(network):
     """The same network with offsets that push some divisors beyond the codes."""
-    nodes = [dataclasses.replace(node, log2_offset=(-11, 4)) if node.name == "att.attention" else node
-             for node in network.nodes]
+    nodes = [
+        dataclasses.replace(node, log2_offset=(-11, 4)) if node.name == "att.attention" else node
+        for node in network.nodes
+    ]
     return dataclasses.replace(network, nodes=tuple(nodes)).validate()
 
 

@@ -30,9 +30,16 @@ def test_full_names_where_short_ones_are_equal():
 
 def test_kinds():
     small = {node.name: kind(node) for node in small_network(1).nodes}
-    expected = {"stem": "convolution", "ds.depthwise": "depthwise", "ds.point": "pointwise", "att.group": "grouped",
-                "att.attention": "attention", "head.pool": "pool", "head.norm": "layer norm",
-                "head.logits": "pointwise"}
+    expected = {
+        "stem": "convolution",
+        "ds.depthwise": "depthwise",
+        "ds.point": "pointwise",
+        "att.group": "grouped",
+        "att.attention": "attention",
+        "head.pool": "pool",
+        "head.norm": "layer norm",
+        "head.logits": "pointwise",
+    }
     assert expected.items() <= small.items()
     assert kind(unusual_network(1).node("narrow_groups")) == "grouped"
 

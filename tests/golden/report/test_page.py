@@ -37,8 +37,9 @@ def test_svg():
 
 
 def test_everything_is_escaped():
-    section = Section("s", NASTY, [paragraph(NASTY), table([(NASTY, "left")], [[NASTY]]), layer_name(NASTY, NASTY)],
-                      [NASTY])
+    section = Section(
+        "s", NASTY, [paragraph(NASTY), table([(NASTY, "left")], [[NASTY]]), layer_name(NASTY, NASTY)], [NASTY]
+    )
     document = page(NASTY, [section])
     assert "<script" not in document
     assert document.count("&lt;script&gt;") == 10  # two titles, link, heading, missing, p, th, td, name twice

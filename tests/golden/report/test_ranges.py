@@ -42,8 +42,10 @@ def test_constant_channels_have_no_spread():
 
 
 def test_the_most_uneven_ones_in_their_order():
-    tensors = [channel_ranges(str(k), CODES, Range(np.zeros(3), np.array([1.0, 1.0, width])), None)
-               for k, width in enumerate((2, 9, 1, 8, 3))]
+    tensors = [
+        channel_ranges(str(k), CODES, Range(np.zeros(3), np.array([1.0, 1.0, width])), None)
+        for k, width in enumerate((2, 9, 1, 8, 3))
+    ]
     assert [tensor.name for tensor in most_uneven(tensors)] == ["1", "3", "4"]
     unknown = [channel_ranges(str(k), CODES, None, None) for k in range(6)]
     assert [tensor.name for tensor in most_uneven(unknown)] == ["0", "2", "4"]

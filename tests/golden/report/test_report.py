@@ -107,7 +107,14 @@ def test_it_is_self_contained(document, read):
 def test_every_section_has_its_plots_and_nothing_is_missing(read):
     assert list(read.tables) == SECTIONS
     assert {name: len(plots) for name, plots in read.plots.items()} == {
-        "summary": 0, "sqnr": 1, "ranges": 2, "weights": 3, "schemes": 2, "divisors": 1, "saturation": 1}
+        "summary": 0,
+        "sqnr": 1,
+        "ranges": 2,
+        "weights": 3,
+        "schemes": 2,
+        "divisors": 1,
+        "saturation": 1,
+    }
     assert not any(read.missing.values())
     assert all(read.tables.values())
 
@@ -138,7 +145,8 @@ def test_numbers_of_the_layers(read, findings, subject):
     codes = {name: tensor for name, tensor in findings.activations.codes.items() if name != "input"}
     assert [int(row[1].replace(",", "")) for row in rows] == [tensor.size for tensor in codes.values()]
     assert [float(row[3]) for row in rows] == pytest.approx(
-        [100 * tensor.highest / tensor.size for tensor in codes.values()], abs=0.005)
+        [100 * tensor.highest / tensor.size for tensor in codes.values()], abs=0.005
+    )
 
 
 def test_numbers_of_the_weights(read, findings):
@@ -164,7 +172,8 @@ def test_numbers_of_ranges_and_divisors(read, findings):
     assert {row[-1] for row in (*migrated[1:], *shifted[1:])} == {"float network"}
     divisors, codes = read.tables["divisors"]
     assert [[row[2], row[4]] for row in divisors[1:]] == [
-        [str(branch.offset), f"{branch.largest:,}"] for branch in findings.activations.divisors]
+        [str(branch.offset), f"{branch.largest:,}"] for branch in findings.activations.divisors
+    ]
     assert [sum(map(float, row[2:])) for row in codes[1:]] == pytest.approx([100] * len(divisors[1:]), abs=0.1)
 
 

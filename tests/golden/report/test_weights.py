@@ -19,7 +19,8 @@ def network():
     nodes = {node.name: node for node in network.nodes}
     depthwise = nodes["ds.depthwise"]
     nodes["ds.depthwise"] = dataclasses.replace(
-        depthwise, weight=rng.integers(-7, 8, depthwise.weight.shape).astype(np.int8), weight_bits=4)
+        depthwise, weight=rng.integers(-7, 8, depthwise.weight.shape).astype(np.int8), weight_bits=4
+    )
     for name, marked in (("ds.point", 3), ("widen", 16)):
         node = nodes[name]
         filters = np.arange(len(node.weight)) < marked

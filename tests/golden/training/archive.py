@@ -20,6 +20,12 @@ def write_archive(path, train: int, test: int):
         pixels = (colour + rng.integers(0, 40, (32, 32, 3))).astype(np.uint8)
         Image.fromarray(pixels).save(stream, "JPEG", quality=95)
         files.append(stream.getvalue())
-    np.savez(path, jpeg=np.frombuffer(b"".join(files), np.uint8), offset=np.cumsum([0, *map(len, files)]),
-             label=label, split=split, classes=np.array(CLASSES))
+    np.savez(
+        path,
+        jpeg=np.frombuffer(b"".join(files), np.uint8),
+        offset=np.cumsum([0, *map(len, files)]),
+        label=label,
+        split=split,
+        classes=np.array(CLASSES),
+    )
     return path

@@ -28,8 +28,10 @@ def test_decode_reports_a_damaged_image(tmp_path):
 
 
 def test_random_numbers_depend_on_every_argument():
-    draws = {arguments: tuple(random_numbers(*arguments).integers(0, 1 << 30, 4))
-             for arguments in [(0, ORDER, 0), (1, ORDER, 0), (0, AUGMENTATION, 0), (0, ORDER, 1), (1, ORDER, 1)]}
+    draws = {
+        arguments: tuple(random_numbers(*arguments).integers(0, 1 << 30, 4))
+        for arguments in [(0, ORDER, 0), (1, ORDER, 0), (0, AUGMENTATION, 0), (0, ORDER, 1), (1, ORDER, 1)]
+    }
     assert len(set(draws.values())) == len(draws)
     assert draws[0, ORDER, 1] == tuple(random_numbers(0, ORDER, 1).integers(0, 1 << 30, 4))
 

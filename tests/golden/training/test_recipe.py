@@ -14,7 +14,7 @@ def test_rate_rises_to_the_peak_and_falls(warm_up):
     rates = [recipe.rate(step, steps) for step in range(steps)]
     peak = round(warm_up * (steps - 1))
     assert rates[peak] == pytest.approx(0.01) == max(rates)
-    assert rates[:peak + 1] == sorted(rates[:peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
     if warm_up > 0:
         assert rates[0] == pytest.approx(0.01 / START_DIVISOR)
     if warm_up < 1:
@@ -25,9 +25,14 @@ def test_rate_is_torchs_one_cycle():
     """Torch counts the end of its warm-up a step earlier: the curves differ by no more than a step's slope."""
     recipe, steps = Recipe(), 5000
     optimizer = torch.optim.AdamW([torch.zeros(1)], lr=1.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_rate, steps, pct_start=recipe.warm_up,
-                                                   div_factor=START_DIVISOR,
-                                                   final_div_factor=END_DIVISOR / START_DIVISOR)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        recipe.peak_rate,
+        steps,
+        pct_start=recipe.warm_up,
+        div_factor=START_DIVISOR,
+        final_div_factor=END_DIVISOR / START_DIVISOR,
+    )
     for step in range(steps):
         assert recipe.rate(step, steps) == pytest.approx(optimizer.param_groups[0]["lr"], abs=recipe.peak_rate / 500)
         optimizer.step()
@@ -80,6 +85,20 @@ def test_steps_are_whole_batches():
 
 
 def test_limits_are_legal():
-    Recipe(epochs=1, batch=2, peak_rate=1, warm_up=0, weight_decay=0, label_smoothing=0, padding=31, cutout=32,
-           cutout_share=1, brightness=0, statistics_images=2, seed=(1 << 32) - 1, resolution=32, preset="b3")
+    Recipe(
+        epochs=1,
+        batch=2,
+        peak_rate=1,
+        warm_up=0,
+        weight_decay=0,
+        label_smoothing=0,
+        padding=31,
+        cutout=32,
+        cutout_share=1,
+        brightness=0,
+        statistics_images=2,
+        seed=(1 << 32) - 1,
+        resolution=32,
+        preset="b3",
+    )
     Recipe(warm_up=1, weight_decay=1, padding=0, cutout=0, cutout_share=0, seed=0)

@@ -106,9 +106,10 @@ def test_refuses_values_of_another_type(tmp_path, change, words):
 @pytest.mark.parametrize("change", [{"epochs": 4}, {"seed": 1}, {"batch": 64}, {"clip": 1.0}])
 def test_refuses_another_run(tmp_path, change):
     save_state(a_state(), tmp_path / "s")
-    (name, value), = change.items()
+    ((name, value),) = change.items()
     assert f"{name} {getattr(RECIPE, name)}, not {value}; give another --state or --restart" in refusal(
-        tmp_path / "s", dataclasses.replace(RECIPE, **change))
+        tmp_path / "s", dataclasses.replace(RECIPE, **change)
+    )
     assert "other training images" in refusal(tmp_path / "s", images="abd")
 
 

@@ -116,8 +116,9 @@ def test_a_state_of_other_classes_is_refused(data, tmp_path):
 def test_runs_of_other_seeds_differ(data, whole):
     initial = start(data).model.state_dict()
     other = start(data, dataclasses.replace(RECIPE, seed=6))
-    assert not torch.equal(initial["head.op_list.3.linear.weight"],
-                           other.model.state_dict()["head.op_list.3.linear.weight"])
+    assert not torch.equal(
+        initial["head.op_list.3.linear.weight"], other.model.state_dict()["head.op_list.3.linear.weight"]
+    )
     assert finish(other) != whole[1]
 
 
@@ -247,8 +248,18 @@ def test_written_file_is_read_like_the_bundled_one(data, whole, tmp_path, monkey
         logits = loaded.model(network_input(data[0], 32))
     assert seen == 25 and correct == int((logits.argmax(1) == data[1]).sum())
     assert loaded.accuracy == round(100 * correct / 25, 2)
-    for words in ("on 25 CIFAR-10 images", "3 epochs", "batch 8", "AdamW 0.003", "20 % warm-up", "8x8 cut-out",
-                  "50 % of the images", "brightness 0.8-1.2", "seed 5", "re-estimated on 16 plain images"):
+    for words in (
+        "on 25 CIFAR-10 images",
+        "3 epochs",
+        "batch 8",
+        "AdamW 0.003",
+        "20 % warm-up",
+        "8x8 cut-out",
+        "50 % of the images",
+        "brightness 0.8-1.2",
+        "seed 5",
+        "re-estimated on 16 plain images",
+    ):
         assert words in loaded.recipe
 
 
@@ -256,4 +267,5 @@ def test_default_recipe_is_the_documented_one():
     assert describe(Recipe(), 50_000) == (
         "trained from scratch on 50000 CIFAR-10 images: 60 epochs, batch 128, AdamW 0.003 one-cycle (20 % warm-up), "
         "weight decay 0.05, label smoothing 0.05, reflect-pad-4 crops, flips, one 8x8 cut-out in 50 % of the images, "
-        "brightness 0.8-1.2, gradient norm 5, seed 0; batch-norm statistics re-estimated on 6400 plain images")
+        "brightness 0.8-1.2, gradient norm 5, seed 0; batch-norm statistics re-estimated on 6400 plain images"
+    )

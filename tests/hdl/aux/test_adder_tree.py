@@ -69,12 +69,17 @@ def test_model_refuses():
         tree.model([[0, 0, 0]])
 
 
-@pytest.mark.parametrize("inputs, width, error, text", [
-    (0, 8, ValueError, "inputs must be 1..1024, not 0"), (1025, 8, ValueError, "inputs must be 1..1024, not 1025"),
-    (8, 0, ValueError, "width must be 1..32, not 0"), (8, 33, ValueError, "width must be 1..32, not 33"),
-    (8.0, 8, TypeError, "inputs must be an integer, not 8.0"),
-    (8, False, TypeError, "width must be an integer, not False"),
-])
+@pytest.mark.parametrize(
+    "inputs, width, error, text",
+    [
+        (0, 8, ValueError, "inputs must be 1..1024, not 0"),
+        (1025, 8, ValueError, "inputs must be 1..1024, not 1025"),
+        (8, 0, ValueError, "width must be 1..32, not 0"),
+        (8, 33, ValueError, "width must be 1..32, not 33"),
+        (8.0, 8, TypeError, "inputs must be an integer, not 8.0"),
+        (8, False, TypeError, "width must be an integer, not False"),
+    ],
+)
 def test_parameters(inputs, width, error, text):
     with pytest.raises(error, match=text):
         AdderTree(inputs, width)
@@ -82,5 +87,9 @@ def test_parameters(inputs, width, error, text):
 
 @pytest.mark.parametrize("inputs, width", [(8, 16), (11, 5)])
 def test_bench(inputs, width):
-    run_bench(AdderTree(inputs, width), "tests.hdl.aux.bench_adder_tree", name="adder_tree",
-              parameters={"inputs": inputs, "width": width})
+    run_bench(
+        AdderTree(inputs, width),
+        "tests.hdl.aux.bench_adder_tree",
+        name="adder_tree",
+        parameters={"inputs": inputs, "width": width},
+    )

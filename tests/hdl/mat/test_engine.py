@@ -28,7 +28,11 @@ def test_ports():
     engine = MATEngine(2, 3)
     i, o = engine.i.payload.shape(), engine.o.payload.shape()
     assert {name: (field.offset, field.width) for name, field in i} == {
-        "features": (0, 24), "first": (24, 1), "last": (25, 1), "weights": (26, 48)}
+        "features": (0, 24),
+        "first": (24, 1),
+        "last": (25, 1),
+        "weights": (26, 48),
+    }
     assert {name: (field.offset, field.width) for name, field in o} == {"acc": (0, 64)}
 
 
@@ -37,14 +41,17 @@ def test_latency():
     MATEngine(32, 2)  # the limits themselves are legal
 
 
-@pytest.mark.parametrize("lanes, multipliers, error, text", [
-    (1, 8, ValueError, "lanes must be 2..32, not 1"),
-    (33, 8, ValueError, "lanes must be 2..32, not 33"),
-    (8, 1, ValueError, "multipliers must be 2..32, not 1"),
-    (8, 33, ValueError, "multipliers must be 2..32, not 33"),
-    ("8", 8, TypeError, "lanes must be an integer, not '8'"),
-    (8, 8.0, TypeError, "multipliers must be an integer, not 8.0"),
-])
+@pytest.mark.parametrize(
+    "lanes, multipliers, error, text",
+    [
+        (1, 8, ValueError, "lanes must be 2..32, not 1"),
+        (33, 8, ValueError, "lanes must be 2..32, not 33"),
+        (8, 1, ValueError, "multipliers must be 2..32, not 1"),
+        (8, 33, ValueError, "multipliers must be 2..32, not 33"),
+        ("8", 8, TypeError, "lanes must be an integer, not '8'"),
+        (8, 8.0, TypeError, "multipliers must be an integer, not 8.0"),
+    ],
+)
 def test_parameters(lanes, multipliers, error, text):
     with pytest.raises(error, match=text):
         MATEngine(lanes, multipliers)
@@ -52,5 +59,9 @@ def test_parameters(lanes, multipliers, error, text):
 
 @pytest.mark.parametrize("lanes, multipliers", [(2, 3), (4, 4), (8, 8), (4, 2)])
 def test_bench(lanes, multipliers):
-    run_bench(MATEngine(lanes, multipliers), "tests.hdl.mat.bench_engine", name="mat_engine",
-              parameters={"lanes": lanes, "multipliers": multipliers})
+    run_bench(
+        MATEngine(lanes, multipliers),
+        "tests.hdl.mat.bench_engine",
+        name="mat_engine",
+        parameters={"lanes": lanes, "multipliers": multipliers},
+    )

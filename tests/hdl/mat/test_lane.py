@@ -12,8 +12,10 @@ from triovit.sim.bench import run_bench
 def test_groups(multipliers):
     """Groups back to back; the result of each, read `latency` cycles after its last beat, is the model's."""
     generator, lane = np.random.default_rng(multipliers), MATLane(multipliers)
-    groups = [operands(generator, style, 2, beats, multipliers)
-              for beats, style in ((1, "any"), (1, "corners"), (12, "lowest"), (2, "any"), (30, "any"), (1, "lowest"))]
+    groups = [
+        operands(generator, style, 2, beats, multipliers)
+        for beats, style in ((1, "any"), (1, "corners"), (12, "lowest"), (2, "any"), (30, "any"), (1, "lowest"))
+    ]
     features, weights = (np.concatenate(part) for part in zip(*groups, strict=True))
     ends = np.cumsum([len(group[0]) for group in groups]) - 1
     starts, beats, results = {0, *(ends + 1)}, len(features), []
@@ -68,5 +70,6 @@ def test_parameters(multipliers, error):
 
 @pytest.mark.parametrize("multipliers", [7, 16])
 def test_bench(multipliers):
-    run_bench(MATLane(multipliers), "tests.hdl.mat.bench_lane", name="mat_lane",
-              parameters={"multipliers": multipliers})
+    run_bench(
+        MATLane(multipliers), "tests.hdl.mat.bench_lane", name="mat_lane", parameters={"multipliers": multipliers}
+    )

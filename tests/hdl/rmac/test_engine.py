@@ -51,18 +51,27 @@ def test_ports():
     engine = RMACEngine(2, 3)
     i, o = engine.i.payload.shape(), engine.o.payload.shape()
     assert {name: (field.offset, field.width) for name, field in i} == {
-        "features": (0, 48), "weights": (48, 48), "mode": (96, 2), "first": (98, 1), "last": (99, 1), "rows": (100, 2)}
+        "features": (0, 48),
+        "weights": (48, 48),
+        "mode": (96, 2),
+        "first": (98, 1),
+        "last": (99, 1),
+        "rows": (100, 2),
+    }
     assert {name: (field.offset, field.width) for name, field in o} == {"acc": (0, 96), "last": (96, 1)}
 
 
-@pytest.mark.parametrize("lanes, macs, error, text", [
-    (1, 8, ValueError, "lanes must be 2..32, not 1"),
-    (33, 8, ValueError, "lanes must be 2..32, not 33"),
-    (8, 1, ValueError, "macs must be 2..32, not 1"),
-    (8, 33, ValueError, "macs must be 2..32, not 33"),
-    (8.0, 8, TypeError, "lanes must be an integer, not 8.0"),
-    (8, True, TypeError, "macs must be an integer, not True"),
-])
+@pytest.mark.parametrize(
+    "lanes, macs, error, text",
+    [
+        (1, 8, ValueError, "lanes must be 2..32, not 1"),
+        (33, 8, ValueError, "lanes must be 2..32, not 33"),
+        (8, 1, ValueError, "macs must be 2..32, not 1"),
+        (8, 33, ValueError, "macs must be 2..32, not 33"),
+        (8.0, 8, TypeError, "lanes must be an integer, not 8.0"),
+        (8, True, TypeError, "macs must be an integer, not True"),
+    ],
+)
 def test_parameters(lanes, macs, error, text):
     with pytest.raises(error, match=text):
         RMACEngine(lanes, macs)
@@ -75,5 +84,9 @@ def test_latency():
 
 @pytest.mark.parametrize("lanes, macs", [(2, 3), (4, 4), (8, 8), (8, 4)])
 def test_bench(lanes, macs):
-    run_bench(RMACEngine(lanes, macs), "tests.hdl.rmac.bench_engine", name="rmac_engine",
-              parameters={"lanes": lanes, "macs": macs})
+    run_bench(
+        RMACEngine(lanes, macs),
+        "tests.hdl.rmac.bench_engine",
+        name="rmac_engine",
+        parameters={"lanes": lanes, "macs": macs},
+    )

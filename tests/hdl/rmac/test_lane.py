@@ -50,8 +50,10 @@ def simulate(macs, mode, groups):
 @pytest.mark.parametrize("macs", [2, 3, 8])
 def test_groups(macs, mode):
     generator = np.random.default_rng(macs)
-    groups = [operands(generator, style, 2, beats, macs)
-              for beats, style in ((1, "any"), (1, "corners"), (12, "lowest"), (2, "any"), (30, "any"), (1, "lowest"))]
+    groups = [
+        operands(generator, style, 2, beats, macs)
+        for beats, style in ((1, "any"), (1, "corners"), (12, "lowest"), (2, "any"), (30, "any"), (1, "lowest"))
+    ]
     expected = [RMACLane.model(mode, *group).tolist() for group in groups]
     assert simulate(macs, mode, groups) == expected
 
@@ -79,10 +81,14 @@ def test_ports():
     assert widths == data | dict.fromkeys(flags, 1)
 
 
-@pytest.mark.parametrize("macs, error, text", [
-    (1, ValueError, "macs must be 2..32, not 1"), (33, ValueError, "macs must be 2..32, not 33"),
-    ("8", TypeError, "macs must be an integer, not '8'"),
-])
+@pytest.mark.parametrize(
+    "macs, error, text",
+    [
+        (1, ValueError, "macs must be 2..32, not 1"),
+        (33, ValueError, "macs must be 2..32, not 33"),
+        ("8", TypeError, "macs must be an integer, not '8'"),
+    ],
+)
 def test_parameters(macs, error, text):
     with pytest.raises(error, match=text):
         RMACLane(macs)

@@ -75,8 +75,10 @@ def test_projections_and_fully_connected_layers(layers):
     projections = {layer.name.rpartition(".")[2] for layer in layers if layer.projection}
     assert projections == {"point_conv"}
     assert sum(layer.projection for layer in layers) == sum(layer.name.endswith("point_conv") for layer in layers)
-    assert [layer.name for layer in layers if layer.fully_connected] == ["head.op_list.2.linear",
-                                                                         "head.op_list.3.linear"]
+    assert [layer.name for layer in layers if layer.fully_connected] == [
+        "head.op_list.2.linear",
+        "head.op_list.3.linear",
+    ]
 
 
 def test_refused_models(model):

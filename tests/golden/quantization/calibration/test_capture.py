@@ -29,8 +29,12 @@ def options(**changes):
 def test_visits_see_inputs_and_outputs_batch_by_batch(model, images):
     seen, other, progress = [], [], []
     norm = model.backbone.input_stem.op_list[0]
-    run(model, images, iter([(norm, lambda *pair: seen.append(pair)), (model, lambda _x, y: other.append(y))]),
-        **options(progress=lambda *step: progress.append(step)))
+    run(
+        model,
+        images,
+        iter([(norm, lambda *pair: seen.append(pair)), (model, lambda _x, y: other.append(y))]),
+        **options(progress=lambda *step: progress.append(step)),
+    )
     x = normalize(torch.from_numpy(images), IMAGENET_MEAN, IMAGENET_STD)
     assert torch.equal(torch.cat([x for x, _ in seen]), x)
     with torch.no_grad():

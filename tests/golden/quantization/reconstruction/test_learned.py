@@ -32,8 +32,10 @@ def model():
 @pytest.fixture(scope="module")
 def schemes(model):
     images = list(seeded.random_images(8, 32, 5).numpy())
-    return {name: quantize_model(model, images, name="x", settings=METHODS[name]).scheme
-            for name in ("trio", "m2", "p2", "minmax")}
+    return {
+        name: quantize_model(model, images, name="x", settings=METHODS[name]).scheme
+        for name in ("trio", "m2", "p2", "minmax")
+    }
 
 
 def unit_of(model, scheme, name):
@@ -56,8 +58,12 @@ def test_parameters(model, schemes):
     sim = LearnedUnit(schemes["trio"], unit)
     prefix = f"{ATTENTION}.main"
     assert {name: len(factor) for name, factor in sim.factors.items()} == {
-        f"{prefix}.qkv": 3, f"{prefix}.aggreg.0.0": 1, f"{prefix}.aggreg.0.1": 3, f"{prefix}.attention": 1,
-        f"{prefix}.proj": 1}
+        f"{prefix}.qkv": 3,
+        f"{prefix}.aggreg.0.0": 1,
+        f"{prefix}.aggreg.0.1": 3,
+        f"{prefix}.attention": 1,
+        f"{prefix}.proj": 1,
+    }
     assert set(sim.inner) == {f"{prefix}.attention.{point}{branch}" for point in ("kv", "sum") for branch in (0, 1)}
     assert set(sim.roundings) == {layer.name for layer in unit.layers if layer.kind == "convolution"}
     one = LearnedUnit(schemes["minmax"], unit_of(model, schemes["minmax"], ATTENTION))  # one scale for q, k and v

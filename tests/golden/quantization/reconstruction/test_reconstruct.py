@@ -39,8 +39,10 @@ def images():
 
 @pytest.fixture(scope="module")
 def schemes(model, images):
-    return {name: make_scheme(model, plan(model), images, METHODS[name], IMAGENET_MEAN, IMAGENET_STD)
-            for name in ("trio", "m2", "p2")}
+    return {
+        name: make_scheme(model, plan(model), images, METHODS[name], IMAGENET_MEAN, IMAGENET_STD)
+        for name in ("trio", "m2", "p2")
+    }
 
 
 def run(model, scheme, images, options=SHORT, progress=None):
@@ -66,12 +68,18 @@ def test_result(model, images, schemes, method):
             assert (new.bits, new.fraction_bits) == (old.bits, old.fraction_bits)
             assert np.array_equal(new.apot_filters, old.apot_filters)
     if method == "p2":
-        assert all(np.array_equal(result.encodings[name].scale, encoding.scale)
-                   for name, encoding in scheme.encodings.items())
+        assert all(
+            np.array_equal(result.encodings[name].scale, encoding.scale) for name, encoding in scheme.encodings.items()
+        )
         assert all(np.array_equal(result.weights[name].step, old.step) for name, old in scheme.weights.items())
     else:
-        assert sum(not np.array_equal(result.encodings[name].scale, encoding.scale)
-                   for name, encoding in scheme.encodings.items()) > 10
+        assert (
+            sum(
+                not np.array_equal(result.encodings[name].scale, encoding.scale)
+                for name, encoding in scheme.encodings.items()
+            )
+            > 10
+        )
     nodes = tuple(export.node(layer, result) for layer in result.layers)
     IntegerNetwork("x", (3, 32, 32), nodes).validate()
 
@@ -105,18 +113,21 @@ def test_the_quantizer_reconstructs(model, images, schemes, monkeypatch):
     monkeypatch.setitem(OPTIONS, "fast", SHORT)
     settings = dataclasses.replace(METHODS["trio"], reconstruction="fast")
     seen = []
-    found = quantize_model(model, images, name="x", settings=settings,
-                           progress=lambda what, done, total: seen.append(what))
+    found = quantize_model(
+        model, images, name="x", settings=settings, progress=lambda what, done, total: seen.append(what)
+    )
     expected, units = run(model, schemes["trio"], images)
     assert found.scheme.reconstruction == units
     assert found.network.metadata["reconstruction"] == [dataclasses.asdict(unit) for unit in units]
     assert found.network.metadata["settings"]["reconstruction"] == "fast"
-    assert all(np.array_equal(found.scheme.weights[name].values, part.values)
-               for name, part in expected.weights.items())
+    assert all(
+        np.array_equal(found.scheme.weights[name].values, part.values) for name, part in expected.weights.items()
+    )
     assert len(seen) - seen[::-1].index("divisors") == len(seen)
     before = {name: [(one.offset, one.gain.tolist()) for one in choice] for name, choice in expected.divisors.items()}
-    after = {name: [(one.offset, one.gain.tolist()) for one in choice]
-             for name, choice in found.scheme.divisors.items()}
+    after = {
+        name: [(one.offset, one.gain.tolist()) for one in choice] for name, choice in found.scheme.divisors.items()
+    }
     assert before.keys() == after.keys() and before != after
 
 
@@ -154,7 +165,11 @@ def test_published_options():
     """Trio-ViT's release, and BRECQ."""
     found = find_options("published")
     assert (found.images, found.iterations, found.scale_iterations, found.attention_iterations) == (
-        1024, 20000, 5000, 5000)
+        1024,
+        20000,
+        5000,
+        5000,
+    )
     assert (found.batch, found.rounding_rate, found.scale_rate, found.regularization) == (32, 1e-3, 4e-4, 0.5)
     assert (found.first_beta, found.last_beta, found.warm_up, found.norm, found.joint) == (20, 2, 0.2, 2.4, False)
     with pytest.raises(QuantizationError, match=r"reconstruction must be one of published, fast .*, not 'none'"):
@@ -179,8 +194,10 @@ def test_batches_hold_every_image_once():
 
 
 def test_report():
-    results = (UnitResult("a", 100.0, 1.0, 0.1, "learned, bias", 30, 5, 10),
-               UnitResult("b", 0.0, 0.0, 0.0, "nothing", 0, 0, 0))
+    results = (
+        UnitResult("a", 100.0, 1.0, 0.1, "learned, bias", 30, 5, 10),
+        UnitResult("b", 0.0, 0.0, 0.0, "nothing", 0, 0, 0),
+    )
     assert (results[0].gain, results[0].sqnr) == pytest.approx((10, 30))
     assert (results[1].gain, results[1].sqnr) == (0, float("inf"))
     lines = format_report(results).splitlines()

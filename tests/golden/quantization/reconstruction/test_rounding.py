@@ -24,8 +24,9 @@ def case(bits=8, apot=False, seed=0):
     weight = ratio * step[:, None, None, None] / source.scale[None, :, None, None]
     conv = FoldedConvolution(weight, np.zeros(6), 1, 0, 1)
     filters = np.array([False, True] * 3) if apot else np.zeros(0, dtype=bool)
-    weights = QuantizedWeights(np.clip(np.rint(ratio), -largest, largest).astype(np.int64), step, bits,
-                               ApotFormat() if apot else None, filters)
+    weights = QuantizedWeights(
+        np.clip(np.rint(ratio), -largest, largest).astype(np.int64), step, bits, ApotFormat() if apot else None, filters
+    )
     return Layer("a", "convolution", ("input",), "a", convolution=conv), weights, source, ratio
 
 
@@ -88,11 +89,14 @@ def test_regularizer_counts_open_decisions():
     assert (np.sign(rounding.alpha.grad.numpy()) == np.sign(0.5 - share))[moved].all()  # descending closes them
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"position": (2, 1), "by": 2}, "not rounded to a neighbour"),
-    ({"position": (1, 1), "by": 1000, "widen": True}, "no APoT level"),
-    ({"position": (2, 1), "by": 1000, "widen": True}, "leaves 8 bits"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"position": (2, 1), "by": 2}, "not rounded to a neighbour"),
+        ({"position": (1, 1), "by": 1000, "widen": True}, "no APoT level"),
+        ({"position": (2, 1), "by": 1000, "widen": True}, "leaves 8 bits"),
+    ],
+)
 def test_check_finds_defects(change, message):
     _, weights, _, ratio = case(8, True)
     lower, upper = neighbours(ratio, weights)

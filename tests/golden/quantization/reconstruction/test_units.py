@@ -17,8 +17,14 @@ def test_units_are_the_blocks(preset):
     units = split(model, layers)
     assert [layer for unit in units for layer in unit.layers] == list(layers)
     blocks = [name for name, module in model.named_modules() if isinstance(module, Residual)]
-    assert [unit.name for unit in units] == ["backbone.input_stem.op_list.0", *blocks, "head.op_list.0",
-                                             "head.op_list.1", "head.op_list.2", "head.op_list.3"]
+    assert [unit.name for unit in units] == [
+        "backbone.input_stem.op_list.0",
+        *blocks,
+        "head.op_list.0",
+        "head.op_list.1",
+        "head.op_list.2",
+        "head.op_list.3",
+    ]
     for unit, after in pairwise(units):
         assert after.source == unit.output
         assert unit.layers[-1].output in (unit.name, f"{unit.name}.act") or not unit.layers[-1].residual

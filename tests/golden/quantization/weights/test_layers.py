@@ -174,15 +174,18 @@ def test_in_power_of_two_mode_no_operand_is_finer_than_an_accumulator(scheme_for
     assert limited > 0
 
 
-@pytest.mark.parametrize(("largest", "bits", "expected"), [
-    (127 * 2.0**-6, 8, 5),  # the step that just avoids clipping is 2**-6, and twice that is legal
-    (127 * 1.5 * 2.0**-7, 8, 5),
-    (127 * 2.0**-13, 8, 10),  # what the operand's range leaves
-    (7 * 2.0**-6, 4, 5),
-    (127.0, 8, 0),
-    (1e9, 8, 0),
-    (0.0, 8, 10),
-])
+@pytest.mark.parametrize(
+    ("largest", "bits", "expected"),
+    [
+        (127 * 2.0**-6, 8, 5),  # the step that just avoids clipping is 2**-6, and twice that is legal
+        (127 * 1.5 * 2.0**-7, 8, 5),
+        (127 * 2.0**-13, 8, 10),  # what the operand's range leaves
+        (7 * 2.0**-6, 4, 5),
+        (127.0, 8, 0),
+        (1e9, 8, 0),
+        (0.0, 8, 10),
+    ],
+)
 def test_operand_bits(largest, bits, expected):
     weight = np.array([[0.0, -largest, 0.0], [0.0, 0.0, largest / 3]]).reshape(2, 1, 1, 3) / 4
     layer = convolution_layer(weight, np.zeros(2), activation="hardswish", groups=2)
@@ -211,8 +214,16 @@ def test_step_rule_of_a_layer_with_a_residual():
 @pytest.mark.parametrize("scales", ["dyadic", "power-of-two"])
 def test_layer_norm_weights(scales):
     rng = np.random.default_rng(0)
-    layer = Layer("n", "norm", ("x",), "n", activation="hardswish", gamma=rng.normal(1, 0.4, 30),
-                  beta=rng.normal(size=30), eps=1e-5)
+    layer = Layer(
+        "n",
+        "norm",
+        ("x",),
+        "n",
+        activation="hardswish",
+        gamma=rng.normal(1, 0.4, 30),
+        beta=rng.normal(size=30),
+        eps=1e-5,
+    )
     ranges = {"n" + OPERAND: Range(np.array([-4.0]), np.array([6.0]))}
     source = Encoding(np.ones(30), np.zeros(30, dtype=int))  # of no consequence: what is normalized has no scale
     found = quantize_layer(layer, {"x": source}, ranges, Settings(scales=scales))
@@ -247,8 +258,7 @@ def test_squared_errors_choose_filters_whatever_the_search_used():
     found = quantize_layer(layer, {"input": one, "a": target}, {}, settings)
     scaled = (layer.convolution.weight * 2.0**-6).reshape(8, -1)
     rule = step_rule(layer, {"a": target}, settings, 0)
-    ratio = (additive.quantize_additive(scaled, rule, ApotFormat(3))[2]
-             / uniform.quantize_uniform(scaled, rule)[2])
+    ratio = additive.quantize_additive(scaled, rule, ApotFormat(3))[2] / uniform.quantize_uniform(scaled, rule)[2]
     assert np.flatnonzero(found.apot_filters).tolist() == sorted(np.argsort(ratio, kind="stable")[:4].tolist())
     left = squared_error(found.values.reshape(8, -1) * found.step[:, None] - scaled)
     assert (left < (scaled**2).sum(axis=1) / 100).all()

@@ -84,8 +84,9 @@ def test_errors_are_those_of_the_convolution(model, layers, measured, images, na
     columns = rng.uniform(0.1, 5, flat.shape)
     squares = measured[name].output_error(columns)(flat * columns)
     np.testing.assert_allclose(squares, (change**2).mean((0, 2, 3)).numpy(), rtol=1e-4)
-    np.testing.assert_allclose(measured[name].mean_error(flat), change.mean((0, 2, 3)).numpy(), rtol=1e-3,
-                               atol=1e-4 * np.sqrt(squares.max()))
+    np.testing.assert_allclose(
+        measured[name].mean_error(flat), change.mean((0, 2, 3)).numpy(), rtol=1e-3, atol=1e-4 * np.sqrt(squares.max())
+    )
 
 
 @pytest.mark.parametrize("name", LAYERS.values(), ids=LAYERS)
@@ -116,8 +117,9 @@ def test_at_most_64_evenly_spaced_images(model, layers, images, monkeypatch):
 def test_batches_do_not_matter_and_progress_is_told(model, layers, measured, images, monkeypatch):
     monkeypatch.setattr(moments, "BATCH", 2)
     told = []
-    again = measure_moments(model, list(layers.values()), images, IMAGENET_MEAN, IMAGENET_STD,
-                            lambda *step: told.append(step))
+    again = measure_moments(
+        model, list(layers.values()), images, IMAGENET_MEAN, IMAGENET_STD, lambda *step: told.append(step)
+    )
     for name, found in again.items():
         np.testing.assert_allclose(found.second, measured[name].second, rtol=1e-3, atol=1e-5)
     assert told == [("moments", done, 9) for done in (2, 4, 6, 8, 9)]

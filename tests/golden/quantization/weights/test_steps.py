@@ -20,8 +20,9 @@ def test_steps_go_down_by_percents_to_the_least(unit, bias, full, shrinks):
     assert rule.least.tolist() == [max(bias / 2**30, unit / 2**30), unit / 2**30]
     found = rule.candidates(np.array([full, 0.0]), shrinks)
     assert found.shape == (shrinks + 1, 2)
-    np.testing.assert_allclose(found[:, 0], [max(full * (100 - k) / 100, rule.least[0]) for k in range(shrinks + 1)],
-                               rtol=1e-12)
+    np.testing.assert_allclose(
+        found[:, 0], [max(full * (100 - k) / 100, rule.least[0]) for k in range(shrinks + 1)], rtol=1e-12
+    )
     assert (found >= rule.least).all()
     assert (found[:, 1] == rule.least[1]).all()  # a filter of zeros
 
