@@ -23,7 +23,8 @@ from triovit.compiler.schedule.synchronize import Synchronizer
 from triovit.compiler.schedule.transfer import Region
 from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node, Pool
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError, Opcode
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError
+from triovit.hdl.isa.names import Opcode
 
 PAGE = 4096  # regions of memory begin on pages
 

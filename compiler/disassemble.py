@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.compiler.schedule.synchronize import Semaphore
-from triovit.hdl.isa.instructions import HEADER, Buffer, Destination, Instruction, layout
+from triovit.hdl.isa.instructions import HEADER, Instruction, layout
+from triovit.hdl.isa.names import Buffer, Destination
 
 MODES = ("linear", "hardswish", "divide", "log2", "wide")
 

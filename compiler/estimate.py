@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES, Buffer, Instruction, Opcode, Unit
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES, Instruction
+from triovit.hdl.isa.names import Buffer, Opcode, Unit
 
 START = 3  # cycles between a unit's instructions
 DRAIN = 28  # from the last step to the written result

@@ -45,7 +45,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         subparser = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
         if name == command:
-            module = importlib.import_module(f"flow.{name}")
+            module = importlib.import_module(f"triovit.flow.{name}")
             subparser.description = module.__doc__
             module.configure(subparser)
             subparser.add_argument("--json", metavar="FILE", help="write the report as JSON too")

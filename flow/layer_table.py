@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.golden.integer.macs import node_macs, operation
 from triovit.golden.integer.network import IntegerNetwork
-from triovit.hdl.isa.instructions import Unit
+from triovit.hdl.isa.names import Unit
 from triovit.sim.rtl.machine import MachineRun
 
 COLUMNS = [

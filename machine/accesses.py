@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
-from triovit.hdl.isa.instructions import Buffer, Destination, Opcode, Unit
+from triovit.hdl.isa.names import Buffer, Destination, Opcode, Unit
 
 DIVISOR, MEMORY, K = "divisor", "memory", "K"
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from triovit.compiler.memory.pack import RECORD
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.post_lane import PostMode
 from triovit.hdl.config.accelerator import PARAMETER_BYTES
-from triovit.hdl.isa.instructions import Destination, Instruction, Opcode, Unit
+from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.names import Destination, Opcode, PostMode, Unit
 
 if TYPE_CHECKING:
     from triovit.machine.functional import Core, FunctionalSimulator

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from triovit.hdl.aux.post_lane import PostMode
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import (
     INSTRUCTION_BYTES,
@@ -21,15 +20,11 @@ from triovit.hdl.isa.instructions import (
     PROGRAM_MAGIC,
     SEMAPHORE_BITS,
     SEMAPHORES,
-    Buffer,
-    Destination,
-    ErrorCode,
     Instruction,
     InstructionError,
-    Opcode,
-    Unit,
     layout,
 )
+from triovit.hdl.isa.names import Buffer, Destination, ErrorCode, Opcode, PostMode, Unit
 from triovit.machine.compute import execute_compute
 from triovit.machine.races import RaceDetector
 
@@ -37,7 +32,7 @@ from triovit.machine.races import RaceDetector
 class ProgramError(RuntimeError):
     """A program that the machine would stop at, or that waits for a semaphore nobody has given.
 
-    code: hdl.isa.instructions.ErrorCode (WATCHDOG for a wait that never ends). index: number of the instruction.
+    code: hdl.isa.names.ErrorCode (WATCHDOG for a wait that never ends). index: number of the instruction.
     """
 
     def __init__(self, code: ErrorCode, index: int, text: str):

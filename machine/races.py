@@ -18,7 +18,8 @@ from collections import defaultdict
 import numpy as np
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import SEMAPHORES, Instruction, Unit
+from triovit.hdl.isa.instructions import SEMAPHORES, Instruction
+from triovit.hdl.isa.names import Unit
 
 UNITS = (Unit.FETCH, Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 

@@ -13,7 +13,7 @@ from triovit.compiler.schedule.schedule import Schedule, Step
 from triovit.compiler.schedule.tiling import Totals, choose_convolution
 from triovit.compiler.schedule.transfer import Region, Transfer, map_transfer
 from triovit.golden.integer.network import Convolution
-from triovit.hdl.isa.instructions import Buffer, Destination, Opcode
+from triovit.hdl.isa.names import Buffer, Destination, Opcode
 
 
 def output_transfers(

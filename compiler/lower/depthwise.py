@@ -10,7 +10,7 @@ from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
 from triovit.compiler.schedule.tiling import choose_depthwise
 from triovit.compiler.schedule.transfer import constant_transfer, map_transfer
 from triovit.golden.integer.network import Convolution
-from triovit.hdl.isa.instructions import Buffer, Destination, Opcode
+from triovit.hdl.isa.names import Buffer, Destination, Opcode
 
 
 def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels: bool) -> list[Step]:

@@ -6,7 +6,7 @@ from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.schedule.schedule import Schedule
 from triovit.compiler.schedule.transfer import Transfer, map_transfer
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import Buffer
+from triovit.hdl.isa.names import Buffer
 
 
 class FeatureRows:

@@ -19,7 +19,7 @@ from triovit.compiler.schedule.pipeline import Geometry, Pipeline
 from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
 from triovit.compiler.schedule.transfer import map_transfer
 from triovit.golden.integer.network import Convolution
-from triovit.hdl.isa.instructions import Buffer, Destination, Opcode
+from triovit.hdl.isa.names import Buffer, Destination, Opcode
 
 
 @dataclass

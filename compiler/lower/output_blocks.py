@@ -11,7 +11,7 @@ from triovit.compiler.memory.pack import merged_groups, pack_convolution, pack_r
 from triovit.compiler.schedule.schedule import Tile
 from triovit.compiler.schedule.transfer import Transfer, constant_transfer
 from triovit.golden.integer.network import Convolution
-from triovit.hdl.isa.instructions import Buffer
+from triovit.hdl.isa.names import Buffer
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.schedule.transfer import Region, Transfer, take_planes
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import Buffer, Opcode
+from triovit.hdl.isa.names import Buffer, Opcode
 
 PREFETCH_STEPS = 96  # how far ahead of its first use a constant may be loaded
 PREFETCH_BEATS = 4096  # most bus time that is saved up for loading ahead

@@ -19,7 +19,8 @@ import numpy as np
 from triovit.compiler.errors import CompileError
 from triovit.compiler.schedule.schedule import Draft
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import SEMAPHORE_BITS, Opcode, Unit
+from triovit.hdl.isa.instructions import SEMAPHORE_BITS
+from triovit.hdl.isa.names import Opcode, Unit
 from triovit.machine.accesses import DIVISOR, MEMORY, compute_accesses, transfer_accesses
 
 UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)

@@ -6,7 +6,8 @@ import enum
 from dataclasses import dataclass, replace
 
 from triovit.compiler.memory.layout import TensorLayout
-from triovit.hdl.isa.instructions import TRANSFER, Buffer
+from triovit.hdl.isa.instructions import TRANSFER
+from triovit.hdl.isa.names import Buffer
 
 CONSTANT_BYTES = 8192  # of one LOAD of constants
 LIMITS = {name: (1 << width) - 1 for name, width, _ in TRANSFER}

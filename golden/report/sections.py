@@ -81,8 +81,8 @@ class Sections:
             parts.append(
                 paragraph(
                     "Signal to quantization-noise ratio of every layer's output: power of the float network's tensor "
-                    "over the power of the difference to the decoded integers, all rounding before it included. 6 dB are a "
-                    f"factor of two in the error's amplitude. {self._images()}"
+                    "over the power of the difference to the decoded integers, all rounding before it included. 6 dB "
+                    f"are a factor of two in the error's amplitude. {self._images()}"
                 )
             )
             columns = [
@@ -113,8 +113,8 @@ class Sections:
             parts.append(
                 paragraph(
                     "Ranges of single channels, in real units before and in integers after the encodings are applied. "
-                    "With one scale for the tensor the left picture would be the right one: narrow channels would have few "
-                    "of the 256 integers. Drawn are the tensors whose channels differ most. " + self._images()
+                    "With one scale for the tensor the left picture would be the right one: narrow channels would "
+                    "have few of the 256 integers. Drawn are the tensors whose channels differ most. " + self._images()
                 )
             )
         for title, tensors, text, what in (
@@ -128,8 +128,8 @@ class Sections:
                 "Filter-wise shifting: inputs of the pointwise layers behind depthwise ones",
                 found.shifted,
                 "A zero point for each channel, which the biases take back, moves every channel to the middle; the "
-                "scale stays one for all, and has to hold the widest channel only. Ranges that an observer has clipped, or "
-                "that other images have widened, are not in these numbers.",
+                "scale stays one for all, and has to hold the widest channel only. Ranges that an observer has "
+                "clipped, or that other images have widened, are not in these numbers.",
                 HELD,
             ),
         ):
@@ -283,9 +283,9 @@ class Sections:
             parts.append(
                 paragraph(
                     "Share of the integers that are the smallest or the largest of their type: saturated ones, and "
-                    "those that just fit. Not all of it is harm: the smallest integer is the minimum of hardswish where a "
-                    "channel has a scale of its own, and q and k are not used below 0, so that their scales may leave "
-                    f"no room there. {self._images()}"
+                    "those that just fit. Not all of it is harm: the smallest integer is the minimum of hardswish "
+                    "where a channel has a scale of its own, and q and k are not used below 0, so that their scales "
+                    f"may leave no room there. {self._images()}"
                 )
             )
             rows = [

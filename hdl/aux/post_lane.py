@@ -5,24 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.hardswish import HardswishGate
 from triovit.hdl.aux.requantizer import PowerOfTwoRequantizer
 from triovit.hdl.aux.rounding_shift import RoundingShift, saturate
-
-
-class PostMode(enum.IntEnum, shape=unsigned(3)):
-    """What the pipeline makes of a psum; codes 5..7 are reserved."""
-
-    LINEAR = 0  # requantize, with an optional residual
-    HARDSWISH = 1
-    DIVIDE = 2  # requantize to a dividend, divide by 2**code
-    LOG2 = 3  # lane 0 to a log2 code, the other lanes give 0
-    WIDE = 4  # requantize to 16 bits, of which one byte is put out
-
+from triovit.hdl.isa.names import PostMode
 
 POST_PARAMETERS = data.StructLayout(
     {

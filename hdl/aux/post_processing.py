@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.log2_quantizer import Log2Quantizer
-from triovit.hdl.aux.post_lane import POST_PARAMETERS, ROW_CONTROL, PostLane, PostMode
+from triovit.hdl.aux.post_lane import POST_PARAMETERS, ROW_CONTROL, PostLane
+from triovit.hdl.isa.names import PostMode
 from triovit.hdl.validation import check_integer
 
 __all__ = ["POST_PARAMETERS", "PostMode", "PostProcessing"]

@@ -15,7 +15,7 @@ from triovit.hdl.aux.row_sum import RowSum
 from triovit.hdl.compute.operands import operand_control, read_control
 from triovit.hdl.compute.results import RESULT_CONTROL, RowSource
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import Destination
+from triovit.hdl.isa.names import Destination
 from triovit.hdl.mat.engine import MATEngine
 from triovit.hdl.memory.banked import BankedMemory
 from triovit.hdl.memory.ram import Ram

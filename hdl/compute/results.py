@@ -8,11 +8,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.post_processing import PostMode, PostProcessing
+from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.compute.sequencer import ADDRESS_BITS, RESULT, StepKind
 from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
-from triovit.hdl.isa.instructions import Destination
 from triovit.hdl.isa.layouts import INDEX_BITS
+from triovit.hdl.isa.names import Destination, PostMode
 
 RESULTS_IN_FLIGHT = 16  # more than the engines hold between their first beat and their last row
 INSTRUCTIONS_IN_FLIGHT = 8

@@ -17,11 +17,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.post_lane import PostMode
 from triovit.hdl.compute.loops import LoopCounters, NestAddress
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import ErrorCode, Opcode, Unit
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
+from triovit.hdl.isa.names import ErrorCode, Opcode, PostMode, Unit
 
 # Addresses have 20 bits in an instruction. Sums are kept in 24, so that one leaving its buffer is seen before it wraps.
 ADDRESS_BITS = 24

@@ -13,8 +13,8 @@ from triovit.hdl.compute.sequencer import Sequencer
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.dma.runs import core_bits
-from triovit.hdl.isa.instructions import Buffer, Destination, ErrorCode, Unit
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
+from triovit.hdl.isa.names import Buffer, Destination, ErrorCode, Unit
 from triovit.hdl.memory.banked import BankedMemory
 
 

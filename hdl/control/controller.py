@@ -7,8 +7,8 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.control.errors import ERROR, ERROR_CODE_BITS
-from triovit.hdl.isa.instructions import ErrorCode
 from triovit.hdl.isa.layouts import INDEX_BITS
+from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.validation import check_integer
 
 RESET_CYCLES = 4

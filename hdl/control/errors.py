@@ -5,8 +5,8 @@ from __future__ import annotations
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
-from triovit.hdl.isa.instructions import ErrorCode
 from triovit.hdl.isa.layouts import INDEX_BITS
+from triovit.hdl.isa.names import ErrorCode
 
 ERROR_CODE_BITS = 4
 assert max(ErrorCode) < 1 << ERROR_CODE_BITS

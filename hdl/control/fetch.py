@@ -10,8 +10,9 @@ from triovit.hdl.bus.axi4 import ADDRESS_BITS, READ_BURST, Response, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.control.prefetch import Prefetcher
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, LAYOUTS, PROGRAM_MAGIC, SEMAPHORES, ErrorCode, Opcode, Unit
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, LAYOUTS, PROGRAM_MAGIC, SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
+from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
 
 UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 

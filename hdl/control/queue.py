@@ -6,8 +6,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.isa.instructions import SEMAPHORES, Opcode
+from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, INSTRUCTION_BITS, ISSUED, LAYOUT_OF
+from triovit.hdl.isa.names import Opcode
 from triovit.hdl.validation import check_integer
 
 

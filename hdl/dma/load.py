@@ -11,8 +11,9 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.dma.bursts import BurstSplitter, burst_layout, lane_mask
 from triovit.hdl.dma.runs import LOCAL_BITS, RunWalker, core_bits
-from triovit.hdl.isa.instructions import SEMAPHORES, ErrorCode, Opcode
+from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
+from triovit.hdl.isa.names import ErrorCode, Opcode
 
 
 class LoadUnit(wiring.Component):

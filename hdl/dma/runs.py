@@ -9,8 +9,9 @@ from amaranth.utils import ceil_log2
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
-from triovit.hdl.isa.instructions import SEMAPHORES, TRANSFER, Buffer, ErrorCode, Opcode
+from triovit.hdl.isa.instructions import SEMAPHORES, TRANSFER
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
+from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 
 LOCAL_BITS = 20
 MEMORY_BITS = 32

@@ -5,7 +5,8 @@ from __future__ import annotations
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, LAYOUTS, Opcode, layout
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, LAYOUTS, layout
+from triovit.hdl.isa.names import Opcode
 
 INSTRUCTION_BITS = 8 * INSTRUCTION_BYTES
 INDEX_BITS = 32

@@ -13,13 +13,9 @@ from triovit.hdl.isa.instructions import (
     NONZERO,
     SEMAPHORES,
     TRANSFER,
-    Buffer,
-    Destination,
-    ErrorCode,
-    Opcode,
-    Unit,
     field_offsets,
 )
+from triovit.hdl.isa.names import Buffer, Destination, ErrorCode, Opcode, Unit
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "instruction-set.md"
 

@@ -150,7 +150,7 @@ def register_map(config: AcceleratorConfig) -> tuple[Register, ...]:
                 Field("interrupt", 3, 1, "w1c", "Set with done and with error"),
             ),
         ),
-        _word("ERROR", 0x028, "ro", "Code of the first error, 0: none (see isa.ErrorCode)"),
+        _word("ERROR", 0x028, "ro", "Code of the first error, 0: none (see hdl.isa.names.ErrorCode)"),
         _word(
             "ERROR_INDEX",
             0x02C,

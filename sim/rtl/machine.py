@@ -11,7 +11,7 @@ import numpy as np
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.generate import emit_accelerator
-from triovit.hdl.isa.instructions import ErrorCode
+from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.isa.registers import REGISTERS
 from triovit.sim.rtl.simulation import EVENT_DONE, UNITS, MemoryModel, RtlSimulation
 from triovit.sim.toolchain import build_root

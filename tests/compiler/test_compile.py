@@ -15,7 +15,7 @@ from triovit.compiler.estimate import estimate
 from triovit.golden.integer.execute import execute
 from triovit.golden.integer.network import Convolution
 from triovit.hdl.config.accelerator import PRESETS
-from triovit.hdl.isa.instructions import Opcode
+from triovit.hdl.isa.names import Opcode
 
 TINY, CORE = PRESETS["trio-tiny"], PRESETS["trio-core"]
 CONFIGS = {

@@ -16,7 +16,7 @@ from tests.sim.configurations import TINY
 from tests.sim.random_programs import random_program
 from triovit.compiler.compile import compile_network
 from triovit.golden.integer.execute import execute
-from triovit.hdl.isa.instructions import ErrorCode, Opcode
+from triovit.hdl.isa.names import ErrorCode, Opcode
 from triovit.hdl.isa.registers import IDENTIFIER, REGISTERS, register_map
 
 BASE, SIZE = 0x40000, 1 << 19  # memory base of the accelerator, bytes of the RAM

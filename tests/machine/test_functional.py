@@ -10,7 +10,8 @@ import pytest
 from tests.networks import NetworkBuilder
 from triovit.compiler import compile_network
 from triovit.hdl.config.accelerator import PRESETS
-from triovit.hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.names import ErrorCode, Opcode
 from triovit.machine.functional import FunctionalSimulator, ProgramError
 
 CONFIG = PRESETS["trio-tiny"]

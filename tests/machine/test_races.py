@@ -11,7 +11,8 @@ from tests.networks import small_network
 from triovit.compiler import compile_network
 from triovit.compiler.schedule.synchronize import Semaphore
 from triovit.hdl.config.accelerator import PRESETS
-from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Buffer, Destination, Instruction, Opcode
+from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction
+from triovit.hdl.isa.names import Buffer, Destination, Opcode
 from triovit.machine.functional import FunctionalSimulator
 from triovit.machine.races import RaceError
 

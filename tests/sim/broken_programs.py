@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, ErrorCode, Instruction, Opcode, field_offsets
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, field_offsets
+from triovit.hdl.isa.names import ErrorCode, Opcode
 
 NAMES = ("program", "load a", "load o", "load b", "load c", "load p", "first", "rmac", "mat", "store", "end")
 DATA, RESULT, MEMORY = 0x2000, 0x6000, 0x8000  # bytes of memory: data of the loads, results, all

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import ErrorCode
+from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.isa.registers import REGISTERS
 from triovit.sim.rtl.machine import COUNTERS, INTERRUPT_ENABLE, SOFT_RESET, START, verilog_folder
 from triovit.sim.rtl.simulation import MemoryModel, RtlSimulation, Wait

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from triovit.hdl.aux.post_processing import PostMode
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import Destination, Instruction, Opcode, Unit
+from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.names import Destination, Opcode, PostMode, Unit
 
 FEATURES, WEIGHTS, RECORDS = 384, 512, 12  # words of A's and B's (C's) regions, record blocks of a segment
 OPERANDS = 160  # words of O: half of them for the engines to read, half for residual operands

@@ -16,7 +16,8 @@ import numpy as np
 from tests.sim.random_instructions import CODES, FEATURES, IDENTITY, RECORDS, WEIGHTS, Full, Segment
 from triovit.compiler.memory.pack import RECORD
 from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Buffer, Instruction, Opcode, Unit
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction
+from triovit.hdl.isa.names import Buffer, Opcode, Unit
 from triovit.machine.functional import FunctionalSimulator
 
 CONSTANTS = 1 << 14  # first byte after the program

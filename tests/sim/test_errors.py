@@ -7,7 +7,7 @@ from tests.sim.broken_programs import MEMORY, broken_programs, good_instructions
 from tests.sim.configurations import TINY
 from tests.sim.host import DONE, FAILED, Host
 from tests.sim.random_programs import random_program
-from triovit.hdl.isa.instructions import ErrorCode
+from triovit.hdl.isa.names import ErrorCode
 from triovit.machine.functional import FunctionalSimulator, ProgramError
 from triovit.sim.rtl.simulation import MemoryModel
 

@@ -8,8 +8,8 @@ import pytest
 from tests.sim.configurations import PAIR, TINY, WIDE
 from tests.sim.host import DONE, Host
 from tests.sim.random_programs import RandomProgram, random_program
-from triovit.hdl.aux.post_processing import PostMode
-from triovit.hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.names import ErrorCode, Opcode, PostMode
 from triovit.sim.rtl.simulation import MemoryModel
 
 # Slow memory lets the engines idle, fast memory brings loads, stores and both engines to the same ports.

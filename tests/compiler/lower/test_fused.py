@@ -14,7 +14,7 @@ from triovit.compiler.estimate import estimate
 from triovit.compiler.schedule import pipeline
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.hdl.config.accelerator import PRESETS
-from triovit.hdl.isa.instructions import Opcode
+from triovit.hdl.isa.names import Opcode
 
 CORE, TINY = PRESETS["trio-core"], PRESETS["trio-tiny"]
 

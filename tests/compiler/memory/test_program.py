@@ -14,7 +14,8 @@ from triovit.compiler.disassemble import disassemble
 from triovit.compiler.estimate import compute_steps, estimate, transfer_beats
 from triovit.compiler.schedule.synchronize import Semaphore
 from triovit.hdl.config.accelerator import PRESETS
-from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction, Opcode
+from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction
+from triovit.hdl.isa.names import Opcode
 
 CONFIG = PRESETS["trio-tiny"]
 NETWORK = small_network(8, size=20)

@@ -7,7 +7,8 @@ import numpy as np
 
 from tests.hdl.aux.kernels import PATTERNS, check_stream, spread
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostMode, PostProcessing
+from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostProcessing
+from triovit.hdl.isa.names import PostMode
 from triovit.sim.bench import bench_parameters
 
 ROWS = 6000

@@ -6,7 +6,8 @@ from amaranth.hdl import Shape, signed
 from amaranth.lib import data
 
 from triovit.hdl.aux.pipeline import StreamPipeline
-from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostMode, PostProcessing
+from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostProcessing
+from triovit.hdl.isa.names import PostMode
 from triovit.sim.bench import pack, run_bench
 
 model = PostProcessing.model

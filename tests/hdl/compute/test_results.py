@@ -4,9 +4,10 @@ import pytest
 from amaranth.sim import Simulator
 
 from tests.sim.configurations import TINY
-from triovit.hdl.aux.post_processing import PostMode, PostProcessing
+from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.compute.results import INSTRUCTIONS_IN_FLIGHT, RESULTS_IN_FLIGHT, ResultControl, RowSource
 from triovit.hdl.compute.sequencer import StepKind
+from triovit.hdl.isa.names import PostMode
 
 OUTPUTS = (
     "p_en", "p_address", "o_en", "o_address",

@@ -7,7 +7,8 @@ from amaranth.sim import Simulator
 
 from triovit.hdl.compute.sequencer import Sequencer, StepKind
 from triovit.hdl.config.accelerator import PRESETS
-from triovit.hdl.isa.instructions import Instruction, Opcode, Unit, field_offsets
+from triovit.hdl.isa.instructions import Instruction, field_offsets
+from triovit.hdl.isa.names import Opcode, Unit
 
 CONFIG = PRESETS["trio-tiny"].validate()
 BLOCK = CONFIG.block

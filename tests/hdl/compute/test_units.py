@@ -11,7 +11,8 @@ import pytest
 from tests.sim.configurations import TINY
 from tests.sim.host import DONE, Host
 from triovit.hdl.aux.post_processing import PostProcessing
-from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction, Opcode
+from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction
+from triovit.hdl.isa.names import Opcode
 from triovit.sim.rtl.simulation import EVENT_DONE, EVENT_START
 
 N = TINY.block

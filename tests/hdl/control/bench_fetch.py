@@ -11,8 +11,9 @@ from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 from tests.hdl.bus.axi_memory import DECERR, SLVERR, Timing
 from tests.hdl.dma.dma_bench import TIMINGS, config, reset, set_up, wait_for
 from triovit.hdl.control.errors import ERROR
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, ErrorCode, Instruction, Opcode, Unit
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction
 from triovit.hdl.isa.layouts import ISSUED
+from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
 from triovit.sim.bench import StreamSink, stall_patterns, unpack
 
 SIZE = 1 << 16

@@ -2,7 +2,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from triovit.hdl.control.controller import RESET_CYCLES, Controller
-from triovit.hdl.isa.instructions import ErrorCode
+from triovit.hdl.isa.names import ErrorCode
 
 FLAGS = ("busy", "done", "error", "interrupt", "halt", "reset_units", "running", "irq")
 

@@ -4,7 +4,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from triovit.hdl.control.queue import UnitQueue
-from triovit.hdl.isa.instructions import Instruction, Opcode
+from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.names import Opcode
 
 HEADER_WAIT_OFFSET = 24  # bits: opcode 8, tag 16
 

@@ -25,7 +25,7 @@ from tests.hdl.dma.dma_bench import (
     wait_for,
     words_of,
 )
-from triovit.hdl.isa.instructions import Buffer, ErrorCode, Opcode
+from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 from triovit.sim.bench import stall_patterns
 
 SIZE = 1 << 16

@@ -24,7 +24,7 @@ from tests.hdl.dma.dma_bench import (
     wait_for,
 )
 from triovit.hdl.dma.store import BEAT_BUFFER
-from triovit.hdl.isa.instructions import Buffer, ErrorCode, Opcode
+from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 from triovit.sim.bench import stall_patterns
 
 SIZE = 1 << 16

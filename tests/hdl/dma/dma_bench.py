@@ -11,8 +11,9 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tests.hdl.bus.axi_memory import AxiMemory, Timing
 from tests.hdl.dma.dma import CONFIGS
 from triovit.hdl.control.errors import ERROR
-from triovit.hdl.isa.instructions import Buffer, ErrorCode, Instruction, Opcode, field_offsets
+from triovit.hdl.isa.instructions import Instruction, field_offsets
 from triovit.hdl.isa.layouts import ISSUED
+from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 from triovit.sim.bench import StreamSource, bench_parameters, pack, stall_patterns, start, unpack
 
 BASE = 0x1_2345_6000

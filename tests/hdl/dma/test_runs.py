@@ -5,7 +5,8 @@ from amaranth.sim import Simulator
 
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 from triovit.hdl.dma.runs import RunWalker
-from triovit.hdl.isa.instructions import Buffer, Opcode, field_offsets
+from triovit.hdl.isa.instructions import field_offsets
+from triovit.hdl.isa.names import Buffer, Opcode
 
 CONFIG = AcceleratorConfig(name="three", cores=3).validate()
 STRIDE = 1 << 20

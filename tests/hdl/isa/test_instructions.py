@@ -10,10 +10,10 @@ from triovit.hdl.isa.instructions import (
     NONZERO,
     Instruction,
     InstructionError,
-    Opcode,
     field_offsets,
     layout,
 )
+from triovit.hdl.isa.names import Opcode
 from triovit.hdl.isa.page import PAGE, instruction_set_page
 
 

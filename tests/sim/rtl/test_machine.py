@@ -9,7 +9,8 @@ from tests.networks import random_image, small_network, unusual_network
 from tests.sim.configurations import PAIR, TINY, WIDE
 from triovit.compiler.compile import compile_network
 from triovit.golden.integer.execute import execute
-from triovit.hdl.isa.instructions import ErrorCode, Instruction, Opcode
+from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.names import ErrorCode, Opcode
 from triovit.sim.rtl.machine import MachineError, RtlMachine
 from triovit.sim.rtl.simulation import MemoryModel
 
