@@ -1,7 +1,8 @@
 """Print the instructions of a compiled program: number, layer, unit, opcode, semaphores, fields.
 
-triovit compile bundled -o b0.program.safetensors
-triovit disassemble b0.program.safetensors | less
+examples:
+  triovit compile bundled -o b0.program.safetensors
+  triovit disassemble b0.program.safetensors | less
 """
 
 from __future__ import annotations

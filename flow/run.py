@@ -1,9 +1,10 @@
 """Classify images with the float network, the integer model or the RTL.
 
-triovit run                                  the sample photo on the RTL
-triovit run --image dog.jpg --backend golden
-triovit run bundled --data cifar10_jpeg.npz --images 100
-triovit run b1.pt --backend float --resolution 224 --image dog.jpg
+examples:
+  triovit run                                  the sample photo on the RTL
+  triovit run --image dog.jpg --backend golden
+  triovit run bundled --data cifar10_jpeg.npz --images 100
+  triovit run b1.pt --backend float --resolution 224 --image dog.jpg
 """
 
 from __future__ import annotations
