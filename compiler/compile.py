@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +23,8 @@ from triovit.compiler.schedule.pipeline import Pipeline, plan
 from triovit.compiler.schedule.schedule import Draft, Schedule, Step
 from triovit.compiler.schedule.synchronize import Synchronizer
 from triovit.compiler.schedule.transfer import Region
-from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node, Pool
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node, Pool
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError
 from triovit.hdl.isa.names import Opcode
@@ -49,14 +52,13 @@ def compile_network(
         tensors = context.tensors = tensor_layouts(network, config, trace, without=frozenset(pipelines))
     layers = ["program", *(node.name for node in network.nodes)]
     steps: list[Step] = []
-    by_channels: dict[str, bool] = {}
     nodes = enumerate(network.nodes, 1)
     for number, node in nodes:
         if node.name in pipelines:
             _, follower = next(nodes)
             steps += FusedPair(pipelines[node.name], node, follower, number, context).steps()
         else:
-            steps += _lower(node, number, context, by_channels)
+            steps += _lower(node, number, context)
     schedule = Schedule(config, layers)
     schedule.emit(steps)
 
@@ -90,7 +92,7 @@ def compile_network(
         output=network.output,
         classes=tuple(network.classes),
         trace=trace,
-        metadata={"config_hash": f"{config.hash:016x}", "network": facts, "macs": layer_macs(network)},
+        metadata={"config_hash": f"{config.hash:016x}", "network": facts, "macs": network.macs()},
     )
 
 
@@ -128,26 +130,35 @@ def _is_depthwise(node: Node) -> bool:
     )
 
 
-def _lower(node: Node, layer: int, context: Context, by_channels: dict[str, bool]) -> list[Step]:
-    """Steps of a node; notes in `by_channels` whether its tensor is finished channel block by channel block."""
-    match node:
-        case Convolution():
-            if _is_depthwise(node):
-                return lower_depthwise(node, layer, context, by_channels.get(node.input, False))
-            steps = lower_convolution(node, layer, context)
-            # A single tile of rows in many chunks of output blocks.
-            height = context.tensors[node.name].shape[1]
-            by_channels[node.name] = (
-                height > 1 and sum(step.layer == layer for step in steps) > 1 and steps[0].rows == height
-            )
-            return steps
-        case Attention():
-            return lower_attention(node, layer, context)
-        case Pool():
-            return lower_pool(node, layer, context)
-        case LayerNorm():
-            return lower_layer_norm(node, layer, context)
-    raise CompileError(f"{node.name}: no lowering for {type(node).__name__}")
+def _convolution(node: Convolution, layer: int, context: Context) -> list[Step]:
+    """Steps of a convolution of any kind."""
+    if _is_depthwise(node):
+        return lower_depthwise(node, layer, context, node.input in context.by_channels)
+    steps = lower_convolution(node, layer, context)
+    # A single tile of rows in many chunks of output blocks.
+    height = context.tensors[node.name].shape[1]
+    if height > 1 and sum(step.layer == layer for step in steps) > 1 and steps[0].rows == height:
+        context.by_channels.add(node.name)
+    return steps
+
+
+# The steps of each kind of node: (node, number of the layer, context) -> steps.
+LOWERINGS: dict[type[Node], Callable[[Any, int, Context], list[Step]]] = {
+    Convolution: _convolution,
+    Attention: lower_attention,
+    Pool: lower_pool,
+    LayerNorm: lower_layer_norm,
+}
+
+
+def _lower(node: Node, layer: int, context: Context) -> list[Step]:
+    if type(node) not in LOWERINGS:
+        kinds = ", ".join(kind.__name__ for kind in LOWERINGS)
+        raise CompileError(
+            f"{node.name}: no lowering for {type(node).__name__}; the compiler has one for {kinds}, "
+            "others need a row in compiler.compile.LOWERINGS"
+        )
+    return LOWERINGS[type(node)](node, layer, context)
 
 
 def _encode(drafts: list[Draft], layers: list[str], config: AcceleratorConfig) -> tuple[Instruction, ...]:
@@ -163,19 +174,3 @@ def _encode(drafts: list[Draft], layers: list[str], config: AcceleratorConfig) -
         except InstructionError as error:
             raise CompileError(f"{layers[instruction.tag]}: {error}") from None
     return tuple(program)
-
-
-def layer_macs(network: IntegerNetwork) -> dict[str, int]:
-    """Multiply-accumulates of every node (divisors and row sums of attention are not counted)."""
-    shapes, macs = network.shapes(), {}
-    for node in network.nodes:
-        match node:
-            case Convolution():
-                out, height, width = shapes[node.name]
-                macs[node.name] = out * height * width * int(np.prod(node.weight.shape[1:]))
-            case Attention():
-                _, height, width = shapes[node.name]
-                macs[node.name] = 2 * len(node.inputs) * node.heads * node.dim * node.dim * height * width
-            case _:
-                macs[node.name] = 0
-    return macs

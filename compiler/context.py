@@ -8,7 +8,7 @@ import numpy as np
 
 from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout, align
-from triovit.golden.integer.network import PostParameters
+from triovit.golden.integer.records import PostParameters
 from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES
 
@@ -19,13 +19,15 @@ CONSTANT_ALIGNMENT = 64
 
 @dataclass
 class Context:
-    """config: the machine. tensors: memory map. trace: attention intermediates are stored as well."""
+    """config: the machine. tensors: memory map. trace: attention intermediates are stored as well. by_channels: tensors
+    that are finished channel block by channel block, all rows of one before the next."""
 
     config: AcceleratorConfig
     tensors: dict[str, TensorLayout]
     trace: bool
     pool: list[bytes] = field(default_factory=list)
     pool_bytes: int = 0
+    by_channels: set[str] = field(default_factory=set)
 
     def constant(self, array: np.ndarray) -> int:
         """Append an array's bytes to the constants; returns their offset, aligned to a beat."""

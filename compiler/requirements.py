@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triovit.compiler.errors import CompileError
 from triovit.golden.integer.family import family, first_reason
-from triovit.golden.integer.network import Attention, IntegerNetwork
+from triovit.golden.integer.network import IntegerNetwork
 from triovit.hdl.config.accelerator import AcceleratorConfig
 
 # By family of a network: what the generated hardware has instead, and what hardware of that family has.
@@ -25,11 +25,8 @@ def check_family(network: IntegerNetwork, config: AcceleratorConfig) -> None:
     measured as one family runs on hardware of that family, or not at all.
     """
     for node in network.nodes:
-        if isinstance(node, Attention) and node.divisor == "uniform":
-            raise CompileError(
-                f"network {network.name}: {node.name} divides by 8-bit uniform divisors, "
-                "an ablation that no hardware runs; log2 divisors run"
-            )
+        if node.ablation:
+            raise CompileError(f"network {network.name}: {node.ablation}")
     needed = family(network)
     if needed != config.family:
         instead, engines = HARDWARE[needed]

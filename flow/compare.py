@@ -29,7 +29,6 @@ from triovit.flow.rtl import build, read_logits, simulate
 from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
 from triovit.golden.evaluation.predictors import FloatPredictor, count_outputs
 from triovit.golden.integer.execute import execute as execute_network
-from triovit.golden.integer.macs import node_macs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +67,7 @@ def _compare_tensors(options, network, machine, source, classes) -> int:
     compared, differences = _differences(network, machine, run, expected, range(config.cores))  # all run this image
     rows = layer_rows(network, program, run, {difference.layer for difference in differences})
     table(f"{network.name} on {config.name}, {source.name}", COLUMNS, [row.cells() for row in rows])
-    total = sum(node_macs(network).values())
+    total = sum(network.macs().values())
     winner = int(machine.tensor(run, network.output).argmax())
     used = utilization(config, total, run.cycles)
     read, written = (run.counters[name] * config.data_bytes for name in ("BEATS_READ", "BEATS_WRITTEN"))

@@ -27,7 +27,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from triovit.golden.data.images import ImageError
     from triovit.golden.evaluation.journal import JournalError
     from triovit.golden.evaluation.parallel import ParallelError
-    from triovit.golden.integer.network import NetworkError
+    from triovit.golden.integer.errors import NetworkError
     from triovit.golden.network.checkpoint import CheckpointError
     from triovit.golden.quantization.settings import QuantizationError
     from triovit.hdl.config.accelerator import ConfigurationError

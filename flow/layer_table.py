@@ -6,7 +6,6 @@ import itertools
 from dataclasses import dataclass
 
 from triovit.compiler.memory.program import CompiledProgram
-from triovit.golden.integer.macs import node_macs, operation
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.hdl.isa.names import Unit
 from triovit.sim.rtl.machine import MachineRun
@@ -60,7 +59,7 @@ def pipelined(program: CompiledProgram) -> dict[str, str]:
 
 def layer_rows(network: IntegerNetwork, program: CompiledProgram, run: MachineRun, bad: set[str]) -> list[LayerRow]:
     """One row a layer in execution order; `bad` names the layers that do not match."""
-    config, macs, shapes = program.config, node_macs(network), network.shapes()
+    config, macs, shapes = program.config, network.macs(), network.shapes()
     partners, rows = pipelined(program), []
     pending_macs = pending_cycles = 0  # of layers whose figures stand with the next one
     for node in network.nodes:
@@ -71,7 +70,7 @@ def layer_rows(network: IntegerNetwork, program: CompiledProgram, run: MachineRu
         rows.append(
             LayerRow(
                 node.name,
-                operation(node),
+                node.label,
                 "x".join(map(str, shapes[node.name])),
                 macs[node.name],
                 None if partner else cycles,

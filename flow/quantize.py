@@ -28,7 +28,6 @@ from triovit.flow.arguments import MOST_IMAGES, add_classes_option, add_resoluti
 from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
 from triovit.flow.sources import find_float
 from triovit.golden.data.classes import read_classes
-from triovit.golden.integer.bounds import accumulator_bounds
 from triovit.golden.integer.family import family
 from triovit.golden.integer.serialize import save_network
 from triovit.golden.quantization import settings as legal
@@ -126,7 +125,7 @@ def execute(options) -> int:
     save_network(network, options.output)
     if units := network.metadata.get("reconstruction"):
         show(format_report(UnitResult(**unit) for unit in units))
-    bounds = accumulator_bounds(network)
+    bounds = network.bounds()
     widest = max(bounds, key=lambda bound: bound.bound)
     table(
         "accumulators: largest magnitude for any input, of 32 bits",

@@ -10,7 +10,8 @@ from triovit.flow.arguments import DEFAULT_RESOLUTION
 from triovit.flow.errors import UsageError
 from triovit.flow.output import say, steps
 from triovit.golden.evaluation.facts import Facts, find_faults, read_facts
-from triovit.golden.integer.network import IntegerNetwork, NetworkError
+from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network.bundled import ASSETS, BUNDLED_PATH
 from triovit.golden.network.checkpoint import CheckpointError, load_model

@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from triovit.golden.integer.arithmetic import dyadic
-from triovit.golden.integer.network import (
-    INPUT,
-    Attention,
-    Convolution,
-    IntegerNetwork,
-    LayerNorm,
-    Pool,
-    PostParameters,
-)
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Pool
+from triovit.golden.integer.records import PostParameters
 from triovit.golden.network.efficientvit.presets import EXPANSION, find_preset
 
 SPREAD = 40  # standard deviation that activations are meant to have

@@ -10,7 +10,7 @@ from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.memory.pack import RECORD, repeated_record
 from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
 from triovit.compiler.schedule.transfer import Region, Transfer, constant_transfer, map_transfer
-from triovit.golden.integer.network import Attention
+from triovit.golden.integer.nodes import Attention
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
 
 ONE = {"groups": 1, "rows": 1, "cols": 1, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}

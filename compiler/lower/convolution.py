@@ -12,7 +12,7 @@ from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.schedule.schedule import Schedule, Step
 from triovit.compiler.schedule.tiling import Totals, choose_convolution
 from triovit.compiler.schedule.transfer import Region, Transfer, map_transfer
-from triovit.golden.integer.network import Convolution
+from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
 
 

@@ -9,7 +9,7 @@ from triovit.compiler.memory.pack import pack_depthwise, pack_records
 from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
 from triovit.compiler.schedule.tiling import choose_depthwise
 from triovit.compiler.schedule.transfer import constant_transfer, map_transfer
-from triovit.golden.integer.network import Convolution
+from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
 
 

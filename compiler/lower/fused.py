@@ -18,7 +18,7 @@ from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.schedule.pipeline import Geometry, Pipeline
 from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
 from triovit.compiler.schedule.transfer import map_transfer
-from triovit.golden.integer.network import Convolution
+from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
 
 

@@ -7,7 +7,7 @@ from triovit.compiler.errors import require
 from triovit.compiler.memory.pack import pack_depthwise, pack_records
 from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
 from triovit.compiler.schedule.transfer import constant_transfer, map_transfer
-from triovit.golden.integer.network import LayerNorm, Pool
+from triovit.golden.integer.nodes import LayerNorm, Pool
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
 
 ONE = {"groups": 1, "rows": 1, "cols": 1, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}

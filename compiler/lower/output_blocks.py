@@ -10,7 +10,7 @@ from triovit.compiler.context import Context
 from triovit.compiler.memory.pack import merged_groups, pack_convolution, pack_records
 from triovit.compiler.schedule.schedule import Tile
 from triovit.compiler.schedule.transfer import Transfer, constant_transfer
-from triovit.golden.integer.network import Convolution
+from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.names import Buffer
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from triovit.compiler.errors import CompileError
-from triovit.golden.integer.network import INPUT, Attention, Convolution, IntegerNetwork
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution
 from triovit.hdl.config.accelerator import AcceleratorConfig
 
 ALIGNMENT = 64  # bytes; a multiple of the beat where beats are longer

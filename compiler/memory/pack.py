@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from triovit.golden.integer.network import Convolution, PostParameters
+from triovit.golden.integer.nodes import Convolution
+from triovit.golden.integer.records import PostParameters
 from triovit.hdl.config.accelerator import PARAMETER_BYTES
 
 # Memory image of one channel's record (architecture page, "Weights and records").

@@ -8,7 +8,7 @@ from triovit.compiler.context import Context
 from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.memory.pack import blocks_of, merged_groups
 from triovit.compiler.schedule.tiling import parts
-from triovit.golden.integer.network import Convolution
+from triovit.golden.integer.nodes import Convolution
 
 ITEM_OVERHEAD = 150  # cycles of an item beside its steps
 FEWEST_ITEMS = 4  # below, the first and the last item cost more than the overlap saves

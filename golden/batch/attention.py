@@ -10,7 +10,8 @@ import torch
 
 from triovit.golden.batch.doubles import dyadic_factor, power_of_two, rounded_exponent
 from triovit.golden.integer.arithmetic import DIVIDEND_BITS, MAX_DIVISOR_CODE, MAX_UNIFORM_DIVISOR, signed_range
-from triovit.golden.integer.network import Attention, PostParameters
+from triovit.golden.integer.nodes import Attention
+from triovit.golden.integer.records import PostParameters
 
 INT8, DIVIDEND = signed_range(8), signed_range(DIVIDEND_BITS)
 

@@ -13,16 +13,9 @@ import torch
 
 from triovit.golden.batch.attention import BatchAttention
 from triovit.golden.batch.layers import BatchConvolution, BatchLayerNorm, BatchPool, check_precision
-from triovit.golden.integer.network import (
-    INPUT,
-    Attention,
-    Convolution,
-    IntegerNetwork,
-    LayerNorm,
-    NetworkError,
-    Node,
-    Pool,
-)
+from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node, Pool
 
 # Values of the largest feature map of all images that run together (8 MiB in float32): more images share the cost of
 # starting an operation, fewer stay in the L3 cache. Measured: flat up to four times this, slower below.

@@ -18,7 +18,8 @@ import torch
 from triovit.golden.batch.doubles import exponent, power_of_two
 from triovit.golden.batch.post import PostProcessing
 from triovit.golden.integer.arithmetic import FIXED_POINT_BITS, LAYER_NORM_FRACTION_BITS, signed_range
-from triovit.golden.integer.network import Convolution, LayerNorm, NetworkError, Pool
+from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.nodes import Convolution, LayerNorm, Pool
 
 EXACT_FLOAT32 = 1 << 24  # every integer up to this magnitude is a float32
 # Not where oneDNN hands over to the Arm Compute Library, which has Winograd convolutions of its own.

@@ -17,7 +17,7 @@ import torch
 
 from triovit.golden.batch.doubles import dyadic_factor
 from triovit.golden.integer.arithmetic import FIXED_POINT_BITS, hardswish_requantize, signed_range
-from triovit.golden.integer.network import PostParameters
+from triovit.golden.integer.records import PostParameters
 
 BLOCK = 1 << 15  # psums worked on at a time: they and two float64 buffers, 640 KiB, stay in a core's L2 cache
 LARGEST_OPERAND = signed_range(FIXED_POINT_BITS)[1]  # of hardswish

@@ -8,7 +8,8 @@ import torch
 
 from triovit.golden.batch.executor import BatchExecutor
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from triovit.golden.integer.network import IntegerNetwork, NetworkError
+from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.network.checkpoint import CheckpointError
 from triovit.golden.network.efficientvit.model import EfficientViT
 

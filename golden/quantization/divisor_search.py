@@ -11,7 +11,6 @@ import dataclasses
 
 import numpy as np
 
-from triovit.golden.integer.execute import execute_node
 from triovit.golden.network.efficientvit.graph import Layer
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.quantization.calibration import capture
@@ -65,7 +64,7 @@ def _search(layer: Layer, scheme: Scheme, seen: list) -> tuple[Divisor, ...]:
         """(images, branches, heads, values) of the integer attention."""
         node = attention(layer, dataclasses.replace(scheme, divisors={layer.name: choice}))
         found = np.stack(
-            [scheme.encodings[layer.name].decode(execute_node(node, x)[layer.name].astype(np.int64)) for x in inputs]
+            [scheme.encodings[layer.name].decode(node.run(x)[layer.name].astype(np.int64)) for x in inputs]
         )
         return found.reshape(len(seen), len(layer.inputs), layer.heads, -1)
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from triovit.golden.integer.network import Attention, Convolution, LayerNorm, Node, Pool
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node, Pool
 from triovit.golden.network.efficientvit.graph import Layer
 from triovit.golden.quantization import divisor
 from triovit.golden.quantization.records import Records, exact, exact_sum, half_up

@@ -10,7 +10,8 @@ import numpy as np
 
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.identity import network_hash
-from triovit.golden.integer.network import INPUT, IntegerNetwork, NetworkError
+from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.network import INPUT, IntegerNetwork
 from triovit.golden.integer.serialize import check_texts
 from triovit.golden.network.efficientvit.graph import Layer, plan
 from triovit.golden.network.efficientvit.model import EfficientViT

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from triovit.golden.integer import arithmetic
-from triovit.golden.integer.network import PostParameters
+from triovit.golden.integer.records import PostParameters
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.settings import QuantizationError
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from triovit.golden.batch.executor import BatchExecutor
 from triovit.golden.integer import arithmetic
-from triovit.golden.integer.network import Attention, IntegerNetwork
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.integer.nodes import Attention
 from triovit.golden.network.efficientvit.graph import Layer
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.quantization.calibration.capture import Progress, run

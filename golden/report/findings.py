@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from triovit.golden.integer.network import Attention, IntegerNetwork
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.integer.nodes import Attention
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.quantization.calibration.capture import Progress
 from triovit.golden.quantization.encoding import from_metadata

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, LayerNorm, Node
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node
 
 SILENT = ("backbone", "op_list", "main")  # parts of a name that tell nothing about the place in the network
 KINDS = ("convolution", "depthwise", "pointwise", "grouped", "attention", "pool", "layer norm")

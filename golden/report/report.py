@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from triovit.golden.evaluation.accuracy import Share
-from triovit.golden.integer.bounds import accumulator_bounds
 from triovit.golden.integer.family import family, first_reason
 from triovit.golden.quantization.methods import METHODS
 from triovit.golden.report.findings import Accuracy, Findings, Subject
@@ -28,7 +27,7 @@ def summary(subject: Subject, findings: Findings) -> Section:
     """What the network is, how it was made, and how good it is."""
     network, metadata = subject.network, subject.network.metadata
     weights = sum(layer.size for layer in findings.weights)
-    widest = max(accumulator_bounds(network), key=lambda bound: bound.bound)
+    widest = max(network.bounds(), key=lambda bound: bound.bound)
     belongs = f"{family(network)}: {first_reason(network)}" if first_reason(network) else family(network)
     rows = [
         ["network", network.name],

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.integer.network import Convolution, IntegerNetwork, LayerNorm
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.integer.nodes import Convolution, LayerNorm
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tests.networks import NetworkBuilder, efficientvit_like, random_image, smal
 from triovit.compiler import CompileError, compile_network
 from triovit.compiler.estimate import estimate
 from triovit.golden.integer.execute import execute
-from triovit.golden.integer.network import Convolution
+from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.names import Opcode
 

@@ -10,7 +10,7 @@ from PIL import Image
 from triovit.flow import compare, images
 from triovit.flow.difference import find_difference, layer_of
 from triovit.golden.integer.execute import execute
-from triovit.golden.integer.network import Attention, Convolution
+from triovit.golden.integer.nodes import Attention, Convolution
 from triovit.golden.integer.serialize import load_network, save_network
 from triovit.hdl.config.accelerator import PRESETS
 

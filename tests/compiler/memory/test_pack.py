@@ -7,7 +7,8 @@ import struct
 import numpy as np
 
 from triovit.compiler.memory.pack import merged_groups, pack_convolution, pack_depthwise, pack_records, repeated_record
-from triovit.golden.integer.network import Convolution, PostParameters
+from triovit.golden.integer.nodes import Convolution
+from triovit.golden.integer.records import PostParameters
 
 RNG = np.random.default_rng(5)
 

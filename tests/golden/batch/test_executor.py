@@ -13,17 +13,11 @@ from triovit.golden.batch import doubles
 from triovit.golden.batch.executor import BatchExecutor
 from triovit.golden.integer.apot import ApotFormat
 from triovit.golden.integer.arithmetic import log2_round
+from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.execute import execute, pixels_to_input
-from triovit.golden.integer.network import (
-    INPUT,
-    Attention,
-    Convolution,
-    IntegerNetwork,
-    LayerNorm,
-    NetworkError,
-    Pool,
-    PostParameters,
-)
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Pool
+from triovit.golden.integer.records import PostParameters
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network.seeded import random_images
 

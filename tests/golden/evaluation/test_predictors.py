@@ -7,7 +7,7 @@ import torch
 
 from tests.networks import small_network
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor, count_outputs
-from triovit.golden.integer.network import NetworkError
+from triovit.golden.integer.errors import NetworkError
 from triovit.golden.network.checkpoint import CheckpointError
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.seeded import initialize, random_images

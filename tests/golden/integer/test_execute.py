@@ -10,17 +10,11 @@ import pytest
 from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import efficientvit_like, random_image, small_network, unusual_network
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.integer.execute import execute, execute_node, pixels_to_input
-from triovit.golden.integer.network import (
-    INPUT,
-    Attention,
-    Convolution,
-    IntegerNetwork,
-    LayerNorm,
-    NetworkError,
-    Pool,
-    PostParameters,
-)
+from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Pool
+from triovit.golden.integer.records import PostParameters
 
 
 def shift_half_up(value, n):
@@ -217,7 +211,7 @@ def attention_node(**values):
 def test_attention_by_hand():
     # two tokens; q = (5, 0), (0, 3); k = (1, 2), (0, 0); v = (4, -4), (7, 8)
     x = np.array([[5, -9], [-1, 3], [1, 2], [-5, 0], [4, -4], [7, 8]], dtype=np.int8).reshape(6, 1, 2)
-    result = execute_node(attention_node(), {INPUT: x})
+    result = attention_node().run({INPUT: x})
     assert result["att.kv0"].tolist() == [[[4 - 8, 0], [7 + 16, 0]]]
     assert result["att.sum0"].tolist() == [[3, 0]]
     assert result["att.code0"].tolist() == [[4, 0]]  # divisor 15 = 1111b -> 3 + 1; divisor 0 -> code 0
@@ -229,11 +223,11 @@ def test_additive_keys_by_hand():
     # q = (7, 11), (0, 0); v = (1, -1), (2, 0); k = (7, 11), (127, 0) becomes (6, 10), (128, 0)
     x = np.array([[7, 0], [11, 0], [7, 127], [11, 0], [1, 2], [-1, 0]], dtype=np.int8).reshape(6, 1, 2)
     wide = (PostParameters.create(1, m1=1, n1=2),)
-    result = execute_node(attention_node(key_apot=ApotFormat(), product=wide, key_sum=wide), {INPUT: x})
+    result = attention_node(key_apot=ApotFormat(), product=wide, key_sum=wide).run({INPUT: x})
     assert result["att.kv0"].tolist() == [[[66, 3], [-1, -2]]]  # 262, 10, -6, -10 over 4, half up
     assert result["att.sum0"].tolist() == [[34, 3]]  # 134, 10 over 4
     assert result["att.code0"].tolist() == [[8, 0]]  # q stays as it is: 7 * 34 + 11 * 3 = 271, about 2**8
-    plain = execute_node(attention_node(product=wide, key_sum=wide), {INPUT: x})
+    plain = attention_node(product=wide, key_sum=wide).run({INPUT: x})
     assert plain["att.kv0"].tolist() == [[[65, 3], [-2, -3]]]  # 261, 11, -7, -11 over 4
 
 
@@ -242,19 +236,19 @@ def test_uniform_divisor_by_hand():
     x = np.array([[5, -9], [-1, 3], [1, 2], [-5, 0], [4, -4], [7, 8]], dtype=np.int8).reshape(6, 1, 2)
     halves = (PostParameters.create(1, m1=1, n1=1),)
     node = attention_node(divisor="uniform", divisor_scale=halves, log2_offset=())
-    result = execute_node(node, {INPUT: x})
+    result = node.run({INPUT: x})
     assert result["att.code0"].tolist() == [[8, 0]] and result["att.code0"].dtype == np.int16  # 7.5 and 0
     # token 0: -20 / 8 = -2.5 rounds to -2, 115 / 8 = 14.4 to 14; token 1: q meets k = 0, and 0 / 1 = 0
     assert result["att"].reshape(2, 2).tolist() == [[-2, 0], [14, 0]]
     full = attention_node(divisor="uniform", divisor_scale=(PostParameters.create(1, m1=65535),), log2_offset=())
-    assert execute_node(full, {INPUT: x})["att.code0"].tolist() == [[255, 0]]
+    assert full.run({INPUT: x})["att.code0"].tolist() == [[255, 0]]
 
 
 def test_dividend_saturates_at_24_bits_and_codes_at_both_ends():
     x = np.full((6, 1, 1), 127, dtype=np.int8)
     wide = (PostParameters.create(1, m1=65535),)
     for offset, code in ((-32, 0), (31, 15)):
-        result = execute_node(attention_node(divide=wide, log2_offset=(offset,)), {INPUT: x})
+        result = attention_node(divide=wide, log2_offset=(offset,)).run({INPUT: x})
         assert result["att.code0"].item() == code
         assert result["att"].reshape(-1).tolist() == [127, 127]  # 2**23 >> 15 is 256, beyond int8 still
 

@@ -9,7 +9,8 @@ from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import efficientvit_like, small_network, unusual_network
 from triovit.golden.integer.apot import ApotFormat
 from triovit.golden.integer.family import family, first_reason
-from triovit.golden.integer.network import Attention, Convolution, PostParameters
+from triovit.golden.integer.nodes import Attention, Convolution
+from triovit.golden.integer.records import PostParameters
 
 SHIFTS = "power-of-two requantization in every record"
 

@@ -7,17 +7,10 @@ import pytest
 
 from tests.networks import efficientvit_like, small_network, unusual_network
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.integer.network import (
-    INPUT,
-    Attention,
-    Convolution,
-    IntegerNetwork,
-    LayerNorm,
-    NetworkError,
-    Pool,
-    PostParameters,
-    record_arrays,
-)
+from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Pool
+from triovit.golden.integer.records import PostParameters
 
 ONE = {"m1": 1}
 
@@ -336,6 +329,6 @@ def test_records_and_metadata():
     assert post.bias.tolist() == [1, 2, 3]
     assert post.m1.tolist() == [7, 7, 7]
     assert post.n2.tolist() == [0, 0, 0]
-    assert list(record_arrays(post)) == list(PostParameters.ARRAYS)
+    assert list(post.arrays()) == list(PostParameters.ARRAYS)
     built = network(conv()).with_metadata(a=1).with_metadata(b=2)
     assert built.metadata == {"a": 1, "b": 2}

@@ -14,8 +14,9 @@ import triovit.golden
 from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import random_image, small_network, unusual_network
 from triovit.golden.integer.apot import ApotFormat
+from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.execute import execute
-from triovit.golden.integer.network import Attention, Convolution, NetworkError
+from triovit.golden.integer.nodes import Attention, Convolution
 from triovit.golden.integer.serialize import load_network, save_network
 
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from triovit.golden.integer.apot import ApotFormat
 from triovit.golden.integer.arithmetic import dyadic
-from triovit.golden.integer.network import Attention, Convolution, IntegerNetwork, Node, PostParameters
+from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, Node
+from triovit.golden.integer.records import PostParameters
 
 APOT = ApotFormat()
 

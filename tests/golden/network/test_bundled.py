@@ -11,7 +11,6 @@ from triovit.golden.data.folders import Subset
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.evaluation.evaluate import evaluate
 from triovit.golden.evaluation.predictors import FloatPredictor
-from triovit.golden.integer.macs import node_macs
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network import bundled as bundled_module
 from triovit.golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
@@ -50,7 +49,7 @@ def test_card_agrees_with_the_file(bundled):
     card = (ASSETS / "README.md").read_text(encoding="utf-8")
     parameters = sum(parameter.numel() for parameter in bundled.model.parameters())
     assert f"{parameters:,}".replace(",", " ") in card
-    macs = node_macs(load_network(BUNDLED_PATH.with_suffix(".int8.safetensors")))
+    macs = load_network(BUNDLED_PATH.with_suffix(".int8.safetensors")).macs()
     assert f"{sum(macs.values()) / 1e6:.2f} M" in card
     assert f"{bundled.accuracy} %" in card
     assert ", ".join(bundled.classes) in card

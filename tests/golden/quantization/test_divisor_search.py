@@ -8,7 +8,6 @@ import torch
 
 from tests.golden.quantization.schemes import tiny_model
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from triovit.golden.integer.execute import execute_node
 from triovit.golden.network import seeded
 from triovit.golden.network.efficientvit.graph import plan
 from triovit.golden.quantization import divisor_search
@@ -60,7 +59,7 @@ def errors(model, scheme, layer, images, divisors):
     for x, y in zip(qkv, expected, strict=True):
         parts = x.reshape(len(layer.inputs), -1, *x.shape[1:])
         tensors = {name: scheme.encodings[name].quantize(part) for name, part in zip(layer.inputs, parts, strict=True)}
-        got = scheme.encodings[layer.name].decode(execute_node(node, tensors)[layer.name].astype(np.int64))
+        got = scheme.encodings[layer.name].decode(node.run(tensors)[layer.name].astype(np.int64))
         total = total + ((got - y) ** 2).reshape(len(layer.inputs), layer.heads, -1).sum(axis=2)
     return total.sum(axis=1), total
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.golden.quantization.schemes import tiny_model
 from triovit.golden.integer.execute import execute, pixels_to_input
 from triovit.golden.integer.family import family
-from triovit.golden.integer.network import Convolution
+from triovit.golden.integer.nodes import Convolution
 from triovit.golden.quantization.calibration.images import random_images
 from triovit.golden.quantization.encoding import from_metadata
 from triovit.golden.quantization.exponents import RULES, candidates

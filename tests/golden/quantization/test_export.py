@@ -8,7 +8,6 @@ import torch
 from torch.nn import functional
 
 from tests.golden.quantization.schemes import convolution_layer, scheme_of
-from triovit.golden.integer.execute import execute_node
 from triovit.golden.integer.network import INPUT, IntegerNetwork
 from triovit.golden.network.efficientvit.blocks import LinearAttention
 from triovit.golden.network.efficientvit.graph import Layer
@@ -70,7 +69,7 @@ def test_convolution_is_right_to_half_a_step(shape, activation):
     ranges = {"a" + OPERAND: Range(operand.min(keepdims=True), 1.05 * operand.max(keepdims=True))}
     scheme = scheme_of(layer, (source, target), ranges)
     node = export.node(layer, scheme)
-    got = execute_node(node, {INPUT: x})["a"].astype(np.int64)
+    got = node.run({INPUT: x})["a"].astype(np.int64)
     bits = node.post.fraction_bits
     weight, step = weights_of(scheme)
     largest = np.abs(node.weight.astype(int)).max(axis=(1, 2, 3))
@@ -111,7 +110,7 @@ def test_padding_is_exactly_zero():
     node = export.node(layer, scheme_of(layer, (source, target)))
     assert node.pad_value.tolist() == source.zero_point.tolist()
     zero = np.broadcast_to(source.zero_point.astype(np.int8)[:, None, None], (CHANNELS, 4, 4))
-    got = execute_node(node, {INPUT: zero})["a"]
+    got = node.run({INPUT: zero})["a"]
     assert (got == got[:, :1, :1]).all()  # borders and middle alike
     expected = np.clip(np.round(layer.convolution.bias / target.scale) + target.zero_point, -128, 127)
     assert np.abs(got[:, 0, 0] - expected).max() <= 1
@@ -131,7 +130,7 @@ def test_residual_is_added_before_the_one_rounding(own_scales):
     IntegerNetwork("net", (CHANNELS, 5, 5), (dataclasses.replace(node, residual=INPUT),)).validate()
     assert (node.post.residual_shift <= node.post.n1).all()
     tensors = {name: rng.integers(-128, 128, (CHANNELS, 5, 5)).astype(np.int8) for name in (INPUT, "r")}
-    got = execute_node(node, tensors)["a"].astype(np.int64)
+    got = node.run(tensors)["a"].astype(np.int64)
     weight, step = weights_of(scheme)
     expected = float_convolution(source.decode(tensors[INPUT]), weight, layer.convolution)
     expected += residual.decode(tensors["r"])
@@ -156,7 +155,7 @@ def test_dead_and_nearly_dead_filters(weight, bias, with_residual):
     IntegerNetwork("net", (CHANNELS, 2, 2), (dataclasses.replace(node, residual=None),)).validate()
     x = rng.integers(-128, 128, (CHANNELS, 2, 2)).astype(np.int8)
     r = rng.integers(-128, 128, (2, 2, 2)).astype(np.int8)
-    got = target.decode(execute_node(node, {INPUT: x, "r": r})["a"].astype(np.int64))
+    got = target.decode(node.run({INPUT: x, "r": r})["a"].astype(np.int64))
     expected = bias + sum(added.decode(r) for added in residuals) + weight * source.decode(x).sum(0)
     low, high = (target.decode(np.full((2, 2, 2), end)) for end in (-128, 127))
     assert np.abs(got - np.clip(expected, low, high)).max() <= 0.5 * 0.05 * 1.01
@@ -168,7 +167,7 @@ def test_a_huge_bias_fits_and_saturates():
     target = Encoding(np.full(2, 0.01), np.zeros(2, dtype=np.int64))
     node = export.node(layer, scheme_of(layer, (encoding(rng), target)))
     IntegerNetwork("net", (CHANNELS, 1, 1), (node,)).validate()
-    assert execute_node(node, {INPUT: np.zeros((CHANNELS, 1, 1), dtype=np.int8)})["a"].reshape(-1).tolist() == [
+    assert node.run({INPUT: np.zeros((CHANNELS, 1, 1), dtype=np.int8)})["a"].reshape(-1).tolist() == [
         127,
         -128,
     ]
@@ -182,7 +181,7 @@ def test_first_layer_takes_pixels():
     node = export.node(layer, scheme_of(layer, (source, target)))
     assert node.pad_value.tolist() == [124 - 128, 116 - 128, 104 - 128]  # 255 * mean, rounded
     x = rng.integers(-128, 128, (3, 8, 8)).astype(np.int8)
-    got = execute_node(node, {INPUT: x})["a"].astype(np.int64)
+    got = node.run({INPUT: x})["a"].astype(np.int64)
     expected = float_convolution(source.decode(x), layer.convolution.weight, layer.convolution)
     error = np.abs(target.decode(got) - expected)
     assert error[:, 1:, 1:].max() < 0.1 + 0.1  # half a step, and the weights' rounding
@@ -203,7 +202,7 @@ def test_pool_is_right_to_half_a_step(side):
     layer = Layer("p", "pool", (INPUT,), "p")
     node = export.node(layer, scheme_of(layer, (source, target), pixels=side * side))
     x = rng.integers(-128, 128, (CHANNELS, side, side)).astype(np.int8)
-    got = execute_node(node, {INPUT: x})["p"].astype(np.int64)
+    got = node.run({INPUT: x})["p"].astype(np.int64)
     expected = source.decode(x).mean((1, 2), keepdims=True)
     low, high = (target.decode(np.full_like(got, end)) for end in (-128, 127))
     assert np.abs(target.decode(got) - np.clip(expected, low, high)).max() <= 0.06 * 0.5001
@@ -229,14 +228,14 @@ def test_layer_norm(eps):
     node = export.node(layer, scheme_of(layer, (source, target), ranges))
     assert node.epsilon == round(eps * channels**2 / 0.03**2)
     x = np.clip(rng.normal(-30, 25, (channels, 1, 1)), -128, 127).astype(np.int8)
-    got = target.decode(execute_node(node, {INPUT: x})["n"].astype(np.int64)).reshape(-1)
+    got = target.decode(node.run({INPUT: x})["n"].astype(np.int64)).reshape(-1)
     real = torch.from_numpy(source.decode(x).reshape(-1))
     normed = functional.layer_norm(real, (channels,), torch.from_numpy(layer.gamma), torch.from_numpy(layer.beta), eps)
     expected = functional.hardswish(normed).numpy()
     # half a step, and gamma's rounding (2.2 / 254) times |z| times hardswish's slope
     assert np.abs(got - np.clip(expected, target.decode(np.full((channels, 1), -128))[:, 0], None)).max() <= 0.01 + 0.04
-    shifted = execute_node(node, {INPUT: (x[:, :, :] // 2).astype(np.int8)})["n"]
-    moved = execute_node(node, {INPUT: (x // 2 + 40).astype(np.int8)})["n"]
+    shifted = node.run({INPUT: (x[:, :, :] // 2).astype(np.int8)})["n"]
+    moved = node.run({INPUT: (x // 2 + 40).astype(np.int8)})["n"]
     assert np.array_equal(shifted, moved)  # the zero point of the input cancels
 
 
@@ -275,7 +274,7 @@ def test_attention_errs_by_the_divisor_alone(heads, dim, tokens, spread):
         heads, dim, tokens, np.random.default_rng(11), spread
     )
     node = export.node(layer, scheme_of(layer, (*sources, target), ranges))
-    result = execute_node(node, tensors)
+    result = node.run(tensors)
     got = target.decode(result["att"].astype(np.int64))
     for branch in range(2):
         assert (
@@ -296,12 +295,12 @@ def test_attention_errs_by_the_divisor_alone(heads, dim, tokens, spread):
 def test_log2_offset_follows_the_scale_of_q(q, k):
     """The integers are the same whatever the scales of q and k, so the codes have to be as well."""
     layer, sources, target, ranges, tensors, _ = attention_layer(2, 8, 16, np.random.default_rng(13))
-    expected = execute_node(export.node(layer, scheme_of(layer, (*sources, target), ranges)), tensors)
+    expected = export.node(layer, scheme_of(layer, (*sources, target), ranges)).run(tensors)
     factor = np.tile(np.array([q, k, 1.0]).repeat(8), 2)
     sources = [Encoding(source.scale * factor, source.zero_point) for source in sources]
     gains = {"kv": k, "sum": k, "divisor": q * k}
     ranges = {point: Range(r.low * gains[point[4:-1]], r.high * gains[point[4:-1]]) for point, r in ranges.items()}
-    result = execute_node(export.node(layer, scheme_of(layer, (*sources, target), ranges)), tensors)
+    result = export.node(layer, scheme_of(layer, (*sources, target), ranges)).run(tensors)
     for name, tensor in expected.items():
         assert np.array_equal(result[name], tensor), name
 
@@ -313,7 +312,7 @@ def test_log2_offsets_stay_in_the_range_of_the_hardware():
         divisors = {"att": (Divisor(chosen), Divisor(0))}
         node = export.node(layer, dataclasses.replace(scheme, divisors=divisors))
         assert node.log2_offset == (expected, 0)
-        execute_node(node, tensors)
+        node.run(tensors)
 
 
 def test_attention_of_dead_heads_is_zero():
@@ -321,7 +320,7 @@ def test_attention_of_dead_heads_is_zero():
     for name in ("att.kv0", "att.sum0", "att.divisor0"):
         ranges[name] = Range(ranges[name].low * [0, 1], ranges[name].high * [0, 1])
     tensors["x"][8:16] = -5  # k of head 0 is below zero for every token
-    result = execute_node(export.node(layer, scheme_of(layer, (*sources, target), ranges)), tensors)
+    result = export.node(layer, scheme_of(layer, (*sources, target), ranges)).run(tensors)
     assert not result["att.code0"][0].any()
     assert (result["att"][:8] == 3).all()  # the zero point
     assert not (result["att"][8:16] == 3).all()

@@ -8,7 +8,7 @@ import pytest
 from tests.golden.quantization.schemes import tiny_model
 from triovit.golden.integer.execute import execute, pixels_to_input
 from triovit.golden.integer.family import family
-from triovit.golden.integer.network import Attention, Convolution, record_arrays
+from triovit.golden.integer.nodes import Attention, Convolution
 from triovit.golden.integer.serialize import save_network
 from triovit.golden.quantization.calibration.images import random_images
 from triovit.golden.quantization.methods import METHODS, find_method
@@ -67,7 +67,7 @@ def test_families(networks, name):
 def test_power_of_two_networks_only_shift(networks, name):
     used = 0
     for post in records(networks[name]):
-        arrays = record_arrays(post)
+        arrays = post.arrays()
         for multiplier in ("m1", "m2", "residual_multiplier"):
             assert set(arrays[multiplier].tolist()) <= {0, 1}
         used += int(arrays["m1"].sum())

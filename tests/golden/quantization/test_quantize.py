@@ -8,8 +8,9 @@ import torch
 
 from tests.golden.quantization.schemes import tiny_model
 from triovit.golden.evaluation.predictors import FloatPredictor
+from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.execute import execute, pixels_to_input
-from triovit.golden.integer.network import Attention, Convolution, LayerNorm, NetworkError
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm
 from triovit.golden.integer.serialize import load_network, save_network
 from triovit.golden.network.bundled import load_bundled
 from triovit.golden.network.efficientvit.blocks import MBConv

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from triovit.golden.integer import arithmetic
-from triovit.golden.integer.network import PostParameters
+from triovit.golden.integer.records import PostParameters
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.records import Records, exact, exact_sum, half_up
 from triovit.golden.quantization.settings import QuantizationError

@@ -7,7 +7,7 @@ import pytest
 
 from tests.networks import small_network
 from triovit.golden.integer.execute import execute, pixels_to_input
-from triovit.golden.integer.network import PostParameters
+from triovit.golden.integer.records import PostParameters
 from triovit.golden.report.activations import BINS_AN_OCTAVE, observe
 
 IMAGES = 10  # more than a batch

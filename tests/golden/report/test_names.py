@@ -3,7 +3,7 @@
 import dataclasses
 
 from tests.networks import small_network, unusual_network
-from triovit.golden.integer.network import Convolution
+from triovit.golden.integer.nodes import Convolution
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.calibration.images import random_images

@@ -8,7 +8,7 @@ import pytest
 
 from tests.networks import small_network
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.integer.network import Convolution, LayerNorm
+from triovit.golden.integer.nodes import Convolution, LayerNorm
 from triovit.golden.report.weights import WeightScheme, layer_weights
 
 

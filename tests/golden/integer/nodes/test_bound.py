@@ -7,18 +7,11 @@ import pytest
 
 from tests.networks import small_network
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.integer.bounds import accumulator_bounds
-from triovit.golden.integer.execute import convolve, execute
-from triovit.golden.integer.network import (
-    INPUT,
-    Attention,
-    Convolution,
-    IntegerNetwork,
-    LayerNorm,
-    NetworkError,
-    Pool,
-    PostParameters,
-)
+from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.execute import execute
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Pool
+from triovit.golden.integer.records import PostParameters
 
 INT32 = 1 << 31
 FIT = (INT32 - 1) // (127 * 128)  # input channels of full-scale weights that an int32 accumulator holds
@@ -35,12 +28,12 @@ def test_convolution_bound_is_reached_by_the_worst_input():
     rng = np.random.default_rng(0)
     weight = rng.integers(-127, 128, (5, 4, 3, 3)).astype(np.int8)
     node = Convolution("a", INPUT, weight, PostParameters.create(5, bias=rng.integers(-9999, 9999, 5), m1=1))
-    (bound,) = accumulator_bounds(IntegerNetwork("net", (4, 3, 3), (node,)))
+    (bound,) = IntegerNetwork("net", (4, 3, 3), (node,)).bounds()
     worst = np.abs(node.weight.astype(np.int64)).sum((1, 2, 3)).argmax()
     reached = [
         abs(
             int(
-                convolve(node, np.where(np.sign(weight[filter_]) > 0, sign * 127, -sign * 127).astype(np.int8))[
+                node.convolve(np.where(np.sign(weight[filter_]) > 0, sign * 127, -sign * 127).astype(np.int8))[
                     filter_, 0, 0
                 ]
             )
@@ -59,7 +52,7 @@ def test_int32_accumulator_at_its_limit_is_exact():
     network = wide_layer(FIT).validate()
     low, high = (execute(network, np.full((FIT, 1, 1), value, dtype=np.int8))["a"].item() for value in (-128, 127))
     assert (low, high) == (-128, 127)
-    assert int(convolve(network.nodes[0], np.full((FIT, 1, 1), -128, dtype=np.int8)).item()) == -FIT * 127 * 128
+    assert int(network.nodes[0].convolve(np.full((FIT, 1, 1), -128, dtype=np.int8)).item()) == -FIT * 127 * 128
 
 
 @pytest.mark.parametrize(
@@ -98,7 +91,7 @@ def test_residual_term_is_refused_exactly_when_execution_would_raise():
 def test_product_of_the_widest_accumulator_and_multiplier_fits():
     post = replace(wide_layer(FIT).nodes[0].post, m1=np.array([65535]))
     network = IntegerNetwork("net", (FIT, 1, 1), (replace(wide_layer(FIT).nodes[0], post=post),)).validate()
-    assert accumulator_bounds(network)[0].product_bound == FIT * 127 * 128 * 65535
+    assert network.bounds()[0].product_bound == FIT * 127 * 128 * 65535
 
 
 def test_bounds_of_the_other_operations():
@@ -114,7 +107,7 @@ def test_bounds_of_the_other_operations():
             LayerNorm("norm", "pool", np.array([1, -127, 3, 4], dtype=np.int8), 0, post(4)),
         ),
     )
-    found = {bound.operation: (bound.bound, bound.product_bound) for bound in accumulator_bounds(network)}
+    found = {bound.operation: (bound.bound, bound.product_bound) for bound in network.bounds()}
     expected = {
         "K^T V 0": 127 * 128 * 30 + 5,
         "sum of K 0": 127 * 30 + 5,
@@ -134,7 +127,7 @@ def test_bounds_of_the_other_operations():
 def test_keys_in_additive_powers_of_two_reach_their_largest_level(apot, largest):
     post = (PostParameters.create(1, m1=1),)
     node = Attention("att", (INPUT,), 1, 2, post, post, post, (0,), key_apot=apot)
-    found = {bound.operation: bound.bound for bound in accumulator_bounds(IntegerNetwork("net", (6, 5, 3), (node,)))}
+    found = {bound.operation: bound.bound for bound in IntegerNetwork("net", (6, 5, 3), (node,)).bounds()}
     assert found["K^T V 0"] == largest * 128 * 15
     assert found["sum of K 0"] == largest * 15
     assert found["divisor 0"] == found["dividend 0"] == 127 * 128 * 2  # of q, which stays uniform
@@ -146,7 +139,7 @@ def test_product_of_the_divisor_with_its_uniform_scale_is_bounded():
     node = Attention(
         "att", (INPUT, INPUT), 1, 2, post * 2, post * 2, post * 2, (), divisor="uniform", divisor_scale=scales
     )
-    bounds = accumulator_bounds(IntegerNetwork("net", (6, 5, 3), (node,)).validate())
+    bounds = IntegerNetwork("net", (6, 5, 3), (node,)).validate().bounds()
     found = {bound.operation: bound.product_bound for bound in bounds}
     assert (found["divisor 0"], found["divisor 1"]) == (127 * 128 * 2 * 3, 127 * 128 * 2 * 65535)
 
@@ -156,8 +149,8 @@ def test_bound_takes_the_values_of_additive_weights():
     filters = np.array([True, False])
     node = Convolution("a", INPUT, weight, PostParameters.create(2), apot=ApotFormat(4, 0), apot_filters=filters)
     network = IntegerNetwork("net", (2, 1, 1), (node,)).validate()
-    assert accumulator_bounds(network)[0].bound == (16384 + 64) * 128
-    assert convolve(node, np.array([-128, 127], dtype=np.int8).reshape(2, 1, 1)).reshape(-1).tolist() == [
+    assert network.bounds()[0].bound == (16384 + 64) * 128
+    assert node.convolve(np.array([-128, 127], dtype=np.int8).reshape(2, 1, 1)).reshape(-1).tolist() == [
         16384 * 128 + 64 * 127,
         -127 * 255,
     ]
@@ -172,10 +165,10 @@ def test_a_large_pool_is_refused():
 
 def test_no_accumulator_of_a_run_exceeds_its_bound():
     network = small_network(5)
-    bounds = {bound.node: bound.bound for bound in accumulator_bounds(network)}
+    bounds = {bound.node: bound.bound for bound in network.bounds()}
     tensors = {INPUT: np.random.default_rng(1).choice([-128, 127], network.input_shape).astype(np.int8)}
     for node in network.nodes:
         if isinstance(node, Convolution) and node.input in tensors:
-            acc = convolve(node, tensors[node.input]) + node.post.bias[:, None, None]
+            acc = node.convolve(tensors[node.input]) + node.post.bias[:, None, None]
             assert int(np.abs(acc).max()) <= bounds[node.name]
             tensors[node.name] = np.random.default_rng(2).choice([-128, 127], acc.shape).astype(np.int8)

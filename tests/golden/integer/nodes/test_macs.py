@@ -1,17 +1,10 @@
-"""Multiply-accumulates by hand."""
+"""Multiply-accumulates by hand, and what layers are called in tables."""
 
 import numpy as np
 
-from triovit.golden.integer.macs import node_macs, operation
-from triovit.golden.integer.network import (
-    INPUT,
-    Attention,
-    Convolution,
-    IntegerNetwork,
-    LayerNorm,
-    Pool,
-    PostParameters,
-)
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Pool
+from triovit.golden.integer.records import PostParameters
 
 
 def conv(name, source, shape, groups=1, **values):
@@ -43,11 +36,11 @@ HEAD = 2 * (2 * 2 * TOKENS + 2 * TOKENS)  # K^T V and sum of K, Q (K^T V) and di
 ATTENTION = 4 * HEAD  # two branches of two heads
 
 
-def test_node_macs():
+def test_macs():
     network = build()
-    assert node_macs(network) == {
+    assert network.macs() == {
         "dense": DENSE, "depthwise": DEPTHWISE, "point": POINT, "att": ATTENTION, "group": GROUP, "pool": 0, "norm": 0
     }  # fmt: skip
-    assert [operation(node) for node in network.nodes] == [
+    assert [node.label for node in network.nodes] == [
         "conv 2x2", "depthwise 1x1", "pointwise", "attention", "group", "pool", "layer norm"
     ]  # fmt: skip
