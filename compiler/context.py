@@ -9,8 +9,9 @@ import numpy as np
 from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout, align
 from triovit.golden.integer.records import PostParameters
-from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
+from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES
+from triovit.hdl.isa.record import RECORD_BYTES
 
 MODES = {"linear": 0, "hardswish": 1, "wide": 4}
 DIVIDE, LOG2 = 2, 3
@@ -56,7 +57,7 @@ class Context:
     @property
     def record_words(self) -> int:
         """Words of a channel block's records in buffer P."""
-        return PARAMETER_BYTES
+        return RECORD_BYTES
 
     @property
     def step_words(self) -> int:
@@ -65,7 +66,7 @@ class Context:
 
     def block_bytes(self) -> int:
         """Bytes of a channel block's records in memory."""
-        return PARAMETER_BYTES * self.config.block
+        return RECORD_BYTES * self.config.block
 
 
 def post_fields(post: PostParameters) -> dict[str, int]:

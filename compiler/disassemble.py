@@ -20,9 +20,9 @@ def semaphore_names(mask: int) -> str:
 
 def operands(instruction: Instruction) -> str:
     """Fields that are not zero, header excluded; buffers, modes and destinations by name."""
-    header = {name for name, _, _ in HEADER}
+    header = {field.name for field in HEADER}
     texts = []
-    for name, _, _ in layout(instruction.opcode):
+    for name in (field.name for field in layout(instruction.opcode)):
         value = getattr(instruction, name)
         if name in header or not (value or name in ("buffer", "local")):
             continue

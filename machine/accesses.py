@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
+from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.names import Buffer, Destination, Opcode, Unit
+from triovit.hdl.isa.record import RECORD_BYTES
 
 DIVISOR, MEMORY, K = "divisor", "memory", "K"
 
@@ -81,9 +82,7 @@ def compute_accesses(
             results = [(groups, step * out_group), (rows, out_row), (cols, 1)]
             if mode == 4:
                 results.append((2, out_row))
-            record_words = _words(
-                (records + odd) * PARAMETER_BYTES, (groups, step * PARAMETER_BYTES), (PARAMETER_BYTES, 1)
-            )
+            record_words = _words((records + odd) * RECORD_BYTES, (groups, step * RECORD_BYTES), (RECORD_BYTES, 1))
             if destination & Destination.DIVISOR:
                 yield DIVISOR, np.arange(rows * cols), True
             if mode == 2:
@@ -93,18 +92,18 @@ def compute_accesses(
             yield source, _words(f.get("in_value", 0), (groups, in_group), (rows, in_row), (cols, 1)), False
             results = [(groups, out_group), (kr, out_row), (block, 1)]
             kept = _box(((groups * kr * block, 1),))
-            record_words = _words(records * PARAMETER_BYTES, (PARAMETER_BYTES, 1))
+            record_words = _words(records * RECORD_BYTES, (RECORD_BYTES, 1))
         case Opcode.RMAC_ROW_SUM:
             yield source, _words(in_base, (groups, in_group), (rows, in_row), (cols, 1)), False
             results = [(groups, out_group)]
             kept = _box(((groups, block),))
             count = 1 if destination & Destination.K else groups
-            record_words = _words(records * PARAMETER_BYTES, (count * PARAMETER_BYTES, 1))
+            record_words = _words(records * RECORD_BYTES, (count * RECORD_BYTES, 1))
         case Opcode.RMAC_LAYER_NORM:
             yield source, _words(in_base, (blocks, in_block)), False
             yield "B", _words(weights, (blocks, 1)), False
             results = [(blocks, out_group)]
-            record_words = _words(records * PARAMETER_BYTES, (blocks * PARAMETER_BYTES, 1))
+            record_words = _words(records * RECORD_BYTES, (blocks * RECORD_BYTES, 1))
         case _:
             raise AssertionError(f"{opcode.name} computes nothing")
     yield "P", record_words, False

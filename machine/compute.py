@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triovit.compiler.memory.pack import RECORD
 from triovit.golden.integer import arithmetic
-from triovit.hdl.config.accelerator import PARAMETER_BYTES
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Destination, Opcode, PostMode, Unit
+from triovit.hdl.isa.record import RECORD_BYTES, RECORD_DTYPE
 
 if TYPE_CHECKING:
     from triovit.machine.functional import Core, FunctionalSimulator
@@ -151,15 +150,19 @@ def _post_process(machine, core, i, unit, acc, out, records, pixel, kept, watche
     """Rows of psums (n, block) through the post-processing pipeline to their places."""
     block, mode = machine.config.block, PostMode(i.mode)
     used, inverse = np.unique(records, return_inverse=True)
-    words = nest(0, (PARAMETER_BYTES, 1)) + used[:, None] * PARAMETER_BYTES
+    words = nest(0, (RECORD_BYTES, 1)) + used[:, None] * RECORD_BYTES
     if watched:
         machine.touch(unit, "P", words.reshape(-1), False)
         if i.residual:
             machine.touch(unit, "O", out, False)
         if mode == PostMode.DIVIDE:
             machine.touch(unit, "divisor", pixel, False)
-    table = np.ascontiguousarray(core.buffers["P"][words].reshape(used.size, -1)).view(RECORD).reshape(used.size, block)
-    p = {name: table[name].astype(np.int64)[inverse] for name in RECORD.names}
+    table = (
+        np.ascontiguousarray(core.buffers["P"][words].reshape(used.size, -1))
+        .view(RECORD_DTYPE)
+        .reshape(used.size, block)
+    )
+    p = {name: table[name].astype(np.int64)[inverse] for name in RECORD_DTYPE.names}
     total = acc.astype(np.int64) + p["bias"]
     m1, n1, zp = p["m1"], p["n1"] & 63, p["zero_point"]
     high = None

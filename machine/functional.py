@@ -198,7 +198,7 @@ class FunctionalSimulator:
                     self.fail(ErrorCode.SEMAPHORE_OVERFLOW, f"semaphore {number}")
 
     def _check_fields(self, instruction: Instruction) -> None:
-        names = [name for name, _, _ in layout(instruction.opcode)]
+        names = [field.name for field in layout(instruction.opcode)]
         for name in (*NONZERO,):
             if name in names and not getattr(instruction, name):
                 self.fail(ErrorCode.ILLEGAL_FIELD, f"{name} is zero")

@@ -7,11 +7,12 @@ import numpy as np
 from triovit.compiler.context import DIVIDE, LOG2, Context
 from triovit.compiler.errors import require
 from triovit.compiler.memory.layout import TensorLayout
-from triovit.compiler.memory.pack import RECORD, repeated_record
+from triovit.compiler.memory.pack import repeated_record
 from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
 from triovit.compiler.schedule.transfer import Region, Transfer, constant_transfer, map_transfer
 from triovit.golden.integer.nodes import Attention
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
+from triovit.hdl.isa.record import RECORD_DTYPE
 
 ONE = {"groups": 1, "rows": 1, "cols": 1, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}
 
@@ -69,7 +70,7 @@ def _head_records(node: Attention, branch: int, head: int, blocks: int, block: i
     rows = [
         repeated_record(node.product[branch], head, block),
         repeated_record(node.key_sum[branch], head, block),
-        np.zeros(block, dtype=RECORD),
+        np.zeros(block, dtype=RECORD_DTYPE),
     ]
     return np.stack(rows + [repeated_record(node.divide[branch], head, block)] * blocks)
 

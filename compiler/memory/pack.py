@@ -8,23 +8,7 @@ import numpy as np
 
 from triovit.golden.integer.nodes import Convolution
 from triovit.golden.integer.records import PostParameters
-from triovit.hdl.config.accelerator import PARAMETER_BYTES
-
-# Memory image of one channel's record (architecture page, "Weights and records").
-RECORD = np.dtype(
-    [
-        ("bias", "<i4"),
-        ("m1", "<u2"),
-        ("n1", "u1"),
-        ("zero_point", "i1"),
-        ("m2", "<u2"),
-        ("n2", "u1"),
-        ("residual_shift", "u1"),
-        ("residual_multiplier", "<u2"),
-        ("reserved", "<u2"),
-    ]
-)
-assert RECORD.itemsize == PARAMETER_BYTES
+from triovit.hdl.isa.record import RECORD_DTYPE
 
 
 def blocks_of(channels: int, block: int) -> int:
@@ -34,7 +18,7 @@ def blocks_of(channels: int, block: int) -> int:
 
 def pack_records(post: PostParameters, block: int) -> np.ndarray:
     """(channel blocks, block) records; padded channels are zero and so give zero."""
-    records = np.zeros(blocks_of(post.channels, block) * block, dtype=RECORD)
+    records = np.zeros(blocks_of(post.channels, block) * block, dtype=RECORD_DTYPE)
     for name in PostParameters.ARRAYS:
         records[name][: post.channels] = getattr(post, name)
     return records.reshape(-1, block)
@@ -42,7 +26,7 @@ def pack_records(post: PostParameters, block: int) -> np.ndarray:
 
 def repeated_record(post: PostParameters, index: int, block: int) -> np.ndarray:
     """(block,) records, all of them number `index` of `post`."""
-    record = np.zeros(block, dtype=RECORD)
+    record = np.zeros(block, dtype=RECORD_DTYPE)
     for name in PostParameters.ARRAYS:
         record[name] = getattr(post, name)[index]
     return record

@@ -10,7 +10,7 @@ from triovit.hdl.isa.instructions import TRANSFER
 from triovit.hdl.isa.names import Buffer
 
 CONSTANT_BYTES = 8192  # of one LOAD of constants
-LIMITS = {name: (1 << width) - 1 for name, width, _ in TRANSFER}
+LIMITS = {field.name: field.highest for field in TRANSFER}
 
 
 class Region(enum.Enum):

@@ -17,6 +17,7 @@ MAX_SHIFT = 47  # n of a dyadic pair
 PRODUCT_BITS = ACCUMULATOR_BITS + MULTIPLIER_BITS + 2  # accumulator * M plus the residual term
 FIXED_POINT_BITS = 16  # hardswish operand
 DIVIDEND_BITS = 24
+MAX_FRACTION_BITS = 13  # of hardswish: the upper clamp, 6 * 2**13, fits 16 bits unsigned
 MAX_DIVISOR_CODE = 15
 MAX_UNIFORM_DIVISOR = 255
 
@@ -91,9 +92,9 @@ def requantize_residual(accumulator, multiplier, shift, zero_point, residual, re
 
 
 def hardswish_product(x, fraction_bits):
-    """x * clamp(x + 3 * 2**f, 0, 6 * 2**f) for a 16-bit fixed-point x with f in 0..13 fraction bits."""
+    """x * clamp(x + 3 * 2**f, 0, 6 * 2**f) for a 16-bit fixed-point x with f in 0..MAX_FRACTION_BITS fraction bits."""
     x = check_range(x, *signed_range(FIXED_POINT_BITS), "hardswish operand")
-    f = check_range(fraction_bits, 0, 13, "fraction bits")
+    f = check_range(fraction_bits, 0, MAX_FRACTION_BITS, "fraction bits")
     one = np.left_shift(np.int64(1), f)
     return x * np.clip(x + 3 * one, 0, 6 * one)
 

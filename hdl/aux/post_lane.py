@@ -1,4 +1,4 @@
-"""One lane of the post-processing pipeline, and the layouts it shares with memory, instructions and compiler."""
+"""One lane of the post-processing pipeline."""
 
 from __future__ import annotations
 
@@ -12,22 +12,8 @@ from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.hardswish import HardswishGate
 from triovit.hdl.aux.requantizer import PowerOfTwoRequantizer
 from triovit.hdl.aux.rounding_shift import RoundingShift, saturate
+from triovit.hdl.isa.layouts import RECORD_LAYOUT
 from triovit.hdl.isa.names import PostMode
-
-POST_PARAMETERS = data.StructLayout(
-    {
-        "bias": signed(32),
-        "m1": unsigned(16),
-        "n1": unsigned(8),  # of the three shifts the low 6 bits count
-        "zero_point": signed(8),
-        "m2": unsigned(16),
-        "n2": unsigned(8),
-        "residual_shift": unsigned(8),
-        "residual_multiplier": unsigned(16),
-        "reserved": unsigned(16),
-    }
-)
-"""A channel's parameters as they stand in memory: 128 bits, first field in the lowest bits."""
 
 ROW_CONTROL = {
     "code": unsigned(4),
@@ -49,7 +35,7 @@ class PostLane(wiring.Component):
 
     Members
     -------
-    i : In, {acc: signed(32), parameters: POST_PARAMETERS, residual: signed(8), code: 4, mode: PostMode,
+    i : In, {acc: signed(32), parameters: RECORD_LAYOUT, residual: signed(8), code: 4, mode: PostMode,
         fraction_bits: 4, use_residual: 1, high_byte: 1}
     o : Out, signed(8); 0 in mode LOG2
     biased : Out, signed(32), acc + bias after one enabled cycle, for the log2 quantizer
@@ -63,7 +49,7 @@ class PostLane(wiring.Component):
     latency = 8 + PowerOfTwoRequantizer.latency
 
     def __init__(self):
-        lane = {"acc": signed(32), "parameters": POST_PARAMETERS, "residual": signed(8), **ROW_CONTROL}
+        lane = {"acc": signed(32), "parameters": RECORD_LAYOUT, "residual": signed(8), **ROW_CONTROL}
         super().__init__(
             {"i": In(data.StructLayout(lane)), "o": Out(signed(8)), "biased": Out(signed(32)), "en": In(1)}
         )

@@ -9,11 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.log2_quantizer import Log2Quantizer
-from triovit.hdl.aux.post_lane import POST_PARAMETERS, ROW_CONTROL, PostLane
+from triovit.hdl.aux.post_lane import ROW_CONTROL, PostLane
+from triovit.hdl.isa.layouts import RECORD_LAYOUT
 from triovit.hdl.isa.names import PostMode
 from triovit.hdl.validation import check_integer
-
-__all__ = ["POST_PARAMETERS", "PostMode", "PostProcessing"]
 
 
 class PostProcessing(wiring.Component):
@@ -26,7 +25,7 @@ class PostProcessing(wiring.Component):
 
     Members
     -------
-    i : In, {acc: lanes x signed(32), parameters: lanes x POST_PARAMETERS, residual: lanes x signed(8),
+    i : In, {acc: lanes x signed(32), parameters: lanes x RECORD_LAYOUT, residual: lanes x signed(8),
         code: unsigned(4), mode: PostMode, fraction_bits: unsigned(4), use_residual: 1, log2_offset: signed(6),
         high_byte: 1}
     o : Out, lanes x signed(8)
@@ -56,7 +55,7 @@ class PostProcessing(wiring.Component):
         self.lanes = check_integer("lanes", lanes, 1, 64)
         row = {
             "acc": data.ArrayLayout(signed(32), lanes),
-            "parameters": data.ArrayLayout(POST_PARAMETERS, lanes),
+            "parameters": data.ArrayLayout(RECORD_LAYOUT, lanes),
             "residual": data.ArrayLayout(signed(8), lanes),
             "code": ROW_CONTROL["code"],
             "mode": ROW_CONTROL["mode"],
@@ -80,13 +79,13 @@ class PostProcessing(wiring.Component):
         log2_offset=0,
         high_byte=False,
     ):
-        """Rows of one mode. acc: (..., lanes) int32. parameters: mapping of POST_PARAMETERS' names to integers or
+        """Rows of one mode. acc: (..., lanes) int32. parameters: mapping of RECORD_LAYOUT's names to integers or
         arrays that broadcast with `acc`; absent names are 0. residual: (..., lanes) int8. The rest: scalars, or
         one value a row, shape (...). Returns int64 (..., lanes) in int8 range. Raises OverflowError outside the ranges
         of the class's numerics.
         """
         mode = PostMode(mode)
-        p = {name: np.asarray(parameters.get(name, 0)) for name, _ in POST_PARAMETERS}
+        p = {name: np.asarray(parameters.get(name, 0)) for name, _ in RECORD_LAYOUT}
         code, fraction_bits, use_residual, log2_offset, high_byte = (
             np.asarray(value)[..., None] for value in (code, fraction_bits, use_residual, log2_offset, high_byte)
         )

@@ -10,11 +10,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.aux.layer_norm import LayerNorm
-from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostProcessing
+from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.aux.row_sum import RowSum
 from triovit.hdl.compute.operands import operand_control, read_control
 from triovit.hdl.compute.results import RESULT_CONTROL, RowSource
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.layouts import RECORD_LAYOUT
 from triovit.hdl.isa.names import Destination
 from triovit.hdl.mat.engine import MATEngine
 from triovit.hdl.memory.banked import BankedMemory
@@ -212,7 +213,7 @@ class Core(wiring.Component):
                 ):
                     with m.Case(source):
                         m.d.sync += row.eq(engine.o.payload.acc)
-        records = data.View(data.ArrayLayout(POST_PARAMETERS, block), self.p_data.as_value())
+        records = data.View(data.ArrayLayout(RECORD_LAYOUT, block), self.p_data.as_value())
         m.d.comb += [
             post.en.eq(1),
             post.i.acc.eq(row),

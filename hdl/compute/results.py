@@ -10,9 +10,10 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.compute.sequencer import ADDRESS_BITS, RESULT, StepKind
-from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
+from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import Destination, PostMode
+from triovit.hdl.isa.record import RECORD_BYTES
 
 RESULTS_IN_FLIGHT = 16  # more than the engines hold between their first beat and their last row
 INSTRUCTIONS_IN_FLIGHT = 8
@@ -173,7 +174,7 @@ class ResultControl(wiring.Component):
         m.d.comb += [
             out.eq(row.out + offset + Mux(second, row.high, 0)),
             self.p_en.eq(take),
-            self.p_address.eq(row.parameters * PARAMETER_BYTES),
+            self.p_address.eq(row.parameters * RECORD_BYTES),
             self.o_en.eq(take & row.residual),
             self.o_address.eq(out),
             control.code_en.eq(take),

@@ -13,9 +13,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-ISA_VERSION = 1  # part of the hash: a program for another instruction set is refused as well
+from triovit.hdl.isa.instructions import ISA_VERSION
+from triovit.hdl.isa.record import RECORD_BYTES
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-PARAMETER_BYTES = 16  # one channel's post-processing record
 
 
 class ConfigurationError(ValueError):
@@ -84,8 +85,8 @@ class AcceleratorConfig:
 
     @property
     def parameter_blocks(self) -> int:
-        """Channel blocks whose records fit buffer P (one block's records fill PARAMETER_BYTES words)."""
-        return self.parameter_words // PARAMETER_BYTES
+        """Channel blocks whose records fit buffer P (one block's records fill RECORD_BYTES words)."""
+        return self.parameter_words // RECORD_BYTES
 
     @property
     def hash(self) -> int:

@@ -10,11 +10,11 @@ from amaranth.utils import ceil_log2
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.isa.instructions import SEMAPHORES, TRANSFER
-from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
+from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF, members
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 
-LOCAL_BITS = 20
-MEMORY_BITS = 32
+WIDTHS = {field.name: field.bits for field in TRANSFER}
+LOCAL_BITS, MEMORY_BITS = WIDTHS["local"], WIDTHS["memory"]
 
 
 def core_bits(config: AcceleratorConfig) -> int:
@@ -118,7 +118,7 @@ class RunWalker(wiring.Component):
         fields = Signal(
             data.StructLayout(
                 {
-                    **{name: unsigned(width) for name, width, _ in TRANSFER},
+                    **members(TRANSFER),
                     "buffer": 3,
                     "signal": SEMAPHORES,
                     "index": INDEX_BITS,
@@ -127,7 +127,7 @@ class RunWalker(wiring.Component):
             reset_less=True,
         )
         walking, failed = Signal(), Signal()
-        row, plane, core = (Signal(n, reset_less=True) for n in (12, 12, core_bits(config)))
+        row, plane, core = (Signal(n, reset_less=True) for n in (WIDTHS["rows"], WIDTHS["planes"], core_bits(config)))
         # Positions of the present run, plane and core. One step beyond a legal run fits: a step that leaves the
         # buffer or the memory is found before the next one is made.
         local, local_plane = Signal(LOCAL_BITS + 2, reset_less=True), Signal(LOCAL_BITS + 2, reset_less=True)
@@ -200,7 +200,7 @@ class RunWalker(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 walking.eq(1),
-                *(fields[name].eq(word[name]) for name, _, _ in TRANSFER),
+                *(fields[field.name].eq(word[field.name]) for field in TRANSFER),
                 fields.buffer.eq(buffer),
                 fields.signal.eq(word.signal),
                 fields.index.eq(self.i.payload.index),

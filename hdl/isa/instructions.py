@@ -13,74 +13,84 @@ unit between them; then the machine cannot deadlock, whatever its queue depth.
 
 from __future__ import annotations
 
+import enum
+import functools
 from dataclasses import dataclass
 
-from triovit.hdl.isa.names import Opcode, Unit
+from triovit.golden.integer.arithmetic import MAX_FRACTION_BITS
+from triovit.hdl.isa.fields import Field, positions, total_bits
+from triovit.hdl.isa.names import Buffer, Destination, Opcode, PostMode, Unit
 
+ISA_VERSION = 1  # part of every configuration's hash: a program for another instruction set is refused as well
 INSTRUCTION_BYTES = 64
 SEMAPHORES = 32
 SEMAPHORE_BITS = 8
 PROGRAM_MAGIC = 0x54524956  # "VIRT" read as bytes: the first instruction of every program carries it
 
 
+def listed(names: type[enum.IntEnum] | type[enum.IntFlag]) -> str:
+    """Codes and names of an enumeration, for the fields' texts."""
+    return ", ".join(f"{member.value} {member.name}" for member in names)
+
+
 HEADER = (
-    ("opcode", 8, "Opcode"),
-    ("tag", 16, "Layer number of the compiler; the machine ignores it"),
-    ("wait", 32, "Semaphores to take before starting"),
-    ("signal", 32, "Semaphores to give when done"),
+    Field("opcode", 8, "Opcode"),
+    Field("tag", 16, "Layer number of the compiler; the machine ignores it"),
+    Field("wait", 32, "Semaphores to take before starting"),
+    Field("signal", 32, "Semaphores to give when done"),
 )
 
 TRANSFER = (
-    ("words", 16, "Words a run (1..65535)"),
-    ("rows", 12, "Runs a plane (1..4095)"),
-    ("planes", 12, "Planes (1..4095)"),
-    ("local", 20, "First on-chip word"),
-    ("local_row", 20, "On-chip words from run to run"),
-    ("local_plane", 20, "On-chip words from plane to plane"),
-    ("memory", 32, "Byte offset of the first word in memory, a multiple of the word size"),
-    ("memory_row", 32, "Bytes in memory from run to run"),
-    ("memory_plane", 32, "Bytes in memory from plane to plane"),
+    Field("words", 16, "Words a run"),
+    Field("rows", 12, "Runs a plane"),
+    Field("planes", 12, "Planes"),
+    Field("local", 20, "First on-chip word"),
+    Field("local_row", 20, "On-chip words from run to run"),
+    Field("local_plane", 20, "On-chip words from plane to plane"),
+    Field("memory", 32, "Byte offset of the first word in memory, a multiple of the word size"),
+    Field("memory_row", 32, "Bytes in memory from run to run"),
+    Field("memory_plane", 32, "Bytes in memory from plane to plane"),
 )
 
 COMPUTE = (
-    ("source", 1, "Features come from buffer A (0) or O (1)"),
-    ("relu", 1, "Clamp fetched features at zero (for OUTER: k only)"),
-    ("joint", 1, "RMAC_CONV: drive both engines; even output blocks on R-MAC, odd ones on MAT"),
-    ("stride", 1, "Pixel stride 1 (0) or 2 (1)"),
-    ("groups", 12, "Output channel blocks (pairs of them when joint); OUTER: v blocks; ROW_SUM: channel blocks"),
-    ("rows", 12, "Output rows; OUTER, ROW_SUM: token rows"),
-    ("cols", 12, "Output columns; OUTER, ROW_SUM: tokens a row; LAYER_NORM: channels N"),
-    ("kernel_rows", 4, "Kernel rows; OUTER: k blocks"),
-    ("kernel_cols", 4, "Kernel columns"),
-    ("blocks", 10, "Input channel blocks"),
-    ("in_base", 20, "First feature word (OUTER: of k)"),
-    ("in_group", 20, "Feature words from group to group"),
-    ("in_row", 20, "Feature words from row to row"),
-    ("in_block", 20, "Feature words from input block to input block (OUTER: from k block to k block)"),
-    ("in_value", 20, "OUTER: first word of v"),
-    ("stationary", 1, "MAT_CONV: weights come from buffer K instead of C"),
-    ("weights", 20, "First weight word"),
-    ("parameters", 12, "First channel block of post-processing records in buffer P"),
-    ("out_base", 20, "First result word in O or A"),
-    ("out_group", 20, "Result words from output block to output block"),
-    ("out_row", 20, "Result words from row to row (OUTER: from k block to k block; wide: to the high bytes)"),
-    ("destination", 4, "Destination mask: 1 O, 2 A, 4 K, 8 divisor buffer"),
-    ("attention", 12, "First word of results in buffer K"),
-    ("mode", 3, "Post-processing: 0 linear, 1 hardswish, 2 divide, 3 log2, 4 wide (16 bits)"),
-    ("fraction_bits", 4, "Hardswish fixed point: fraction bits (0..13)"),
-    ("residual", 1, "Add the word that stands at the result's place in O"),
-    ("log2_offset", 6, "Offset of the divisor code, two's complement"),
-    ("epsilon", 32, "LAYER_NORM: added to the integer variance"),
+    Field("source", 1, "Features come from buffer A (0) or O (1)"),
+    Field("relu", 1, "Clamp fetched features at zero (for OUTER: k only)"),
+    Field("joint", 1, "RMAC_CONV: drive both engines; even output blocks on R-MAC, odd ones on MAT"),
+    Field("stride", 1, "Pixel stride 1 (0) or 2 (1)"),
+    Field("groups", 12, "Output channel blocks (pairs of them when joint); OUTER: v blocks; ROW_SUM: channel blocks"),
+    Field("rows", 12, "Output rows; OUTER, ROW_SUM: token rows"),
+    Field("cols", 12, "Output columns; OUTER, ROW_SUM: tokens a row; LAYER_NORM: channels N"),
+    Field("kernel_rows", 4, "Kernel rows; OUTER: k blocks"),
+    Field("kernel_cols", 4, "Kernel columns"),
+    Field("blocks", 10, "Input channel blocks"),
+    Field("in_base", 20, "First feature word (OUTER: of k)"),
+    Field("in_group", 20, "Feature words from group to group"),
+    Field("in_row", 20, "Feature words from row to row"),
+    Field("in_block", 20, "Feature words from input block to input block (OUTER: from k block to k block)"),
+    Field("in_value", 20, "OUTER: first word of v"),
+    Field("stationary", 1, "MAT_CONV: weights come from buffer K instead of C"),
+    Field("weights", 20, "First weight word"),
+    Field("parameters", 12, "First channel block of post-processing records in buffer P"),
+    Field("out_base", 20, "First result word in O or A"),
+    Field("out_group", 20, "Result words from output block to output block"),
+    Field("out_row", 20, "Result words from row to row (OUTER: from k block to k block; wide: to the high bytes)"),
+    Field("destination", 4, f"Destination mask: {listed(Destination)}"),
+    Field("attention", 12, "First word of results in buffer K"),
+    Field("mode", 3, f"Post-processing: {listed(PostMode)}"),
+    Field("fraction_bits", 4, f"Hardswish fixed point: fraction bits (0..{MAX_FRACTION_BITS})"),
+    Field("residual", 1, "Add the word that stands at the result's place in O"),
+    Field("log2_offset", 6, "Offset of the divisor code, two's complement", signed=True),
+    Field("epsilon", 32, "LAYER_NORM: added to the integer variance"),
 )
 
 LAYOUTS = {
     Opcode.PROGRAM: (
-        ("magic", 32, "PROGRAM_MAGIC"),
-        ("hash", 64, "Configuration hash"),
-        ("instructions", 32, "Instructions of the program, this one and END included"),
+        Field("magic", 32, "PROGRAM_MAGIC"),
+        Field("hash", 64, "Configuration hash"),
+        Field("instructions", 32, "Instructions of the program, this one and END included"),
     ),
     Opcode.END: (),
-    Opcode.LOAD: (*TRANSFER, ("buffer", 3, "Destination: 0 A, 1 O, 2 B, 3 C, 4 P")),
+    Opcode.LOAD: (*TRANSFER, Field("buffer", 3, f"Destination: {listed(Buffer)}")),
     Opcode.STORE: TRANSFER,
     Opcode.RMAC_CONV: COMPUTE,
     Opcode.RMAC_DEPTHWISE: COMPUTE,
@@ -99,19 +109,17 @@ class InstructionError(ValueError):
     """An instruction that cannot be encoded or decoded; names the field, the rule and the value."""
 
 
-def layout(opcode: Opcode) -> tuple[tuple[str, int, str], ...]:
-    """Fields (name, width in bits, meaning) of an instruction, header first."""
+def layout(opcode: Opcode) -> tuple[Field, ...]:
+    """Fields of an instruction, header first."""
     return HEADER + LAYOUTS[opcode]
 
 
+@functools.cache
 def field_offsets(opcode: Opcode) -> dict[str, tuple[int, int]]:
     """Bit offset and width of each field."""
-    offsets, position = {}, 0
-    for name, width, _ in layout(opcode):
-        offsets[name] = (position, width)
-        position += width
-    assert position <= 8 * INSTRUCTION_BYTES
-    return offsets
+    fields = layout(opcode)
+    assert total_bits(fields) <= 8 * INSTRUCTION_BYTES
+    return {field.name: (low, field.bits) for field, low in zip(fields, positions(fields).values(), strict=True)}
 
 
 @dataclass(frozen=True)
@@ -124,31 +132,37 @@ class Instruction:
     def __getattr__(self, name: str) -> int:
         if name.startswith("_") or name in ("opcode", "fields"):
             raise AttributeError(name)
-        if not any(name == field for field, _, _ in layout(self.opcode)):
+        if name not in field_offsets(self.opcode):
             raise AttributeError(f"{self.opcode.name} has no field {name}")
         return self.fields.get(name, 0)
 
     @property
     def unit(self) -> Unit:
+        """The unit that executes it."""
         return Unit(self.opcode >> 4)
+
+    def replace(self, **fields: int) -> Instruction:
+        """This instruction with other values in `fields`; raises InstructionError for a field it does not have."""
+        for name in fields:
+            if name not in field_offsets(self.opcode):
+                raise InstructionError(f"{self.opcode.name} has no field {name}")
+        return Instruction(self.opcode, {name: value for name, value in (self.fields | fields).items() if value})
 
     def encode(self) -> bytes:
         """64 bytes; raises InstructionError for an unknown field, a value out of range or a zero count."""
-        values = {"opcode": int(self.opcode), **self.fields}
-        offsets = field_offsets(self.opcode)
-        word = 0
-        for name, value in values.items():
+        offsets, word = field_offsets(self.opcode), int(self.opcode)
+        for name in self.fields:
             if name not in offsets:
                 raise InstructionError(f"{self.opcode.name} has no field {name}")
-            offset, width = offsets[name]
-            low = -(1 << (width - 1)) if name == "log2_offset" else 0
-            high = (1 << (width - 1)) if name == "log2_offset" else (1 << width)
-            if not low <= int(value) < high:
-                raise InstructionError(f"{self.opcode.name}.{name} must lie in [{low}, {high - 1}], not {value}")
-            word |= (int(value) & ((1 << width) - 1)) << offset
-        for name in NONZERO:
-            if name in offsets and not values.get(name, 0):
-                raise InstructionError(f"{self.opcode.name}.{name} must be at least 1, not 0")
+        for field in layout(self.opcode)[1:]:
+            value = int(self.fields.get(field.name, 0))
+            if not field.lowest <= value <= field.highest:
+                raise InstructionError(
+                    f"{self.opcode.name}.{field.name} must lie in [{field.lowest}, {field.highest}], not {value}"
+                )
+            if field.name in NONZERO and not value:
+                raise InstructionError(f"{self.opcode.name}.{field.name} must be at least 1, not 0")
+            word |= (value & ((1 << field.bits) - 1)) << offsets[field.name][0]
         return word.to_bytes(INSTRUCTION_BYTES, "little")
 
     @staticmethod
@@ -161,11 +175,11 @@ class Instruction:
             opcode = Opcode(word & 0xFF)
         except ValueError:
             raise InstructionError(f"unknown opcode 0x{word & 0xFF:02x}") from None
-        fields = {}
-        for name, (offset, width) in field_offsets(opcode).items():
-            value = (word >> offset) & ((1 << width) - 1)
-            if name == "log2_offset" and value >> (width - 1):
-                value -= 1 << width
-            if value and name != "opcode":
-                fields[name] = value
+        offsets, fields = field_offsets(opcode), {}
+        for field in layout(opcode)[1:]:
+            value = (word >> offsets[field.name][0]) & ((1 << field.bits) - 1)
+            if value > field.highest:
+                value -= 1 << field.bits
+            if value:
+                fields[field.name] = value
         return Instruction(opcode, fields)

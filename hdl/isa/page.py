@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from triovit.hdl.config.accelerator import ISA_VERSION
 from triovit.hdl.isa.instructions import (
     COMPUTE,
     HEADER,
     INSTRUCTION_BYTES,
+    ISA_VERSION,
     LAYOUTS,
     NONZERO,
     SEMAPHORES,
@@ -23,9 +23,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "instruction-set.md"
 def _fields(title: str, opcode: Opcode, fields: tuple) -> list[str]:
     lines = [f"## {title}", "", "| bits | field | meaning |", "|---|---|---|"]
     offsets = field_offsets(opcode)
-    for name, width, text in fields:
+    for name, bits, text, _ in fields:
         low = offsets[name][0]
-        lines.append(f"| {low + width - 1}..{low} | `{name}`{' (at least 1)' if name in NONZERO else ''} | {text} |")
+        lines.append(f"| {low + bits - 1}..{low} | `{name}`{' (at least 1)' if name in NONZERO else ''} | {text} |")
     return [*lines, ""]
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.sim.random_instructions import CODES, FEATURES, IDENTITY, RECORDS, WEIGHTS, Full, Segment
-from triovit.compiler.memory.pack import RECORD
-from triovit.hdl.config.accelerator import PARAMETER_BYTES, AcceleratorConfig
+from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction
 from triovit.hdl.isa.names import Buffer, Opcode, Unit
+from triovit.hdl.isa.record import RECORD_BYTES, RECORD_DTYPE
 from triovit.machine.functional import FunctionalSimulator
 
 CONSTANTS = 1 << 14  # first byte after the program
@@ -122,14 +122,14 @@ class _Generator:
 
     def _records(self) -> np.ndarray:
         """Random records, then those of the dumps."""
-        noise, records = self.noise, np.zeros((RECORDS, self.block), RECORD)
+        noise, records = self.noise, np.zeros((RECORDS, self.block), RECORD_DTYPE)
         for name, low, high in (
             ("bias", -30000, 30000), ("m1", 1 << 11, 1 << 16), ("n1", 19, 30), ("zero_point", -40, 41),
             ("m2", 1, 1 << 16), ("n2", 18, 44), ("residual_multiplier", 0, 1 << 16), ("residual_shift", 0, 14),
         ):  # fmt: skip
             records[name] = noise.integers(low, high, records.shape)
         for special in (IDENTITY, CODES):
-            records[special] = np.zeros((), RECORD)
+            records[special] = np.zeros((), RECORD_DTYPE)
             records["m1"][special] = 1
         records["bias"][CODES] = np.where(np.arange(self.block) % 2, 1 << 7, 1 << 14)
         return records
@@ -145,7 +145,7 @@ class _Generator:
             self._transfer(load, Buffer.B, s.weights, WEIGHTS),
             self._transfer(load, Buffer.C, s.weights, 2 * block, np.concatenate([unit * 0, unit])),
             self._transfer(load, Buffer.C, s.weights + 2 * block, WEIGHTS - 2 * block),
-            self._transfer(load, Buffer.P, s.records * PARAMETER_BYTES, RECORDS * PARAMETER_BYTES, self._records()),
+            self._transfer(load, Buffer.P, s.records * RECORD_BYTES, RECORDS * RECORD_BYTES, self._records()),
         ]
         self.rng.shuffle(loads)
         return [instruction for part in loads for instruction in part]

@@ -7,7 +7,8 @@ import numpy as np
 
 from tests.hdl.aux.kernels import PATTERNS, check_stream, spread
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostProcessing
+from triovit.hdl.aux.post_processing import PostProcessing
+from triovit.hdl.isa.layouts import RECORD_LAYOUT
 from triovit.hdl.isa.names import PostMode
 from triovit.sim.bench import bench_parameters
 
@@ -78,7 +79,7 @@ def items():
     for row in range(ROWS):
         parameters = []
         for lane in range(bench_parameters()["lanes"]):
-            p = {name: v[name][row][lane] for name, _ in POST_PARAMETERS}
+            p = {name: v[name][row][lane] for name, _ in RECORD_LAYOUT}
             for name, bits in zip(("n1", "n2", "residual_shift"), high_bits[row], strict=True):
                 p[name] += int(bits)
             parameters.append(p)
@@ -94,7 +95,7 @@ def expected():
     for mode in PostMode:
         rows = v["mode"] == mode
         assert rows.sum() > ROWS / 8
-        parameters = {name: v[name][rows] for name, _ in POST_PARAMETERS}
+        parameters = {name: v[name][rows] for name, _ in RECORD_LAYOUT}
         control = {name: v[name][rows] for name in CONTROL}
         result[rows] = PostProcessing.model(v["acc"][rows], parameters, mode, residual=v["residual"][rows], **control)
         # the vectors must exercise: most results neither saturated nor the zero point

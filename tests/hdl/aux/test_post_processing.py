@@ -6,9 +6,9 @@ from amaranth.hdl import Shape, signed
 from amaranth.lib import data
 
 from triovit.hdl.aux.pipeline import StreamPipeline
-from triovit.hdl.aux.post_processing import POST_PARAMETERS, PostProcessing
+from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.isa.names import PostMode
-from triovit.sim.bench import pack, run_bench
+from triovit.sim.bench import run_bench
 
 model = PostProcessing.model
 
@@ -21,15 +21,6 @@ def test_bench(lanes):
         name=f"post_processing_{lanes}",
         parameters={"lanes": lanes},
     )
-
-
-def test_parameters_in_memory():
-    """The byte order that compiler and memory image rely on."""
-    values = {"bias": -2, "m1": 0x1234, "n1": 5, "zero_point": -1, "m2": 0xABCD, "n2": 6}
-    values |= {"residual_shift": 7, "residual_multiplier": 0x5678, "reserved": 0}
-    word = pack(POST_PARAMETERS, values)
-    assert word.to_bytes(16, "little") == bytes.fromhex("feffffff 3412 05 ff cdab 06 07 7856 0000")
-    assert Shape.cast(POST_PARAMETERS).width == 128
 
 
 def test_modes():

@@ -19,11 +19,8 @@ from triovit.hdl.isa.page import PAGE, instruction_set_page
 
 def random_fields(opcode: Opcode, rng: random.Random) -> dict[str, int]:
     fields = {}
-    for name, width, _ in layout(opcode):
-        if name != "opcode":
-            low = 1 if name in NONZERO else 0
-            value = rng.randint(low, (1 << width) - 1)
-            fields[name] = value - (1 << (width - 1)) if name == "log2_offset" else value
+    for field in layout(opcode)[1:]:
+        fields[field.name] = rng.randint(1 if field.name in NONZERO else field.lowest, field.highest)
     return {name: value for name, value in fields.items() if value}
 
 
