@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from triovit.golden.errors import TriovitError
 
-class CompileError(ValueError):
+
+class CompileError(TriovitError, ValueError):
     """A network that does not fit a configuration; names the layer, what it needs and the limit."""
 
 

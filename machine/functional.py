@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from triovit.golden.errors import TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import (
     INSTRUCTION_BYTES,
@@ -29,11 +30,13 @@ from triovit.machine.compute import execute_compute
 from triovit.machine.races import RaceDetector
 
 
-class ProgramError(RuntimeError):
+class ProgramError(TriovitError, RuntimeError):
     """A program that the machine would stop at, or that waits for a semaphore nobody has given.
 
     code: hdl.isa.names.ErrorCode (WATCHDOG for a wait that never ends). index: number of the instruction.
     """
+
+    status = 1
 
     def __init__(self, code: ErrorCode, index: int, text: str):
         super().__init__(f"instruction {index}: {code.name}: {text}")

@@ -25,7 +25,10 @@ UNITS = (Unit.FETCH, Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
 
 
 class RaceError(AssertionError):
-    """Two instructions that touch the same word in an order nothing enforces."""
+    """Two instructions that touch the same word in an order nothing enforces.
+
+    A fault of the compiler that nobody can mend from outside, so no `TriovitError`: it keeps its traceback.
+    """
 
     def __init__(
         self, kind: str, space: str, word: int, first: tuple[int, Instruction], second: tuple[int, Instruction]

@@ -18,14 +18,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from triovit.golden.errors import TriovitError
+
 ROOT = Path(__file__).resolve().parents[1]
 OPTIMIZE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint")
 # Source files of Verilator's runtime: the same objects for every design, kept between builds.
 RUNTIME_OBJECTS = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_dpi.o", "verilated_vcd_c.o")
 
 
-class ToolchainError(RuntimeError):
+class ToolchainError(TriovitError, RuntimeError):
     """A program that a simulation needs is missing, or it failed; the message says which and what to do."""
+
+    def line(self) -> str:
+        """The first line of the message: the log that it names has the rest."""
+        return str(self).splitlines()[0]
 
 
 def build_root() -> Path:

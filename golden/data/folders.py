@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from triovit.golden.data.images import load_image
+from triovit.golden.errors import TriovitError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 
 
-class DatasetError(ValueError):
+class DatasetError(TriovitError, ValueError):
     """A data set that cannot be used; the message is one line."""
 
 

@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageOps
 from torch.nn.functional import interpolate
 
+from triovit.golden.errors import TriovitError
 from triovit.golden.messages import first_line
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -26,7 +27,7 @@ FULL_SCALE_16 = 65535
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
-class ImageError(ValueError):
+class ImageError(TriovitError, ValueError):
     """An image that cannot be read; the message is one line that starts with the image's name."""
 
 

@@ -13,13 +13,14 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from triovit.golden.errors import TriovitError
 from triovit.golden.evaluation.accuracy import TOP, Chunk
 
 FORMAT = "triovit-evaluation-journal"
 VERSION = 1
 
 
-class JournalError(ValueError):
+class JournalError(TriovitError, ValueError):
     """A journal that cannot be used; the message is one line."""
 
 

@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from triovit.golden.errors import TriovitError
 from triovit.golden.messages import first_line
 
 PACKAGES = ("numpy", "torch", "pillow", "distributed")
@@ -34,7 +35,7 @@ WORKER_SECONDS = 15  # until a cluster has its first worker
 Progress = Callable[[int, int], None]  # (items done, items in all)
 
 
-class ParallelError(RuntimeError):
+class ParallelError(TriovitError, RuntimeError):
     """A cluster that cannot be used, or was lost; the message is one line."""
 
 

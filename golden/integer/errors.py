@@ -1,5 +1,7 @@
 """The one error of the integer network."""
 
+from triovit.golden.errors import TriovitError
 
-class NetworkError(ValueError):
+
+class NetworkError(TriovitError, ValueError):
     """A network that breaks the arithmetic contract; names the node, the rule and the value."""

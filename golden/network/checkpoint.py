@@ -18,6 +18,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from triovit.golden.errors import TriovitError
 from triovit.golden.files import whole_file
 from triovit.golden.messages import first_line, listing
 from triovit.golden.network.efficientvit.model import EfficientViT
@@ -41,7 +42,7 @@ _TIMM_TO_OFFICIAL = (
 )
 
 
-class CheckpointError(ValueError):
+class CheckpointError(TriovitError, ValueError):
     """A checkpoint that cannot be used; the message is one line.
 
     missing, unexpected, mis_shaped, non_finite: complete tuples of parameter names (empty unless the file

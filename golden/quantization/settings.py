@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from triovit.golden.errors import TriovitError
 from triovit.golden.quantization.exponents import RULES as EXPONENTS
 
 OBSERVERS = ("minmax", "ema", "percentile", "lp")
@@ -18,7 +19,7 @@ EXPONENT_BITS = (2, 3)  # more would not fit 16-bit levels
 MAX_FRACTION_BITS = 12
 
 
-class QuantizationError(ValueError):
+class QuantizationError(TriovitError, ValueError):
     """A network or calibration set that cannot be quantized; the message is one line."""
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from triovit.golden.errors import TriovitError
 from triovit.golden.network.efficientvit.presets import PRESETS
 from triovit.golden.training.images import SIDE
 
@@ -13,7 +14,7 @@ START_DIVISOR = 25  # of the peak rate, before the warm-up
 END_DIVISOR = 10_000  # of the peak rate, after the last step
 
 
-class TrainingError(ValueError):
+class TrainingError(TriovitError, ValueError):
     """A training run that cannot start or go on; the message is one line."""
 
 

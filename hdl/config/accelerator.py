@@ -13,13 +13,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from triovit.golden.errors import TriovitError
 from triovit.hdl.isa.instructions import ISA_VERSION
 from triovit.hdl.isa.record import RECORD_BYTES
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(TriovitError, ValueError):
     """An impossible configuration; the message lists every rule that is broken."""
 
 

@@ -17,6 +17,7 @@ import enum
 import functools
 from dataclasses import dataclass
 
+from triovit.golden.errors import TriovitError
 from triovit.golden.integer.arithmetic import MAX_FRACTION_BITS
 from triovit.hdl.isa.fields import Field, positions, total_bits
 from triovit.hdl.isa.names import Buffer, Destination, Opcode, PostMode, Unit
@@ -105,7 +106,7 @@ LAYOUTS = {
 NONZERO = ("words", "rows", "planes", "groups", "cols", "kernel_rows", "kernel_cols", "blocks")
 
 
-class InstructionError(ValueError):
+class InstructionError(TriovitError, ValueError):
     """An instruction that cannot be encoded or decoded; names the field, the rule and the value."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from triovit.compiler.memory.program import CompiledProgram
+from triovit.golden.errors import TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.generate import emit_accelerator
 from triovit.hdl.isa.names import ErrorCode
@@ -30,8 +31,10 @@ COUNTERS = (
 IMAGES_A_PROCESS = 64  # dumps of one simulation are kept in memory
 
 
-class MachineError(RuntimeError):
+class MachineError(TriovitError, RuntimeError):
     """The machine stopped with an error code; names the code and the instruction."""
+
+    status = 1
 
 
 @dataclass

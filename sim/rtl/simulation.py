@@ -25,6 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from triovit.golden.errors import TriovitError
 from triovit.sim import toolchain
 
 UNITS = ("fetch", "load", "rmac", "mat", "store")
@@ -34,12 +35,14 @@ RESPONSES = {"SLVERR": 2, "DECERR": 3}
 _FOLDER = Path(__file__).parent
 
 
-class SimulationError(RuntimeError):
+class SimulationError(TriovitError, RuntimeError):
     """The simulation could not be carried through: an interrupt that never came, or a script the harness refused."""
 
 
-class ProtocolError(AssertionError):
+class ProtocolError(TriovitError, AssertionError):
     """The design broke a rule of AXI; the message has the first violations with their cycles."""
+
+    status = 1
 
 
 @dataclass(frozen=True)
