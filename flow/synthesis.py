@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -22,6 +23,7 @@ FAMILIES = tuple(COMMANDS)
 # Amaranth names the elements of an array `x` too: "x[3]". Yosys' ABC9 makes wires of that name for the bits of `x`
 # and stops on the second one (YosysHQ/yosys issue 4349).
 HIDE_ELEMENTS = "rename -hide w:*[[]*"
+ERROR = re.compile(r"(\S+:\d+: )?ERROR: ")  # of a file's line, or of the design
 
 
 def lint(files: list[Path]) -> list[str]:
@@ -35,7 +37,7 @@ def lint(files: list[Path]) -> list[str]:
 def synthesize(files: list[Path], family: str, log: Path) -> dict[str, int]:
     """Cells of the whole design by type after Yosys' synthesis, hierarchy kept; the log goes to a file beside them.
 
-    Yosys runs in a process of its own. Raises ToolchainError with the log's last line when it fails.
+    Yosys runs in a process of its own. Raises ToolchainError with Yosys' error when it fails.
     """
     if family not in FAMILIES:
         raise UsageError(f"synthesis must be for one of {', '.join(FAMILIES)}, not {family!r}")
@@ -52,12 +54,20 @@ def synthesize(files: list[Path], family: str, log: Path) -> dict[str, int]:
         "[ys.run_pass(command, design) for command in sys.argv[1:]]"
     )
     command = [sys.executable, "-c", program, *script]
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
     if result.returncode:
-        tail = log.read_text().strip().splitlines()
-        raise ToolchainError(f"Yosys failed ({log}): {tail[-1] if tail else 'no output'}")
-    return _count(json.loads(netlist.read_text()), TOP)
+        raise ToolchainError(f"Yosys failed ({log}): {_fault(log.read_text(encoding='utf-8', errors='replace'))}")
+    return _count(json.loads(netlist.read_text(encoding="utf-8")), TOP)
+
+
+def _fault(log: str) -> str:
+    """The line of Yosys' error; without one (Python could not start it) the last line.
+
+    Other lines may follow the error: Yosys writes to two streams, each with a buffer of its own.
+    """
+    lines = log.strip().splitlines() or ["no output"]
+    return next((line for line in lines if ERROR.match(line)), lines[-1])
 
 
 def _count(statistics: dict, top: str) -> dict[str, int]:

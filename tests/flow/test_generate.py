@@ -66,7 +66,7 @@ class Emitted:
     modules, instances, text = {"triovit": None}, {"triovit": 1}, ""
 
     def write(self, folder):
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / "triovit.v").write_text(
             "module triovit(input aclk, input [7:0] a, input [7:0] b, output [15:0] p, output [15:0] q);\n"
             "  part x(.clk(aclk), .a(a), .b(b), .p(p));\n  part y(.clk(aclk), .a(b), .b(a), .p(q));\nendmodule\n"
@@ -103,6 +103,36 @@ def test_synthesis_that_fails_names_the_log(refused, monkeypatch, tmp_path, trio
     assert outcome.status == 2 and outcome.report is None
     last = outcome.err.splitlines()[-1]
     assert last.startswith("triovit generate: error: Yosys failed") and "nothing" in last and "Traceback" not in last
+
+
+@pytest.mark.parametrize(
+    ("log", "fault"),
+    [
+        ("1. Executing\nERROR: no module\nTop module:  x\n", "ERROR: no module"),
+        ("1. Executing\nERROR: no module\n", "ERROR: no module"),
+        ("Parsing\na b.v:1: ERROR: not of a line\nt.v:7: ERROR: syntax\nrest", "t.v:7: ERROR: syntax"),
+        ("Traceback:\nImportError: no pyosys", "ImportError: no pyosys"),
+        ("\n", "no output"),
+    ],
+)
+def test_fault_stands_anywhere_in_the_log(log, fault):
+    assert synthesis._fault(log) == fault
+
+
+def test_failure_leaves_the_folder_as_it_was(triovit, monkeypatch, tmp_path):
+    class Half(Emitted):
+        def write(self, folder):
+            super().write(folder)
+            raise OSError(28, "No space left on device", "triovit.json")
+
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Half())
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "triovit.v").write_text("old")
+    for folder in ("old", "new/deep"):
+        outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / folder)
+        assert outcome.status == 2 and outcome.err.endswith("error: triovit.json: No space left on device\n")
+    assert [path.name for path in tmp_path.rglob("*")] == ["old", "triovit.v"]
+    assert (tmp_path / "old" / "triovit.v").read_text() == "old"
 
 
 def test_folder_that_cannot_be(refused, tmp_path):
