@@ -148,7 +148,7 @@ def _earlier(path: str, header: dict) -> dict[str, Result]:
     if not Path(path).exists():
         return {}
     try:
-        report = json.loads(Path(path).read_text())
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
         found = {values["name"]: Result.from_dict(values) for values in report["results"]}
     except (ValueError, KeyError, TypeError):
         raise UsageError(f"--output {path}: is no result of 'triovit ablate'") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from triovit.flow.output import show, table, write_json
 from triovit.golden.evaluation.accuracy import TOP, Predictions, Share
 from triovit.golden.evaluation.confusion import confusion_matrix, confusions, draw_confusion
+from triovit.golden.files import whole_file
 
 ROWS = 10  # of a table
 
@@ -103,7 +104,5 @@ def _tables(by_class: dict[int, tuple[Share, Share]], wrong: list[tuple[int, int
 
 def _write_picture(figure, path: str) -> None:
     """Write the picture; it appears whole or not at all."""
-    partial = Path(f"{path}.partial")
-    with warnings.catch_warnings(action="ignore"):  # one a letter that the font does not have
+    with whole_file(path) as partial, warnings.catch_warnings(action="ignore"):  # of letters that the font lacks
         figure.savefig(partial, format="png")
-    partial.replace(path)

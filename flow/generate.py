@@ -19,6 +19,7 @@ from triovit.flow.errors import UsageError
 from triovit.flow.output import say, show, table, write_json
 from triovit.flow.sources import find_config
 from triovit.flow.synthesis import FAMILIES, lint, synthesize
+from triovit.golden.files import whole_files
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.emit.verilog import EmittedVerilog
 from triovit.hdl.generate import TOP, emit_accelerator
@@ -80,11 +81,16 @@ def _check_folder(folder: Path) -> None:
 
 
 def _write(emitted: EmittedVerilog, config: AcceleratorConfig, folder: Path) -> list[Path]:
-    """Write everything; returns the Verilog files."""
-    files = emitted.write(folder)
-    (folder / "configuration.json").write_text(config.to_json() + "\n")
-    (folder / "registers.md").write_text(f"# Registers of {config.name}\n\n{markdown_table(config)}")
-    (folder / "triovit_registers.h").write_text(c_header(config))
+    """Write everything or nothing; returns the Verilog files."""
+    texts = {
+        "configuration.json": config.to_json() + "\n",
+        "registers.md": f"# Registers of {config.name}\n\n{markdown_table(config)}",
+        "triovit_registers.h": c_header(config),
+    }
+    with whole_files(folder) as partial:
+        files = [folder / file.name for file in emitted.write(partial)]
+        for name, text in texts.items():
+            (partial / name).write_text(text, encoding="utf-8")
     return files
 
 

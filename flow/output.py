@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from triovit.flow.errors import UsageError
+from triovit.golden.files import whole_file
 
 INPUTS = ("network", "model", "program", "config", "image", "data", "calibration", "classes", "accuracy")
 OUTPUTS = ("output", "json", "confusion", "journal")  # arguments that name files, to read and to write
@@ -95,8 +96,7 @@ def write_json(path: str | None, report: dict) -> None:
         return
     target, text = Path(path), json.dumps(report, indent=2) + "\n"
     if target.exists() and not target.is_file():  # a pipe, or the terminal
-        target.write_text(text)
+        target.write_text(text, encoding="utf-8")
         return
-    partial = target.with_name(f"{target.name}.partial")
-    partial.write_text(text)
-    partial.replace(target)
+    with whole_file(target) as partial:
+        partial.write_text(text, encoding="utf-8")

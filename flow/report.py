@@ -22,6 +22,7 @@ from triovit.flow.output import check_replaceable, say, show, steps, write_json
 from triovit.flow.sources import BUNDLED, BUNDLED_NETWORK, find_float, find_network
 from triovit.golden.data.folders import Subset
 from triovit.golden.data.sources import open_images
+from triovit.golden.files import whole_file
 from triovit.golden.quantization.settings import QuantizationError
 from triovit.golden.report.findings import Accuracy, Subject, find
 from triovit.golden.report.report import report, to_json
@@ -78,10 +79,8 @@ def execute(options) -> int:
     for sentence in dict.fromkeys(text for texts in findings.lacking.values() for text in texts):
         say(f"not everything is shown, for want of: {sentence}")
     text = report(subject, findings)
-    target = Path(options.output)
-    partial = target.with_name(f"{target.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(target)
+    with whole_file(options.output) as partial:
+        partial.write_text(text, encoding="utf-8")
     show(f"wrote {options.output} ({len(text.encode()):,} bytes)")
     write_json(options.json, to_json(subject, findings))
     return 0

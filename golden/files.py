@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,10 +21,41 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     partial = path.with_name(f"{path.name}.partial")
     try:
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        _to_disk(partial)
         partial.replace(path)
     except BaseException:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+@contextmanager
+def whole_files(folder: str | Path) -> Iterator[Path]:
+    """In a `with` block, an empty folder to write files to; they are moved to `folder` when the block ends.
+
+    `folder` is made when it is missing. Of its files only those of the same names are replaced, each at once. A block
+    that raises leaves everything as it was.
+    """
+    folder = Path(folder)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        yield partial
+        files = sorted(partial.iterdir())
+        for file in files:
+            _to_disk(file)
+        for file in files:
+            file.replace(folder / file.name)
+        partial.rmdir()
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        for path in missing:
+            with suppress(OSError):  # someone else has put something there
+                path.rmdir()
+        raise
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from triovit.golden.errors import TriovitError
+from triovit.golden.files import whole_file
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIMIZE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint")
@@ -102,7 +103,7 @@ def environment() -> dict[str, str]:
 def locked(path: Path):
     """Hold an exclusive lock on `path` (created when missing), so that parallel test workers build once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
+    with path.open("wb") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -134,9 +135,8 @@ def keep_runtime(folder: Path, kind: str) -> None:
         kept.mkdir(parents=True, exist_ok=True)
         for name in RUNTIME_OBJECTS:
             if (folder / name).is_file() and not (kept / name).exists():
-                temporary = kept / f"{name}.new"
-                shutil.copyfile(folder / name, temporary)
-                temporary.rename(kept / name)
+                with whole_file(kept / name) as partial:
+                    shutil.copyfile(folder / name, partial)
 
 
 def run(command, *, cwd: Path, log: Path) -> None:
@@ -146,7 +146,7 @@ def run(command, *, cwd: Path, log: Path) -> None:
             [str(word) for word in command], cwd=cwd, env=os.environ | environment(), stdout=handle, stderr=handle
         ).returncode
     if code:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
         raise ToolchainError(f"{Path(command[0]).name} failed with code {code} (full log: {log})\n{tail}")
 
 

@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout
+from triovit.golden.files import whole_file
 from triovit.golden.integer.network import INPUT
 from triovit.hdl.config.accelerator import AcceleratorConfig, ConfigurationError
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, Instruction, InstructionError
@@ -111,10 +112,8 @@ class CompiledProgram:
             {k: np.ascontiguousarray(v) for k, v in arrays.items()},
             metadata={"format": FORMAT, "version": VERSION, "program": json.dumps(structure)},
         )
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(data)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_bytes(data)
 
     @staticmethod
     def load(path: str | Path) -> CompiledProgram:

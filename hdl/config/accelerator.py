@@ -201,7 +201,7 @@ def load_config(name_or_file: str) -> AcceleratorConfig:
     path = Path(name_or_file)
     if path.suffix == ".json" or path.is_file():
         try:
-            return AcceleratorConfig.from_json(path.read_text())
+            return AcceleratorConfig.from_json(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"cannot read configuration {name_or_file}: {error}") from None
     raise ConfigurationError(f"unknown configuration {name_or_file!r}; presets: {', '.join(PRESETS)}, or a JSON file")

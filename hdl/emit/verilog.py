@@ -63,14 +63,14 @@ class EmittedVerilog:
 
     def write_map(self, path) -> None:
         """Write the map as JSON."""
-        Path(path).write_text(json.dumps(self.map(), indent=2) + "\n")
+        Path(path).write_text(json.dumps(self.map(), indent=2) + "\n", encoding="utf-8")
 
     def write(self, folder) -> list[Path]:
         """Write <name>.v, <name>.json and copies of the extra files into `folder`; returns the Verilog files."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"{self.name}.v", *(folder / path.name for path in self.extra_files)]
-        files[0].write_text(self.text)
+        files[0].write_text(self.text, encoding="utf-8")
         for source, target in zip(self.extra_files, files[1:], strict=True):
             shutil.copyfile(source, target)
         self.write_map(folder / f"{self.name}.json")

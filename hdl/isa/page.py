@@ -74,4 +74,4 @@ def instruction_set_page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(instruction_set_page())
+    PAGE.write_text(instruction_set_page(), encoding="utf-8")

@@ -21,6 +21,7 @@ from unittest import mock
 from cocotb_tools import config
 from cocotb_tools.runner import get_runner
 
+from triovit.golden.files import whole_file
 from triovit.hdl.emit.verilog import emit_verilog
 from triovit.sim import toolchain
 from triovit.sim.bench.streams import INPUTS
@@ -47,10 +48,10 @@ def build_bench(component, name: str, *, extra_sources=(), waves: bool = False) 
     visible = f'`verilator_config\npublic_flat_rw -module "{name}" -var "*"\n'
     for text, suffix in ((emitted.text, ".v"), (visible, ".vlt")):
         path = parent / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{suffix}"
-        if not path.exists():
-            unfinished = path.with_suffix(f".{os.getpid()}")
-            unfinished.write_text(text)
-            unfinished.rename(path)
+        with toolchain.locked(path.with_suffix(".lock")):
+            if not path.exists():
+                with whole_file(path) as partial:
+                    partial.write_text(text, encoding="utf-8")
         sources.append(path)
     libraries = config.libs_dir
     options = ["--vpi", "--timescale", "1ns/1ps", *(["--trace"] if waves else [])]
@@ -105,7 +106,8 @@ def run_bench(component, test_module: str, *, name: str, parameters=None, testca
         )
     passed, failed = _read_results(results)
     if failed or not passed:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else "(no log)"
+        told = log.read_text(encoding="utf-8", errors="replace") if log.exists() else "(no log)"
+        tail = "\n".join(told.splitlines()[-40:])
         what = f"failed: {', '.join(failed)}\n{next(iter(failed.values()))}" if failed else "no test ran"
         raise AssertionError(f"bench {name} ({test_module}): {what}\nrun folder: {run}\n{tail}")
     if waves:

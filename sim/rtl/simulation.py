@@ -235,10 +235,10 @@ class RtlSimulation:
         program = self.build()
         with tempfile.TemporaryDirectory(prefix="simulation-") as name:
             folder = Path(name)
-            (folder / "script.txt").write_text("\n".join(self._lines) + "\n")
+            (folder / "script.txt").write_text("\n".join(self._lines) + "\n", encoding="utf-8")
             (folder / "input.bin").write_bytes(self._blob)
             self._run(program, folder, progress)
-            report = json.loads((folder / "report.json").read_text())
+            report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
             events = np.fromfile(folder / "events.bin", dtype=EVENTS)
             dump = folder / "dump.bin"
             dumped = np.fromfile(dump, dtype=np.uint8) if dump.exists() else np.zeros(0, np.uint8)

@@ -280,12 +280,12 @@ def test_imagenet_s_layout(triovit, refused, files):
 
 
 def test_classes_of_a_file(triovit, refused, files, data):
-    Path("classes.txt").write_text("\n".join(reversed(CLASSES)))
+    Path("classes.txt").write_text("\n".join(reversed(CLASSES)), encoding="utf-8")
     outcome = triovit("evaluate", files / "int8.safetensors", "--data", data, "--classes", "classes.txt")
     assert outcome.report["classes"] == list(reversed(CLASSES)) and outcome.err == ""
     plain = triovit("evaluate", files / "int8.safetensors", "--data", data)
     assert outcome.report["confusions"] != plain.report["confusions"]  # other labels: other predictions are right
-    Path("classes.txt").write_text("zebra\nant\n")
+    Path("classes.txt").write_text("zebra\nant\n", encoding="utf-8")
     assert "classes.txt: must name the network's 7 outputs" in refused(
         "evaluate", files / "int8.safetensors", "--data", data, "--classes", "classes.txt"
     )
@@ -365,7 +365,7 @@ def test_files_are_written_whoever_reads_the_listing(triovit, files, data, monke
     monkeypatch.setattr("triovit.flow.evaluation_report.show", gone)
     with pytest.raises(RuntimeError, match="the pipe is closed"):
         triovit("evaluate", files / "int8.safetensors", "--data", data, "--confusion", "m.png", "--json", "r.json")
-    assert json.loads(Path("r.json").read_text())["images"] == 21 and Path("m.png").is_file()
+    assert json.loads(Path("r.json").read_text(encoding="utf-8"))["images"] == 21 and Path("m.png").is_file()
 
 
 def test_dask_is_imported_only_when_it_is_used():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from triovit.golden.files import whole_file
+from triovit.golden.files import whole_file, whole_files
 
 
 @pytest.mark.parametrize("convert", [str, lambda path: path])
@@ -32,3 +32,25 @@ def test_what_cannot_be_replaced(tmp_path):
     with pytest.raises(OSError, match="folder"), whole_file(tmp_path / "folder") as partial:
         partial.write_text("new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_files_of_a_folder_appear_at_the_end(tmp_path):
+    folder = tmp_path / "new" / "deep"
+    for text in ("one", "two"):
+        with whole_files(folder) as partial:
+            (partial / "a.txt").write_text(text)
+            assert not (folder / "a.txt").exists() or (folder / "a.txt").read_text() == "one"
+        (folder / "other.txt").write_text("stays")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.txt": "two", "other.txt": "stays"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_files_alone(tmp_path, error):
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "a.txt").write_text("old")
+    for folder in (old, tmp_path / "new" / "deep"):
+        with pytest.raises(error), whole_files(folder) as partial:
+            (partial / "a.txt").write_text("half")
+            raise error
+    assert sorted(tmp_path.rglob("*")) == [old, old / "a.txt"] and (old / "a.txt").read_text() == "old"
