@@ -3,7 +3,7 @@
 import numpy as np
 from amaranth.hdl import Const
 
-from triovit.golden.integer.network import PostParameters
+from triovit.golden.integer.records import PostParameters
 from triovit.hdl.isa.layouts import RECORD_LAYOUT
 from triovit.hdl.isa.record import RECORD, RECORD_BYTES, RECORD_DTYPE
 
