@@ -1,6 +1,6 @@
 """ReLU linear attention of whole batches in float64, bit-identical to `golden.integer.execute`.
 
-`bounds` keeps all sums of products below 2**31; the records are exact for the reasons given in `batch_post`.
+`Bound` keeps all sums of products below 2**31; the records are exact for the reasons given in `post`.
 """
 
 from __future__ import annotations

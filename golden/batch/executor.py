@@ -1,6 +1,6 @@
 """Integer networks on batches of images, fast: the bits of `golden.integer.execute`, computed by PyTorch.
 
-All arithmetic runs on floats that hold integers exactly; `batch_layers`, `batch_post` and `batch_attention` say why.
+All arithmetic runs on floats that hold integers exactly; `precision`, `post`, `layer_norm` and `attention` say why.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import numpy as np
 import torch
 
 from triovit.golden.batch.attention import BatchAttention
-from triovit.golden.batch.layers import BatchConvolution, BatchLayerNorm, BatchPool, check_precision
+from triovit.golden.batch.convolution import BatchConvolution
+from triovit.golden.batch.layer_norm import BatchLayerNorm
+from triovit.golden.batch.pool import BatchPool
+from triovit.golden.batch.precision import check_precision
 from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.network import INPUT, IntegerNetwork
 from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node, Pool
@@ -21,22 +24,30 @@ from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node
 # starting an operation, fewer stay in the L3 cache. Measured: flat up to four times this, slower below.
 BATCH_VALUES = 1 << 21
 
-STEPS = {Convolution: BatchConvolution, Attention: BatchAttention, Pool: BatchPool, LayerNorm: BatchLayerNorm}
+# Step of each kind of node, made of the node: called with the tensors before it by name, (N, H, W, C) float32 feature
+# maps of integers, it returns those it computes, intermediates as they stand in the integer network with N in front.
+STEPS: dict[type[Node], Callable] = {
+    Convolution: BatchConvolution,
+    Attention: BatchAttention,
+    Pool: BatchPool,
+    LayerNorm: BatchLayerNorm,
+}
 
 
 class BatchExecutor:
     """A network set up for batches of images; the results of an image do not depend on its batch.
 
     Runs on one thread: operations are too short for barriers between threads and for threads that share Python's lock.
-    `parallel.fan_out` gives every core a process. Raises NetworkError for a network that does not validate.
+    `parallel.fan_out` gives every core a process. Raises NetworkError for a network that does not validate, or
+    with a kind of node that STEPS does not have.
     """
 
     def __init__(self, network: IntegerNetwork):
         self.network = network.validate()
         self.shapes = network.shapes()
-        self.steps = [STEPS[type(node)](node) for node in network.nodes]
+        self.steps = [_step(node) for node in network.nodes]
         self.images = max(1, BATCH_VALUES // max(math.prod(shape) for shape in self.shapes.values()))
-        self.wide = {name for node in network.nodes for name in _wide(node)}
+        self.wide = {name for node in network.nodes for name in node.wide}
         self.last_use = {name: i for i, node in enumerate(network.nodes) for name in node.inputs}
         self.last_use[network.output] = len(network.nodes)
 
@@ -91,8 +102,10 @@ class BatchExecutor:
         }
 
 
-def _wide(node: Node) -> tuple[str, ...]:
-    """Names of a node's tensors that are int16."""
-    if isinstance(node, Attention):
-        return tuple(f"{node.name}.code{b}" for b in range(len(node.inputs)) if node.divisor == "uniform")
-    return (node.name,) if node.post.activation == "wide" else ()
+def _step(node: Node) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+    if type(node) not in STEPS:
+        raise NetworkError(
+            f"{node.name}: no batch execution of {type(node).__name__}; golden.integer.execute runs it, "
+            "and a row in golden.batch.executor.STEPS adds one"
+        )
+    return STEPS[type(node)](node)

@@ -1,6 +1,6 @@
 """Post-processing of psums for whole batches: bias, activation, requantization and residual, exactly, in float64.
 
-Why float64 is exact here. In a network that validates, `bounds` holds |acc| and |acc + bias| below 2**31 and the sum
+Why float64 is exact here. In a network that validates, `Bound` holds |acc| and |acc + bias| below 2**31 and the sum
 |(acc + bias) * M + ((r * R) << s)| below 2**49, its terms below 2**47 and at most 2**48. So x = sum * 2**-n + 1/2 and
 all partial results are integers below 2**51 times 2**-(n + 1): float64 holds them, whichever is added first, fused or
 not, and floor(x) is `arithmetic.rounding_shift` (n = 0 included: an integer plus 1/2). In the same way the hardswish
