@@ -1,12 +1,11 @@
-"""How layers are told: short names and kinds."""
+"""How layers are told: short names, and roles of tensors."""
 
 from __future__ import annotations
 
 from triovit.golden.integer.network import IntegerNetwork
-from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node
+from triovit.golden.integer.nodes import Convolution
 
 SILENT = ("backbone", "op_list", "main")  # parts of a name that tell nothing about the place in the network
-KINDS = ("convolution", "depthwise", "pointwise", "grouped", "attention", "pool", "layer norm")
 
 
 def short_names(network: IntegerNetwork) -> dict[str, str]:
@@ -19,22 +18,6 @@ def short_names(network: IntegerNetwork) -> dict[str, str]:
     return dict(zip(names, short if len(set(short)) == len(short) else names, strict=True))
 
 
-def kind(node: Node) -> str:
-    """One of KINDS. "pointwise": 1 x 1 over all channels, fully connected layers included."""
-    match node:
-        case Attention():
-            return "attention"
-        case LayerNorm():
-            return "layer norm"
-        case Convolution() if node.depthwise:
-            return "depthwise"
-        case Convolution() if node.groups > 1:
-            return "grouped"
-        case Convolution():
-            return "pointwise" if node.kernel == 1 else "convolution"
-    return "pool"
-
-
 def depthwise_inputs(network: IntegerNetwork) -> list[str]:
     """Tensors that depthwise layers read, which channel-wise migration gives a scale a channel (Trio-ViT)."""
     return _inputs(network, lambda node: node.depthwise)
@@ -43,8 +26,8 @@ def depthwise_inputs(network: IntegerNetwork) -> list[str]:
 def projection_inputs(network: IntegerNetwork) -> list[str]:
     """Tensors between a depthwise and a pointwise layer, PW2's inputs, which filter-wise shifting gives a zero point a
     channel (Trio-ViT)."""
-    depthwise = {node.name for node in network.nodes if kind(node) == "depthwise"}
-    return _inputs(network, lambda node: kind(node) == "pointwise" and node.input in depthwise)
+    depthwise = {node.name for node in network.nodes if node.kind == "depthwise"}
+    return _inputs(network, lambda node: node.kind == "pointwise" and node.input in depthwise)
 
 
 def _inputs(network: IntegerNetwork, reads) -> list[str]:

@@ -12,13 +12,12 @@ from matplotlib.ticker import MultipleLocator
 
 from triovit.golden.quantization.sqnr import TensorError
 from triovit.golden.report.activations import BINS_AN_OCTAVE, BranchDivisors, TensorCodes
-from triovit.golden.report.names import KINDS
 from triovit.golden.report.ranges import ChannelRanges
 from triovit.golden.report.weights import LayerWeights, WeightScheme
 
 ROW = 0.19  # inches
 WIDTH = 6.8
-BLUE, ORANGE, GREEN, PURPLE, RED, GREY, TEAL = (
+BLUE, ORANGE, GREEN, PURPLE, RED, GREY, TEAL, OLIVE = (
     "#3b82c4",
     "#e08214",
     "#2f9e6e",
@@ -26,8 +25,17 @@ BLUE, ORANGE, GREEN, PURPLE, RED, GREY, TEAL = (
     "#d1495b",
     "#8a8f98",
     "#2aa3b0",
+    "#9a9a32",
 )
-KIND_COLOURS = dict(zip(KINDS, (RED, ORANGE, BLUE, TEAL, PURPLE, GREY, GREEN), strict=True))
+KIND_COLOURS = {  # by `Node.kind`, in the order of legends
+    "convolution": RED,
+    "depthwise": ORANGE,
+    "pointwise": BLUE,
+    "grouped": TEAL,
+    "attention": PURPLE,
+    "pool": GREY,
+    "layer norm": GREEN,
+}
 WIDE = 11.0  # of figures without a table beside them
 MARGIN = 0.75  # inches beside the rows: axis and legend
 MARKS = ((-127, -96, -64, -32, 0, 32, 64, 96, 127), (-128, -32, -16, -8, -4, -2, 0, 2, 4, 8, 16, 32, 128))
@@ -35,13 +43,17 @@ HEAT_BINS = 51  # of a row of the map of weights; narrower schemes have a bin a 
 
 
 def sqnr_bars(errors: list[TensorError], names: dict[str, str], kinds: dict[str, str]) -> Figure:
-    """A bar a layer; none for a layer without any error or without signal."""
+    """A bar per layer; none for a layer without any error or without signal.
+
+    names, kinds: of every layer; kinds that KIND_COLOURS does not have share one colour.
+    """
     figure, axes = _rows([names[error.name] for error in errors])
     values = [error.sqnr if math.isfinite(error.sqnr) else 0 for error in errors]
-    axes.barh(range(len(errors)), values, color=[KIND_COLOURS[kinds[error.name]] for error in errors], height=0.75)
+    found = [kinds[error.name] for error in errors]
+    colours = KIND_COLOURS | {kind: OLIVE for kind in found if kind not in KIND_COLOURS}
+    axes.barh(range(len(errors)), values, color=[colours[kind] for kind in found], height=0.75)
     axes.set_xlabel("SQNR in dB")
-    present = [kind for kind in KINDS if kind in {kinds[error.name] for error in errors}]
-    _legend(figure, {kind: KIND_COLOURS[kind] for kind in present})
+    _legend(figure, {kind: colour for kind, colour in colours.items() if kind in found})
     return figure
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from triovit.golden.integer.network import INPUT
 from triovit.golden.report import plots
 from triovit.golden.report.findings import Findings
-from triovit.golden.report.names import kind
 from triovit.golden.report.page import (
     LEFT,
     RIGHT,
@@ -64,7 +63,7 @@ class Sections:
 
     def __init__(self, network, findings: Findings, names: dict[str, str]):
         self.network, self.findings, self.names = network, findings, names
-        self.kinds = {node.name: kind(node) for node in network.nodes}
+        self.kinds = {node.name: node.kind for node in network.nodes}
         self.missing = {
             section: [f"Not everything is shown here, for want of: {'; '.join(texts)}."]
             for section, texts in findings.lacking.items()

@@ -83,6 +83,6 @@ def _layer(node: Convolution | LayerNorm) -> LayerWeights:
             parts[WeightScheme(apot=node.apot)] = node.weight[additive]
     counts = {}
     for scheme, weight in parts.items():
-        levels = scheme.levels  # weights are levels: `shapes` checks that
+        levels = scheme.levels  # weights are levels: the node checks that
         counts[scheme] = np.bincount(np.searchsorted(levels, weight.reshape(-1)), minlength=len(levels))
     return LayerWeights(node.name, {scheme: len(weight) for scheme, weight in parts.items()}, counts)

@@ -1,14 +1,14 @@
-"""Names and kinds of layers."""
+"""Names of layers, and the tensors that migration and shifting are about."""
 
 import dataclasses
 
-from tests.networks import small_network, unusual_network
+from tests.networks import small_network
 from triovit.golden.integer.nodes import Convolution
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.calibration.images import random_images
 from triovit.golden.quantization.quantize import quantize
-from triovit.golden.report.names import depthwise_inputs, kind, projection_inputs, short_names
+from triovit.golden.report.names import depthwise_inputs, projection_inputs, short_names
 
 
 def test_short_names():
@@ -28,26 +28,10 @@ def test_full_names_where_short_ones_are_equal():
     assert names == {name: name for name in ("input", "a.main.b", "a.b")}
 
 
-def test_kinds():
-    small = {node.name: kind(node) for node in small_network(1).nodes}
-    expected = {
-        "stem": "convolution",
-        "ds.depthwise": "depthwise",
-        "ds.point": "pointwise",
-        "att.group": "grouped",
-        "att.attention": "attention",
-        "head.pool": "pool",
-        "head.norm": "layer norm",
-        "head.logits": "pointwise",
-    }
-    assert expected.items() <= small.items()
-    assert kind(unusual_network(1).node("narrow_groups")) == "grouped"
-
-
 def test_inputs():
     network = small_network(1)
     migrated, shifted = depthwise_inputs(network), projection_inputs(network)
     readers = {node.input: node for node in network.nodes if isinstance(node, Convolution)}
     assert migrated == ["stem", "mb1.expand", "mb2.expand", "att.qkv", "mb3.expand"]
     assert shifted == ["ds.depthwise", "mb1.depthwise", "mb2.depthwise", "mb3.depthwise"]
-    assert all(kind(readers[name]) == "pointwise" for name in shifted)
+    assert all(readers[name].kind == "pointwise" for name in shifted)

@@ -1,7 +1,8 @@
-"""Multiply-accumulates by hand, and what layers are called in tables."""
+"""Multiply-accumulates by hand, and what layers are called in tables and reports."""
 
 import numpy as np
 
+from tests.networks import small_network, unusual_network
 from triovit.golden.integer.network import INPUT, IntegerNetwork
 from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Pool
 from triovit.golden.integer.records import PostParameters
@@ -41,6 +42,26 @@ def test_macs():
     assert network.macs() == {
         "dense": DENSE, "depthwise": DEPTHWISE, "point": POINT, "att": ATTENTION, "group": GROUP, "pool": 0, "norm": 0
     }  # fmt: skip
+
+
+def test_labels():
+    network = build()
     assert [node.label for node in network.nodes] == [
         "conv 2x2", "depthwise 1x1", "pointwise", "attention", "group", "pool", "layer norm"
     ]  # fmt: skip
+
+
+def test_kinds():
+    small = {node.name: node.kind for node in small_network(1).nodes}
+    expected = {
+        "stem": "convolution",
+        "ds.depthwise": "depthwise",
+        "ds.point": "pointwise",
+        "att.group": "grouped",
+        "att.attention": "attention",
+        "head.pool": "pool",
+        "head.norm": "layer norm",
+        "head.logits": "pointwise",
+    }
+    assert expected.items() <= small.items()
+    assert unusual_network(1).node("narrow_groups").kind == "grouped"
