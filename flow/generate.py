@@ -18,7 +18,7 @@ from triovit.flow.arguments import add_config_option
 from triovit.flow.errors import UsageError
 from triovit.flow.output import say, show, table, write_json
 from triovit.flow.sources import find_config
-from triovit.flow.synthesis import FAMILIES, lint, synthesize
+from triovit.flow.synthesis import DEVICES, lint, synthesize
 from triovit.golden.files import whole_files
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.emit.verilog import EmittedVerilog
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--lint", action="store_true", help="check the result with Verilator")
-    parser.add_argument("--synthesize", choices=FAMILIES, help="hierarchical synthesis with Yosys; prints cell counts")
+    parser.add_argument("--synthesize", choices=DEVICES, help="hierarchical synthesis with Yosys; prints cell counts")
 
 
 def execute(options) -> int:
@@ -94,13 +94,13 @@ def _write(emitted: EmittedVerilog, config: AcceleratorConfig, folder: Path) -> 
     return files
 
 
-def _synthesize(files: list[Path], family: str, config: AcceleratorConfig, folder: Path) -> dict[str, int]:
+def _synthesize(files: list[Path], device: str, config: AcceleratorConfig, folder: Path) -> dict[str, int]:
     """Cell counts of the whole design, also as a table."""
-    say(f"Yosys hierarchical synthesis ({family}) ...")
+    say(f"Yosys hierarchical synthesis ({device}) ...")
     started = time.time()
-    cells = synthesize(files, family, folder / f"synthesis-{family}.log")
+    cells = synthesize(files, device, folder / f"synthesis-{device}.log")
     table(
-        f"{config.name}: cells after Yosys synthesis for {family} (an estimate)",
+        f"{config.name}: cells after Yosys synthesis for {device} (an estimate)",
         [("cell", "left"), ("count", "right")],
         [[name, count] for name, count in sorted(cells.items(), key=lambda item: (-item[1], item[0]))],
     )

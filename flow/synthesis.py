@@ -19,7 +19,7 @@ COMMANDS = {
     "xilinx": f"synth_xilinx -family xcup -noiopad -noclkbuf -top {TOP}",
     "ecp5": f"synth_ecp5 -noflatten -top {TOP}",
 }
-FAMILIES = tuple(COMMANDS)
+DEVICES = tuple(COMMANDS)
 # Amaranth names the elements of an array `x` too: "x[3]". Yosys' ABC9 makes wires of that name for the bits of `x`
 # and stops on the second one (YosysHQ/yosys issue 4349).
 HIDE_ELEMENTS = "rename -hide w:*[[]*"
@@ -34,19 +34,19 @@ def lint(files: list[Path]) -> list[str]:
     return lines or ([f"verilator ended with code {result.returncode}"] if result.returncode else [])
 
 
-def synthesize(files: list[Path], family: str, log: Path) -> dict[str, int]:
+def synthesize(files: list[Path], device: str, log: Path) -> dict[str, int]:
     """Cells of the whole design by type after Yosys' synthesis, hierarchy kept; the log goes to a file beside them.
 
     Yosys runs in a process of its own. Raises ToolchainError with Yosys' error when it fails.
     """
-    if family not in FAMILIES:
-        raise UsageError(f"synthesis must be for one of {', '.join(FAMILIES)}, not {family!r}")
+    if device not in DEVICES:
+        raise UsageError(f"synthesis must be for one of {', '.join(DEVICES)}, not {device!r}")
     netlist = log.with_suffix(".stat.json")
     # Names relative to the folder: Yosys splits its commands at blanks.
     script = [
         f"read_verilog {' '.join(file.name for file in files)}",
         HIDE_ELEMENTS,
-        COMMANDS[family],
+        COMMANDS[device],
         f"tee -q -o {netlist.name} stat -json",
     ]
     program = (

@@ -76,10 +76,10 @@ class Emitted:
         return [folder / "triovit.v"]
 
 
-@pytest.mark.parametrize("family, cell", [("xilinx", "DSP48E2"), ("ecp5", "MULT18X18D"), ("generic", None)])
-def test_synthesis_counts_cells_of_all_instances(triovit, monkeypatch, tmp_path, family, cell):
+@pytest.mark.parametrize("device, cell", [("xilinx", "DSP48E2"), ("ecp5", "MULT18X18D"), ("generic", None)])
+def test_synthesis_counts_cells_of_all_instances(triovit, monkeypatch, tmp_path, device, cell):
     monkeypatch.setattr(generate, "emit_accelerator", lambda config: Emitted())
-    outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--synthesize", family)
+    outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--synthesize", device)
     assert outcome.status == 0
     cells = outcome.report["cells"]
     assert "part" not in cells
@@ -88,7 +88,7 @@ def test_synthesis_counts_cells_of_all_instances(triovit, monkeypatch, tmp_path,
     else:
         flip_flops = sum(number for name, number in cells.items() if "DFF" in name)
         assert flip_flops == 2 * 16
-    assert (tmp_path / "out" / f"synthesis-{family}.log").stat().st_size
+    assert (tmp_path / "out" / f"synthesis-{device}.log").stat().st_size
 
 
 def test_synthesis_that_fails_names_the_log(refused, monkeypatch, tmp_path, triovit):
