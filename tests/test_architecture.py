@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from triovit.golden.integer.nodes import NODES
+
 ROOT = Path(__file__).resolve().parents[1]
 # What stands below all others: errors, files and checks of values. Every part may import these.
 LOW = {"golden.errors", "golden.files"}
@@ -120,6 +122,90 @@ def test_integer_path_has_no_float():
         errors += [f"{file.relative_to(ROOT)}:{use}" for use in float_uses(file.read_text())]
     assert sources("golden.integer")
     assert not errors, "\n".join(errors)
+
+
+def files_by_module(folder: Path) -> dict[str, Path]:
+    """Files of a folder by the name of their module; a package is its `__init__.py`."""
+    names = {file: file.relative_to(ROOT).with_suffix("").parts for file in sorted(folder.rglob("*.py"))}
+    return {".".join(part for part in parts if part != "__init__"): file for file, parts in names.items()}
+
+
+def imports_between(texts: dict[str, str]) -> dict[str, set[str]]:
+    """Which module imports which, of modules given by name with their text; imports inside functions count."""
+    graph = {}
+    for module, text in texts.items():
+        is_package = any(name.startswith(f"{module}.") for name in texts)
+        names = imported(ast.parse(text), module.split(".")[: None if is_package else -1])
+        graph[module] = {name if name in texts else name.rpartition(".")[0] for name in names} & texts.keys()
+    return graph
+
+
+def find_circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, the first one again at the end; empty when there is none."""
+    finished: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        circle = []
+        if module not in finished:
+            circle = next(filter(None, (visit(name, [*path, module]) for name in sorted(graph[module]))), [])
+            finished.add(module)
+        return circle
+
+    return next(filter(None, (visit(module, []) for module in graph)), [])
+
+
+def test_no_circle_of_files_on_the_integer_path():
+    texts = {name: file.read_text() for name, file in files_by_module(ROOT / "golden" / "integer").items()}
+    graph = imports_between(texts)
+    assert "golden.integer.nodes.base" in graph["golden.integer.network"]
+    assert "golden.integer.nodes.pool" in graph["golden.integer.nodes"]
+    assert not find_circle(graph)
+
+
+def kind_tests(text: str, kinds: set[str]) -> list[str]:
+    """Where a file asks which kind a node is, as 'line: kind'."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.MatchClass):
+            asked: list[ast.AST] = [node.cls]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+            asked = list(ast.walk(node.args[1]))
+        else:
+            continue
+        found += [f"{node.lineno}: {name.id}" for name in asked if isinstance(name, ast.Name) and name.id in kinds]
+    return found
+
+
+def test_only_a_node_knows_its_kind():
+    """Whatever differs between kinds is a method of theirs, so that a new kind is a new file."""
+    folder = ROOT / "golden" / "integer"
+    errors = []
+    for file in folder.rglob("*.py"):
+        errors += [f"{file.relative_to(ROOT)}:{found}" for found in kind_tests(file.read_text(), set(NODES))]
+    assert not errors, "\n".join(errors)
+
+
+@pytest.mark.parametrize(
+    "text", ["isinstance(n, Pool)", "isinstance(n, (int, Pool))", "match n:\n    case Pool(input=x):\n        pass"]
+)
+def test_questions_for_a_kind_are_found(text):
+    assert kind_tests(text, set(NODES))
+    assert not kind_tests(text.replace("Pool", "Path"), set(NODES))
+
+
+def test_circles_are_found():
+    texts = {
+        "golden.integer.a": "from triovit.golden.integer.nodes.b import B",
+        "golden.integer.nodes.b": "def f():\n    from triovit.golden.integer import c",
+        "golden.integer.c": "import triovit.golden.integer.a",
+        "golden.integer.d": "from .c import C",
+    }
+    a, b, c, d = texts
+    assert imports_between(texts) == {a: {b}, b: {c}, c: {a}, d: {c}}
+    assert find_circle(imports_between(texts)) == [a, b, c, a]
+    assert not find_circle({a: {b, c}, b: {c}, c: set(), d: {a}})
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class IntegerNetwork:
                 if name in shapes:
                     raise NetworkError(f"tensor name {name} is used twice")
                 shapes[name] = shape
-            if node.name not in node.wide:
+            if node.name not in node.wide and len(shapes[node.name]) == 3:
                 maps.add(node.name)
         return shapes
 

@@ -78,6 +78,12 @@ def test_a_changed_constant_shows():
     assert "stem (core 0)" in differences(program, network, memory, images)
 
 
+def test_multiply_accumulates_are_those_of_the_network():
+    """One count: a program tells what `compare` and the layer table tell."""
+    network = small_network(4)
+    assert compile_network(network, TINY).metadata["macs"] == network.macs()
+
+
 def shrunk(**sizes):
     return dataclasses.replace(TINY, **sizes)
 

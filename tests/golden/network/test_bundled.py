@@ -50,6 +50,7 @@ def test_card_agrees_with_the_file(bundled):
     parameters = sum(parameter.numel() for parameter in bundled.model.parameters())
     assert f"{parameters:,}".replace(",", " ") in card
     macs = load_network(BUNDLED_PATH.with_suffix(".int8.safetensors")).macs()
+    assert sum(macs.values()) == 9_294_336  # docs/results/hardware.md
     assert f"{sum(macs.values()) / 1e6:.2f} M" in card
     assert f"{bundled.accuracy} %" in card
     assert ", ".join(bundled.classes) in card
