@@ -11,10 +11,9 @@ from triovit.compiler.memory.layout import TensorLayout, align
 from triovit.golden.integer.records import PostParameters
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES
+from triovit.hdl.isa.names import PostMode
 from triovit.hdl.isa.record import RECORD_BYTES
 
-MODES = {"linear": 0, "hardswish": 1, "wide": 4}
-DIVIDE, LOG2 = 2, 3
 CONSTANT_ALIGNMENT = 64
 
 
@@ -44,15 +43,9 @@ class Context:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Words of each buffer."""
-        c = self.config
-        return {
-            "A": c.feature_words,
-            "O": c.output_words,
-            "W": c.weight_words,
-            "P": c.parameter_words,
-            "K": c.attention_words,
-        }
+        """Words of each buffer; W stands for B and C, which hold the same number."""
+        words = self.config.words
+        return words | {"W": words["B"]}
 
     @property
     def record_words(self) -> int:
@@ -71,7 +64,7 @@ class Context:
 
 def post_fields(post: PostParameters) -> dict[str, int]:
     """Instruction fields that choose the post-processing of a node."""
-    return {"mode": MODES[post.activation], "fraction_bits": post.fraction_bits}
+    return {"mode": PostMode[post.activation.upper()], "fraction_bits": post.fraction_bits}
 
 
 def no_tiling(layer: str, need: dict[str, int], capacity: dict[str, int]) -> CompileError:

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.compiler.schedule.synchronize import Semaphore
 from triovit.hdl.isa.instructions import HEADER, Instruction, layout
-from triovit.hdl.isa.names import Buffer, Destination
-
-MODES = ("linear", "hardswish", "divide", "log2", "wide")
+from triovit.hdl.isa.names import Buffer, Destination, PostMode
 
 
 def semaphore_names(mask: int) -> str:
@@ -28,8 +26,8 @@ def operands(instruction: Instruction) -> str:
             continue
         if name == "buffer" and value in list(Buffer):
             text = Buffer(value).name
-        elif name == "mode" and value < len(MODES):
-            text = MODES[value]
+        elif name == "mode" and value in list(PostMode):
+            text = PostMode(value).name.lower()
         elif name == "destination":
             text = "|".join(d.name for d in Destination if value & d)
         elif name in ("memory", "memory_row", "memory_plane", "hash", "magic"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES, Instruction
-from triovit.hdl.isa.names import Buffer, Opcode, Unit
+from triovit.hdl.isa.names import QUEUED_UNITS, Buffer, Opcode, PostMode, Unit
 
 START = 3  # cycles between a unit's instructions
 DRAIN = 28  # from the last step to the written result
@@ -65,7 +65,7 @@ def compute_steps(config: AcceleratorConfig, i: Instruction) -> int:
     windows = -(-i.cols // block)
     match i.opcode:
         case Opcode.RMAC_CONV | Opcode.MAT_CONV:
-            rows = (2 if i.joint else 1) * (2 if i.mode == 4 else 1)
+            rows = (2 if i.joint else 1) * (2 if i.mode == PostMode.WIDE else 1)
             steps = i.kernel_rows * i.kernel_cols * i.blocks
             # Residual operands take cycles of O's read port.
             stalls = rows if i.residual and i.source else 0
@@ -141,7 +141,7 @@ class _Run:
         self.start, self.end = [0] * n, [0] * n
         self.now = 0
         self.tokens = [0] * SEMAPHORES
-        self.queues = {unit: deque() for unit in (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)}
+        self.queues = {unit: deque() for unit in QUEUED_UNITS}
         self.free = dict.fromkeys(self.queues, 0)
         self.events: list[tuple[int, int, int]] = []  # (time, order, instruction): its signals are given
         self.transfers: dict[Unit, list[float]] = {}  # unit -> [instruction, beats left]

@@ -19,7 +19,7 @@ from triovit.hdl.dma.load import LoadUnit
 from triovit.hdl.dma.read_master import ReadMaster
 from triovit.hdl.dma.store import StoreUnit
 from triovit.hdl.isa.layouts import INDEX_BITS
-from triovit.hdl.isa.registers import ADDRESS_BITS, COUNTERS
+from triovit.hdl.isa.registers import COUNTERS, REGISTER_ADDRESS_BITS
 
 UNITS = ("load", "store", "rmac", "mat")
 TRACED = ("fetch", *UNITS)
@@ -40,7 +40,7 @@ class Accelerator(wiring.Component):
         self.config = config.validate()
         members = {
             "m_axi": Out(AXI4Signature(config.data_bytes)),
-            "s_axil": In(AXI4LiteSignature(ADDRESS_BITS)),
+            "s_axil": In(AXI4LiteSignature(REGISTER_ADDRESS_BITS)),
             "interrupt": Out(1),
         }
         for unit in TRACED:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.names import Buffer, Destination, Opcode, Unit
+from triovit.hdl.isa.names import Buffer, Destination, Opcode, PostMode, Unit
 from triovit.hdl.isa.record import RECORD_BYTES
 
 DIVISOR, MEMORY, K = "divisor", "memory", "K"
@@ -80,12 +80,12 @@ def compute_accesses(
             yield weight_space, _words(weights, (count, 1)), False
             out += odd * out_group
             results = [(groups, step * out_group), (rows, out_row), (cols, 1)]
-            if mode == 4:
+            if mode == PostMode.WIDE:
                 results.append((2, out_row))
             record_words = _words((records + odd) * RECORD_BYTES, (groups, step * RECORD_BYTES), (RECORD_BYTES, 1))
             if destination & Destination.DIVISOR:
                 yield DIVISOR, np.arange(rows * cols), True
-            if mode == 2:
+            if mode == PostMode.DIVIDE:
                 yield DIVISOR, np.arange(rows * cols), False
         case Opcode.RMAC_OUTER:
             yield source, _words(in_base, (kr, in_block), (rows, in_row), (cols, 1)), False

@@ -88,20 +88,13 @@ class FunctionalSimulator:
         self.check_overlap = check_overlap
         rng = np.random.default_rng(seed)
 
-        def noise(words: int) -> np.ndarray:
-            return rng.integers(-128, 128, (words, config.block), dtype=np.int8)
+        def noise(*buffers: str) -> dict[str, np.ndarray]:
+            shapes = {name: (config.words[name], config.block) for name in buffers}
+            return {name: rng.integers(-128, 128, shape, dtype=np.int8) for name, shape in shapes.items()}
 
-        shared = {"B": noise(config.weight_words), "C": noise(config.weight_words), "P": noise(config.parameter_words)}
+        shared = noise("B", "C", "P")
         self.cores = [
-            Core(
-                {
-                    "A": noise(config.feature_words),
-                    "O": noise(config.output_words),
-                    "K": noise(config.attention_words),
-                    **shared,
-                },
-                rng.integers(0, 16, config.divisors, dtype=np.uint8),
-            )
+            Core({**noise("A", "O", "K"), **shared}, rng.integers(0, 16, config.words["divisor"], dtype=np.uint8))
             for _ in range(config.cores)
         ]
         self.semaphores = [0] * SEMAPHORES
@@ -114,7 +107,7 @@ class FunctionalSimulator:
 
     def touch(self, unit: Unit, space: str, words: np.ndarray, write: bool) -> None:
         """Note and check on-chip words that an instruction reads or writes."""
-        size = self.config.divisors if space == "divisor" else self.cores[0].buffers[space].shape[0]
+        size = self.config.words[space]
         if words.size and (int(words.min()) < 0 or int(words.max()) >= size):
             self.fail(ErrorCode.LOCAL_ADDRESS, f"word {int(words.max())} of {space}, which has {size}")
         if self.races:

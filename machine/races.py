@@ -21,8 +21,6 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import SEMAPHORES, Instruction
 from triovit.hdl.isa.names import Unit
 
-UNITS = (Unit.FETCH, Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
-
 
 class RaceError(AssertionError):
     """Two instructions that touch the same word in an order nothing enforces.
@@ -50,22 +48,13 @@ class RaceDetector:
     """
 
     def __init__(self, config: AcceleratorConfig, memory_words: int, program: list[Instruction]):
-        sizes = {
-            "A": config.feature_words,
-            "O": config.output_words,
-            "B": config.weight_words,
-            "C": config.weight_words,
-            "P": config.parameter_words,
-            "K": config.attention_words,
-            "divisor": config.divisors,
-            "memory": memory_words,
-        }
+        sizes = {**config.words, "memory": memory_words}
         self.last_read = {space: {} for space in sizes}
         self.last_write = {space: {} for space in sizes}
         self.sizes = sizes
-        self.history: dict[Unit, list[tuple[int, Instruction]]] = {unit: [] for unit in UNITS}
-        self.start: dict[Unit, list[np.ndarray]] = {unit: [] for unit in UNITS}
-        self.clock = {unit: np.zeros(len(UNITS), dtype=np.int64) for unit in UNITS}
+        self.history: dict[Unit, list[tuple[int, Instruction]]] = {unit: [] for unit in Unit}
+        self.start: dict[Unit, list[np.ndarray]] = {unit: [] for unit in Unit}
+        self.clock = {unit: np.zeros(len(Unit), dtype=np.int64) for unit in Unit}
         # Signals of every unit on every semaphore over the whole program, and those so far (as numbers in the unit).
         self.total: dict[tuple[int, Unit], int] = defaultdict(int)
         for instruction in program:
@@ -75,7 +64,7 @@ class RaceDetector:
         self.waits: dict[tuple[int, Unit], int] = defaultdict(int)
         self.parts: list[tuple[int, Instruction]] = []
         self.touched: list[tuple[Unit, str, np.ndarray, bool]] = []
-        self.now = np.zeros(len(UNITS), dtype=np.int64)
+        self.now = np.zeros(len(Unit), dtype=np.int64)
 
     def begin(self, parts: list[tuple[int, Instruction]]) -> None:
         """An instruction, or a joint convolution and its MAT_JOIN, starts."""
@@ -90,9 +79,9 @@ class RaceDetector:
         """What is certain after a unit's next wait on a semaphore: its n-th wait means at least n signals."""
         self.waits[number, unit] += 1
         count = self.waits[number, unit]
-        known = np.zeros(len(UNITS), dtype=np.int64)
-        for giver in UNITS:
-            others = sum(self.total[number, other] for other in UNITS if other != giver)
+        known = np.zeros(len(Unit), dtype=np.int64)
+        for giver in Unit:
+            others = sum(self.total[number, other] for other in Unit if other != giver)
             certain = count - others
             if certain >= 1:
                 signal = self.signals[number, giver][certain - 1]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from triovit.compiler.context import DIVIDE, LOG2, Context
+from triovit.compiler.context import Context
 from triovit.compiler.errors import require
 from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.memory.pack import repeated_record
 from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
 from triovit.compiler.schedule.transfer import Region, Transfer, constant_transfer, map_transfer
 from triovit.golden.integer.nodes import Attention
-from triovit.hdl.isa.names import Buffer, Destination, Opcode
+from triovit.hdl.isa.names import Buffer, Destination, Opcode, PostMode
 from triovit.hdl.isa.record import RECORD_DTYPE
 
 ONE = {"groups": 1, "rows": 1, "cols": 1, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}
@@ -140,7 +140,7 @@ def _step(node: Attention, layer: int, context: Context, branch: int, head: int,
             **matmul,
             weights=sums,
             parameters=records + 2,
-            mode=LOG2,
+            mode=PostMode.LOG2,
             out_base=code_out,
             out_row=tokens,
             log2_offset=node.log2_offset[branch],
@@ -151,7 +151,7 @@ def _step(node: Attention, layer: int, context: Context, branch: int, head: int,
             **{**matmul, "groups": blocks},
             weights=kv,
             parameters=records + 3,
-            mode=DIVIDE,
+            mode=PostMode.DIVIDE,
             out_base=out,
             out_group=tokens,
             out_row=tokens,

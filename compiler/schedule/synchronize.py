@@ -20,21 +20,20 @@ from triovit.compiler.errors import CompileError
 from triovit.compiler.schedule.schedule import Draft
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import SEMAPHORE_BITS
-from triovit.hdl.isa.names import Opcode, Unit
-from triovit.machine.accesses import DIVISOR, MEMORY, compute_accesses, transfer_accesses
-
-UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
+from triovit.hdl.isa.names import QUEUED_UNITS, Opcode, Unit
+from triovit.machine.accesses import MEMORY, compute_accesses, transfer_accesses
 
 # LOAD_RMAC: given by LOAD, taken by RMAC.
 Semaphore = enum.IntEnum(
     "Semaphore",
-    [(f"{giver.name}_{taker.name}", 4 * i + j) for i, giver in enumerate(UNITS) for j, taker in enumerate(UNITS)],
+    [f"{giver.name}_{taker.name}" for giver in QUEUED_UNITS for taker in QUEUED_UNITS],
+    start=0,
 )
 
 
 def semaphore(giver: Unit, taker: Unit) -> int:
     """Number of the semaphore that `giver` gives and `taker` takes."""
-    return 4 * (giver - 1) + (taker - 1)
+    return Semaphore[f"{giver.name}_{taker.name}"]
 
 
 @dataclass(eq=False)
@@ -63,26 +62,21 @@ class Synchronizer:
 
     def __init__(self, config: AcceleratorConfig, memory_words: int):
         self.config = config
-        sizes = {
-            "A": config.feature_words,
-            "O": config.output_words,
-            "B": config.weight_words,
-            "C": config.weight_words,
-            "P": config.parameter_words,
-            "K": config.attention_words,
-            DIVISOR: config.divisors,
-            MEMORY: memory_words,
-        }
+        sizes = {**config.words, MEMORY: memory_words}
         # Number (from 1) of the last instruction of a unit that read or wrote a word; 0: none.
-        self.reads = {(s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in UNITS}
-        self.writes = {(s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in UNITS}
+        self.reads = {
+            (s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in QUEUED_UNITS
+        }
+        self.writes = {
+            (s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in QUEUED_UNITS
+        }
         # In memory every word is written at most once, by STORE.
         self.writes[MEMORY, Unit.STORE] = np.zeros(sizes[MEMORY], dtype=np.int32)
-        self.issued: dict[Unit, list[Draft]] = {unit: [] for unit in UNITS}
+        self.issued: dict[Unit, list[Draft]] = {unit: [] for unit in QUEUED_UNITS}
         self.clocks: dict[Unit, list[np.ndarray]] = {
-            unit: [] for unit in UNITS
+            unit: [] for unit in QUEUED_UNITS
         }  # known to be done when an instruction starts
-        self.known = {unit: np.zeros(len(UNITS) + 1, dtype=np.int64) for unit in UNITS}
+        self.known = {unit: np.zeros(len(QUEUED_UNITS) + 1, dtype=np.int64) for unit in QUEUED_UNITS}
 
     def run(self, drafts: list[Draft]) -> None:
         for event in _events(drafts):
@@ -108,7 +102,7 @@ class Synchronizer:
 
     def _add(self, event: Event) -> None:
         start = np.maximum.reduce([self.known[unit] for unit, _ in event.parts])
-        needed = dict.fromkeys(UNITS, 0)
+        needed = dict.fromkeys(QUEUED_UNITS, 0)
         touched = [(unit, self._accesses(unit, draft, event)) for unit, draft in event.parts]
         for unit, accesses in touched:
             for space, words, write in accesses:
@@ -134,7 +128,7 @@ class Synchronizer:
                     table[words] = number
 
     def _need(self, needed: dict[Unit, int], unit: Unit, space: str, words: np.ndarray, write: bool) -> None:
-        for other in UNITS:
+        for other in QUEUED_UNITS:
             tables = [self.writes.get((space, other))]
             if write and other != unit:
                 tables.append(self.reads.get((space, other)))

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from triovit.golden.integer import arithmetic
-from triovit.golden.integer.arithmetic import ACCUMULATOR_BITS, MAX_SHIFT, MULTIPLIER_BITS, signed_range
+from triovit.golden.integer.arithmetic import (
+    ACCUMULATOR_BITS,
+    MAX_FRACTION_BITS,
+    MAX_SHIFT,
+    MULTIPLIER_BITS,
+    signed_range,
+)
 from triovit.golden.integer.errors import NetworkError
 
 
@@ -72,8 +78,8 @@ class PostParameters:
         if self.activation not in self.ACTIVATIONS:
             legal = ", ".join(self.ACTIVATIONS)
             raise NetworkError(f"{node}: activation must be one of {legal}, not {self.activation!r}")
-        if not 0 <= self.fraction_bits <= 13:
-            raise NetworkError(f"{node}: fraction_bits must be 0..13, not {self.fraction_bits}")
+        if not 0 <= self.fraction_bits <= MAX_FRACTION_BITS:
+            raise NetworkError(f"{node}: fraction_bits must be 0..{MAX_FRACTION_BITS}, not {self.fraction_bits}")
         for name, value in self.arrays().items():
             low, high = self.RANGES[name]
             if value.dtype.kind != "i":

@@ -7,9 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.shapes import PSUM
 from triovit.hdl.validation import check_integer
-
-ACCUMULATOR = signed(arithmetic.ACCUMULATOR_BITS)
 
 
 class GroupAccumulator(wiring.Component):
@@ -58,7 +57,7 @@ class GroupAccumulator(wiring.Component):
                 "i": In(stream.Signature(data.StructLayout({"first": 1, "last": 1}))),
                 "values": In(data.ArrayLayout(signed(width), lanes)),
                 "en": Out(1),
-                "o": Out(stream.Signature(data.StructLayout({"acc": data.ArrayLayout(ACCUMULATOR, lanes)}))),
+                "o": Out(stream.Signature(data.StructLayout({"acc": data.ArrayLayout(PSUM, lanes)}))),
             }
         )
 

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.requantizer import DyadicRequantizer, PowerOfTwoRequantizer
 
-GATE_BITS = 16  # 0 .. 6 * 2**13
+GATE_BITS = (6 << arithmetic.MAX_FRACTION_BITS).bit_length()  # 0 .. 6 * 2**f
 
 
 class HardswishGate(wiring.Component):

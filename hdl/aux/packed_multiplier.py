@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.shapes import OPERAND
 
-OPERAND = signed(8)
 PRODUCT = signed(16)
 OFFSET = 18  # weight 2**18 of the upper operand: its product starts where the lower one, sign-extended, ends
 WIDE, NARROW = 27, 18  # operand widths of a DSP48E2's multiplier

@@ -10,7 +10,8 @@ from amaranth.utils import ceil_log2
 
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.adder_tree import AdderTree
-from triovit.hdl.aux.group_accumulator import ACCUMULATOR, GroupAccumulator
+from triovit.hdl.aux.group_accumulator import GroupAccumulator
+from triovit.hdl.aux.shapes import PSUM
 from triovit.hdl.validation import check_integer
 
 
@@ -50,7 +51,7 @@ class RowSum(wiring.Component):
         self.latency = ceil_log2(tokens) + 1
         window = data.ArrayLayout(data.ArrayLayout(signed(8), channels), tokens)
         i_layout = data.StructLayout({"window": window, "count": range(tokens + 1), "first": 1, "last": 1})
-        o_layout = data.StructLayout({"acc": data.ArrayLayout(ACCUMULATOR, channels)})
+        o_layout = data.StructLayout({"acc": data.ArrayLayout(PSUM, channels)})
         super().__init__({"i": In(stream.Signature(i_layout)), "o": Out(stream.Signature(o_layout))})
 
     @staticmethod

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.validation import check_integer
 
-ADDRESS_BITS = 64
+AXI_ADDRESS_BITS = 64
 ID_BITS = 1  # all transactions carry ID 0, so they are answered in order
 PAGE_BYTES = 4096  # no burst crosses a multiple of it
 
@@ -25,7 +25,7 @@ class Response(enum.IntEnum, shape=2):
 def _address_channel(prefix: str) -> dict:
     return {
         f"{prefix}id": Out(ID_BITS),
-        f"{prefix}addr": Out(ADDRESS_BITS),
+        f"{prefix}addr": Out(AXI_ADDRESS_BITS),
         f"{prefix}len": Out(8),
         f"{prefix}size": Out(3),
         f"{prefix}burst": Out(2),
@@ -123,7 +123,7 @@ class AXI4LiteSignature(wiring.Signature):
 
 # A read burst as a client of the read master asks for it: the address of its first beat (a multiple of the beat size)
 # and the number of beats less one.
-READ_BURST = data.StructLayout({"address": unsigned(ADDRESS_BITS), "length": unsigned(8)})
+READ_BURST = data.StructLayout({"address": unsigned(AXI_ADDRESS_BITS), "length": unsigned(8)})
 
 
 def read_beat(data_bytes: int) -> data.StructLayout:

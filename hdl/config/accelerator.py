@@ -85,6 +85,19 @@ class AcceleratorConfig:
         return self.attention_bytes // self.block
 
     @property
+    def words(self) -> dict[str, int]:
+        """Words of each buffer by its name in `hdl.isa.names`, K included; codes of the divisor buffer."""
+        return {
+            "A": self.feature_words,
+            "O": self.output_words,
+            "B": self.weight_words,
+            "C": self.weight_words,
+            "P": self.parameter_words,
+            "K": self.attention_words,
+            "divisor": self.divisors,
+        }
+
+    @property
     def parameter_blocks(self) -> int:
         """Channel blocks whose records fit buffer P (one block's records fill RECORD_BYTES words)."""
         return self.parameter_words // RECORD_BYTES

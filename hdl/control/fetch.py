@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import ADDRESS_BITS, READ_BURST, Response, read_beat
+from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, READ_BURST, Response, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.control.prefetch import Prefetcher
@@ -72,7 +72,7 @@ class FetchUnit(wiring.Component):
                 "start": In(1),
                 "program_offset": In(32),
                 "program_bytes": In(32),
-                "memory_base": In(ADDRESS_BITS),
+                "memory_base": In(AXI_ADDRESS_BITS),
                 "memory_size": In(32),
                 "ar": Out(stream.Signature(READ_BURST)),
                 "r": In(stream.Signature(read_beat(config.data_bytes))),

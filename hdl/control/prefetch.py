@@ -7,7 +7,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from triovit.hdl.bus.axi4 import ADDRESS_BITS, PAGE_BYTES, READ_BURST, read_beat
+from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, PAGE_BYTES, READ_BURST, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES
 from triovit.hdl.isa.layouts import INSTRUCTION_BITS
@@ -61,7 +61,7 @@ class Prefetcher(wiring.Component):
                 "start": In(1),
                 "offset": In(32),
                 "size": In(32),
-                "memory_base": In(ADDRESS_BITS),
+                "memory_base": In(AXI_ADDRESS_BITS),
                 "ar": Out(stream.Signature(READ_BURST)),
                 "r": In(stream.Signature(read_beat(config.data_bytes))),
                 "o": Out(stream.Signature(FETCHED)),

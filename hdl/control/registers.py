@@ -10,7 +10,7 @@ from triovit.hdl.bus.axi4 import AXI4LiteSignature
 from triovit.hdl.bus.axi_lite import AXI4LiteSlave
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR_CODE_BITS
-from triovit.hdl.isa.registers import ADDRESS_BITS, COUNTERS, REGISTERS, register_map
+from triovit.hdl.isa.registers import COUNTERS, REGISTER_ADDRESS_BITS, REGISTERS, register_map
 
 __all__ = ["REGISTERS", "RegisterFile"]
 
@@ -50,7 +50,7 @@ class RegisterFile(wiring.Component):
         words = ("program_offset", "program_bytes", "memory_size", "core_stride", "watchdog")
         super().__init__(
             {
-                "s_axil": In(AXI4LiteSignature(ADDRESS_BITS)),
+                "s_axil": In(AXI4LiteSignature(REGISTER_ADDRESS_BITS)),
                 **{name: Out(1) for name in ("start", "soft_reset", "acknowledge_done", "acknowledge_interrupt")},
                 "interrupt_enable": Out(1),
                 **{name: Out(32) for name in words},
@@ -88,7 +88,7 @@ class RegisterFile(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.slave = slave = AXI4LiteSlave(ADDRESS_BITS)
+        m.submodules.slave = slave = AXI4LiteSlave(REGISTER_ADDRESS_BITS)
         connect(m, flipped(self.s_axil), slave.axil)
         cycles_high = Signal(32)
         state, targets = self._state(cycles_high), self._targets()

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from triovit.hdl.bus.axi4 import ADDRESS_BITS, PAGE_BYTES
+from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, PAGE_BYTES
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.dma.runs import LOCAL_BITS, MEMORY_BITS, run_layout, transfer_members
 
@@ -20,7 +20,7 @@ def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
     lane_bits = ceil_log2(config.beat_words)
     return data.StructLayout(
         {
-            "address": unsigned(ADDRESS_BITS),
+            "address": unsigned(AXI_ADDRESS_BITS),
             "length": unsigned(8),
             "local": unsigned(LOCAL_BITS),
             "head": unsigned(lane_bits),
@@ -68,7 +68,7 @@ class BurstSplitter(wiring.Component):
             {
                 "i": In(stream.Signature(run_layout(config))),
                 "o": Out(stream.Signature(burst_layout(config))),
-                "memory_base": In(ADDRESS_BITS),
+                "memory_base": In(AXI_ADDRESS_BITS),
                 "halt": In(1),
             }
         )

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import ADDRESS_BITS, READ_BURST, Response, read_beat
+from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, READ_BURST, Response, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.dma.bursts import BurstSplitter, burst_layout, lane_mask
@@ -78,7 +78,7 @@ class LoadUnit(wiring.Component):
                 "write_address": Out(LOCAL_BITS),
                 "write_data": Out(data.ArrayLayout(unsigned(8 * config.block), config.beat_words)),
                 "write_mask": Out(config.beat_words),
-                "memory_base": In(ADDRESS_BITS),
+                "memory_base": In(AXI_ADDRESS_BITS),
                 "memory_size": In(32),
                 "core_stride": In(32),
                 "signal": Out(SEMAPHORES),

@@ -9,12 +9,11 @@ from amaranth.utils import ceil_log2
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
-from triovit.hdl.isa.instructions import SEMAPHORES, TRANSFER
+from triovit.hdl.isa.instructions import FIELD_BITS, SEMAPHORES, TRANSFER
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF, members
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 
-WIDTHS = {field.name: field.bits for field in TRANSFER}
-LOCAL_BITS, MEMORY_BITS = WIDTHS["local"], WIDTHS["memory"]
+LOCAL_BITS, MEMORY_BITS = FIELD_BITS["local"], FIELD_BITS["memory"]
 
 
 def core_bits(config: AcceleratorConfig) -> int:
@@ -26,7 +25,7 @@ def transfer_members(config: AcceleratorConfig) -> dict:
     """What a run and a burst carry of their instruction."""
     return {
         "core": unsigned(core_bits(config)),
-        "buffer": unsigned(3),
+        "buffer": unsigned(FIELD_BITS["buffer"]),
         "last": 1,
         "index": unsigned(INDEX_BITS),
         "signal": unsigned(SEMAPHORES),
@@ -99,15 +98,8 @@ class RunWalker(wiring.Component):
 
     def _sizes(self):
         """Words of each buffer number; 0 for a number that is no buffer, which is refused before."""
-        config = self.config
-        sizes = {
-            Buffer.A: config.feature_words,
-            Buffer.O: config.output_words,
-            Buffer.B: config.weight_words,
-            Buffer.C: config.weight_words,
-            Buffer.P: config.parameter_words,
-        }
-        return Array(sizes.get(buffer, 0) for buffer in range(8))
+        sizes = {buffer.value: self.config.words[buffer.name] for buffer in Buffer}
+        return Array(sizes.get(number, 0) for number in range(1 << FIELD_BITS["buffer"]))
 
     def elaborate(self, platform):
         m = Module()
@@ -119,7 +111,7 @@ class RunWalker(wiring.Component):
             data.StructLayout(
                 {
                     **members(TRANSFER),
-                    "buffer": 3,
+                    "buffer": FIELD_BITS["buffer"],
                     "signal": SEMAPHORES,
                     "index": INDEX_BITS,
                 }
@@ -127,7 +119,9 @@ class RunWalker(wiring.Component):
             reset_less=True,
         )
         walking, failed = Signal(), Signal()
-        row, plane, core = (Signal(n, reset_less=True) for n in (WIDTHS["rows"], WIDTHS["planes"], core_bits(config)))
+        row, plane, core = (
+            Signal(n, reset_less=True) for n in (FIELD_BITS["rows"], FIELD_BITS["planes"], core_bits(config))
+        )
         # Positions of the present run, plane and core. One step beyond a legal run fits: a step that leaves the
         # buffer or the memory is found before the next one is made.
         local, local_plane = Signal(LOCAL_BITS + 2, reset_less=True), Signal(LOCAL_BITS + 2, reset_less=True)

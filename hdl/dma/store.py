@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import ADDRESS_BITS, AXI4Signature, Response, address_attributes
+from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, AXI4Signature, Response, address_attributes
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.dma.bursts import BurstSplitter, lane_mask
@@ -78,7 +78,7 @@ class StoreUnit(wiring.Component):
                 "read_core": Out(core_bits(config)),
                 "read_address": Out(LOCAL_BITS),
                 "read_data": In(data.ArrayLayout(unsigned(8 * config.block), config.beat_words)),
-                "memory_base": In(ADDRESS_BITS),
+                "memory_base": In(AXI_ADDRESS_BITS),
                 "memory_size": In(32),
                 "core_stride": In(32),
                 "signal": Out(SEMAPHORES),

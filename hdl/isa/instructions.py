@@ -102,6 +102,9 @@ LAYOUTS = {
     Opcode.MAT_JOIN: (),
 }
 
+# Width of each field; a name has the same width in every instruction.
+FIELD_BITS = {field.name: field.bits for fields in LAYOUTS.values() for field in HEADER + fields}
+
 # Fields that must not be zero, so that loop counters need no special case for empty loops.
 NONZERO = ("words", "rows", "planes", "groups", "cols", "kernel_rows", "kernel_cols", "blocks")
 

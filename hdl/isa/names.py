@@ -15,6 +15,10 @@ class Unit(enum.IntEnum):
     MAT = 4
 
 
+QUEUED_UNITS = tuple(unit for unit in Unit if unit is not Unit.FETCH)
+"""Units with a queue, in the order of their numbers: FETCH fills the queues and has none."""
+
+
 class Opcode(enum.IntEnum):
     """0 is no opcode, so that empty memory is an illegal program."""
 
@@ -48,6 +52,13 @@ class Destination(enum.IntFlag):
     A = 2
     K = 4  # as MAT weights
     DIVISOR = 8  # 4-bit codes (log2 mode)
+
+    @property
+    def position(self) -> int:
+        """Bit number of one destination in the mask."""
+        if len(self) != 1:
+            raise ValueError(f"{self!r} is not one destination")
+        return self.value.bit_length() - 1
 
 
 class PostMode(enum.IntEnum):

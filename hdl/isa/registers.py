@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import ISA_VERSION
 
-ADDRESS_BITS = 12  # a page of 4 KB
+if TYPE_CHECKING:  # a configuration's limits come from the instruction set, so nothing here may need one to exist
+    from triovit.hdl.config.accelerator import AcceleratorConfig
+
+REGISTER_ADDRESS_BITS = 12  # a page of 4 KB
 IDENTIFIER = 0x5452494F  # "TRIO"
 MAP_VERSION = 1
 DEFAULT_WATCHDOG = 1 << 20
@@ -26,11 +33,12 @@ COUNTERS = (
 
 
 @dataclass(frozen=True)
-class Field:
+class RegisterField:
     """Bits `low` to `low + width - 1` of a register.
 
     access: "ro" (constant or state of the machine), "rw", "w1" (writing 1 is a command; reads 0) or "w1c" (writing 1
-    clears it). Writes to "ro" fields of a register that has others are ignored.
+    clears it). Writes to "ro" fields of a register that has others are ignored. reset: the value after reset;
+    of a constant that depends on the configuration, the function that gives it (`register_map` replaces it).
     """
 
     name: str
@@ -38,10 +46,11 @@ class Field:
     width: int
     access: str
     text: str
-    reset: int = 0
+    reset: int | Callable[[AcceleratorConfig], int] = 0
 
     @property
     def mask(self) -> int:
+        """The field's bits in the register."""
         return ((1 << self.width) - 1) << self.low
 
 
@@ -52,153 +61,179 @@ class Register:
     name: str
     offset: int
     text: str
-    fields: tuple[Field, ...]
+    fields: tuple[RegisterField, ...]
     locked: bool = False
 
     @property
     def access(self) -> str:
+        """Kinds of access of its fields."""
         kinds = list(dict.fromkeys(field.access for field in self.fields))
         return "/".join(kinds)
 
     @property
     def writable(self) -> bool:
+        """Has a field that a write changes."""
         return any(field.access != "ro" for field in self.fields)
 
     @property
     def reset(self) -> int:
+        """Value after reset, of a register of `register_map`."""
         return sum(field.reset << field.low for field in self.fields)
 
 
 def _word(name, offset, access, text, *, reset=0, locked=False, low=0) -> Register:
-    return Register(name, offset, text, (Field("value", low, 32 - low, access, text, reset),), locked)
+    return Register(name, offset, text, (RegisterField("value", low, 32 - low, access, text, reset),), locked)
+
+
+def _constants(name, offset, text, *fields) -> Register:
+    """A register of constants, (name, width, value or function of the configuration, meaning) from bit 0 upwards."""
+    position, made = 0, []
+    for field, width, value, meaning in fields:
+        made.append(RegisterField(field, position, width, "ro", meaning, value))
+        position += width
+    return Register(name, offset, text, tuple(made))
+
+
+def _log2(name: str) -> Callable[[AcceleratorConfig], int]:
+    """Logarithm of a size of the configuration, which is a power of two."""
+    return lambda config: getattr(config, name).bit_length() - 1
+
+
+# All registers in the order of their offsets, the same for every configuration but for some constants.
+_MAP = (
+    _word("ID", 0x000, "ro", "The letters TRIO", reset=IDENTIFIER),
+    _constants(
+        "VERSION",
+        0x004,
+        "Versions",
+        ("isa", 16, ISA_VERSION, "Instruction set"),
+        ("map", 16, MAP_VERSION, "Register map"),
+    ),
+    _word("HASH_LO", 0x008, "ro", "Configuration hash, low half", reset=lambda c: c.hash & 0xFFFFFFFF),
+    _word("HASH_HI", 0x00C, "ro", "Configuration hash, high half", reset=lambda c: c.hash >> 32),
+    _constants(
+        "CONFIG_ARRAY",
+        0x010,
+        "Array and bus",
+        ("cores", 8, operator.attrgetter("cores"), "Cores"),
+        ("block", 8, operator.attrgetter("block"), "Channels a block"),
+        ("data_bytes", 8, operator.attrgetter("data_bytes"), "Bytes of an AXI beat"),
+        ("queue_depth", 8, operator.attrgetter("queue_depth"), "Instructions a queue"),
+    ),
+    _constants(
+        "CONFIG_BUFFERS",
+        0x014,
+        "Buffer sizes, log2 of bytes",
+        ("feature", 8, _log2("feature_bytes"), "A"),
+        ("output", 8, _log2("output_bytes"), "O"),
+        ("weight", 8, _log2("weight_bytes"), "B and C, each"),
+        ("parameter", 8, _log2("parameter_bytes"), "P"),
+    ),
+    _constants(
+        "CONFIG_MORE",
+        0x018,
+        "More sizes, log2",
+        ("attention", 8, _log2("attention_bytes"), "K, bytes"),
+        ("divisors", 8, _log2("divisors"), "Divisor buffer, tokens"),
+        ("read_bursts", 4, _log2("read_bursts"), "Outstanding reads"),
+        ("write_bursts", 4, _log2("write_bursts"), "Outstanding writes"),
+        ("burst_beats", 8, _log2("burst_beats"), "Longest burst, beats"),
+    ),
+    Register(
+        "CONTROL",
+        0x020,
+        "Commands and interrupt enable",
+        (
+            RegisterField("start", 0, 1, "w1", "Run the program; ignored while busy or after an error"),
+            RegisterField(
+                "soft_reset",
+                1,
+                1,
+                "w1",
+                "Stop, wait for bursts under way, bring all units to their initial state, clear STATUS",
+            ),
+            RegisterField("interrupt_enable", 2, 1, "rw", "The interrupt output follows STATUS.interrupt"),
+        ),
+    ),
+    Register(
+        "STATUS",
+        0x024,
+        "State",
+        (
+            RegisterField(
+                "busy", 0, 1, "ro", "A program runs, or bursts of a stopped one are under way, or a reset is"
+            ),
+            RegisterField("done", 1, 1, "w1c", "A program has ended without an error; also cleared by the next start"),
+            RegisterField("error", 2, 1, "ro", "The machine has stopped (see ERROR); cleared by a soft reset"),
+            RegisterField("interrupt", 3, 1, "w1c", "Set with done and with error"),
+        ),
+    ),
+    _word("ERROR", 0x028, "ro", "Code of the first error, 0: none (see hdl.isa.names.ErrorCode)"),
+    _word(
+        "ERROR_INDEX",
+        0x02C,
+        "ro",
+        "Number of the instruction that caused it; for SEMAPHORE_OVERFLOW and WATCHDOG: that finished last",
+    ),
+    _word(
+        "PROGRAM_OFFSET",
+        0x030,
+        "rw",
+        "First byte of the program, from the memory base; a multiple of 64",
+        locked=True,
+    ),
+    _word("PROGRAM_BYTES", 0x034, "rw", "Size of the program", locked=True),
+    _word(
+        "MEMORY_BASE_LO",
+        0x038,
+        "rw",
+        "AXI address of offset 0, a multiple of 4096: bits 31..12",
+        locked=True,
+        low=12,
+    ),
+    _word("MEMORY_BASE_HI", 0x03C, "rw", "AXI address of offset 0, bits 63..32", locked=True),
+    _word("MEMORY_SIZE", 0x040, "rw", "Bytes from the memory base that may be touched", locked=True),
+    _word(
+        "CORE_STRIDE",
+        0x044,
+        "rw",
+        "Bytes from a core's data to the next core's; a multiple of the word size",
+        locked=True,
+    ),
+    _word(
+        "WATCHDOG",
+        0x048,
+        "rw",
+        "Cycles without a finished instruction after which the machine stops; 0: never",
+        reset=DEFAULT_WATCHDOG,
+    ),
+    _word("CYCLES_LO", 0x050, "ro", "Cycles of the program, low half; reading it holds CYCLES_HI"),
+    _word("CYCLES_HI", 0x054, "ro", "High half, as of the last read of CYCLES_LO"),
+    *(_word(name, 0x058 + 4 * k, "ro", text) for k, (name, text) in enumerate(COUNTERS)),
+)
+
+# Name -> offset.
+REGISTERS = {register.name: register.offset for register in _MAP}
 
 
 def register_map(config: AcceleratorConfig) -> tuple[Register, ...]:
     """All registers in the order of their offsets; reset values of the constants are those of `config`."""
-    log2 = lambda n: n.bit_length() - 1  # noqa: E731
 
-    def constants(name, offset, text, *fields) -> Register:
-        position, made = 0, []
-        for field, width, value, meaning in fields:
-            made.append(Field(field, position, width, "ro", meaning, value))
-            position += width
-        return Register(name, offset, text, tuple(made))
+    def settled(field: RegisterField) -> RegisterField:
+        return dataclasses.replace(field, reset=field.reset(config)) if callable(field.reset) else field
 
-    c = config
-    registers = [
-        _word("ID", 0x000, "ro", "The letters TRIO", reset=IDENTIFIER),
-        constants(
-            "VERSION",
-            0x004,
-            "Versions",
-            ("isa", 16, ISA_VERSION, "Instruction set"),
-            ("map", 16, MAP_VERSION, "Register map"),
-        ),
-        _word("HASH_LO", 0x008, "ro", "Configuration hash, low half", reset=c.hash & 0xFFFFFFFF),
-        _word("HASH_HI", 0x00C, "ro", "Configuration hash, high half", reset=c.hash >> 32),
-        constants(
-            "CONFIG_ARRAY",
-            0x010,
-            "Array and bus",
-            ("cores", 8, c.cores, "Cores"),
-            ("block", 8, c.block, "Channels a block"),
-            ("data_bytes", 8, c.data_bytes, "Bytes of an AXI beat"),
-            ("queue_depth", 8, c.queue_depth, "Instructions a queue"),
-        ),
-        constants(
-            "CONFIG_BUFFERS",
-            0x014,
-            "Buffer sizes, log2 of bytes",
-            ("feature", 8, log2(c.feature_bytes), "A"),
-            ("output", 8, log2(c.output_bytes), "O"),
-            ("weight", 8, log2(c.weight_bytes), "B and C, each"),
-            ("parameter", 8, log2(c.parameter_bytes), "P"),
-        ),
-        constants(
-            "CONFIG_MORE",
-            0x018,
-            "More sizes, log2",
-            ("attention", 8, log2(c.attention_bytes), "K, bytes"),
-            ("divisors", 8, log2(c.divisors), "Divisor buffer, tokens"),
-            ("read_bursts", 4, log2(c.read_bursts), "Outstanding reads"),
-            ("write_bursts", 4, log2(c.write_bursts), "Outstanding writes"),
-            ("burst_beats", 8, log2(c.burst_beats), "Longest burst, beats"),
-        ),
-        Register(
-            "CONTROL",
-            0x020,
-            "Commands and interrupt enable",
-            (
-                Field("start", 0, 1, "w1", "Run the program; ignored while busy or after an error"),
-                Field(
-                    "soft_reset",
-                    1,
-                    1,
-                    "w1",
-                    "Stop, wait for bursts under way, bring all units to their initial state, clear STATUS",
-                ),
-                Field("interrupt_enable", 2, 1, "rw", "The interrupt output follows STATUS.interrupt"),
-            ),
-        ),
-        Register(
-            "STATUS",
-            0x024,
-            "State",
-            (
-                Field("busy", 0, 1, "ro", "A program runs, or bursts of a stopped one are under way, or a reset is"),
-                Field("done", 1, 1, "w1c", "A program has ended without an error; also cleared by the next start"),
-                Field("error", 2, 1, "ro", "The machine has stopped (see ERROR); cleared by a soft reset"),
-                Field("interrupt", 3, 1, "w1c", "Set with done and with error"),
-            ),
-        ),
-        _word("ERROR", 0x028, "ro", "Code of the first error, 0: none (see hdl.isa.names.ErrorCode)"),
-        _word(
-            "ERROR_INDEX",
-            0x02C,
-            "ro",
-            "Number of the instruction that caused it; for SEMAPHORE_OVERFLOW and WATCHDOG: that finished last",
-        ),
-        _word(
-            "PROGRAM_OFFSET",
-            0x030,
-            "rw",
-            "First byte of the program, from the memory base; a multiple of 64",
-            locked=True,
-        ),
-        _word("PROGRAM_BYTES", 0x034, "rw", "Size of the program", locked=True),
-        _word(
-            "MEMORY_BASE_LO",
-            0x038,
-            "rw",
-            "AXI address of offset 0, a multiple of 4096: bits 31..12",
-            locked=True,
-            low=12,
-        ),
-        _word("MEMORY_BASE_HI", 0x03C, "rw", "AXI address of offset 0, bits 63..32", locked=True),
-        _word("MEMORY_SIZE", 0x040, "rw", "Bytes from the memory base that may be touched", locked=True),
-        _word(
-            "CORE_STRIDE",
-            0x044,
-            "rw",
-            "Bytes from a core's data to the next core's; a multiple of the word size",
-            locked=True,
-        ),
-        _word(
-            "WATCHDOG",
-            0x048,
-            "rw",
-            "Cycles without a finished instruction after which the machine stops; 0: never",
-            reset=DEFAULT_WATCHDOG,
-        ),
-        _word("CYCLES_LO", 0x050, "ro", "Cycles of the program, low half; reading it holds CYCLES_HI"),
-        _word("CYCLES_HI", 0x054, "ro", "High half, as of the last read of CYCLES_LO"),
-    ]
-    registers += [_word(name, 0x058 + 4 * k, "ro", text) for k, (name, text) in enumerate(COUNTERS)]
-    return tuple(registers)
+    return tuple(dataclasses.replace(r, fields=tuple(settled(field) for field in r.fields)) for r in _MAP)
 
 
-# Name -> offset; the same for every configuration.
-REGISTERS = {register.name: register.offset for register in register_map(AcceleratorConfig())}
+def field_mask(register: str, *fields: str) -> int:
+    """Bits of a register's fields, joined. Raises KeyError naming a register or field that is not in the map."""
+    masks = {field.name: field.mask for r in _MAP if r.name == register for field in r.fields}
+    if not masks:
+        raise KeyError(f"no register {register}; there are {', '.join(REGISTERS)}")
+    unknown = [name for name in fields if name not in masks]
+    if unknown:
+        raise KeyError(f"register {register} has no field {', '.join(unknown)}; it has {', '.join(masks)}")
+    return functools.reduce(operator.or_, (masks[name] for name in fields), 0)
 
 
 def markdown_table(config: AcceleratorConfig) -> str:

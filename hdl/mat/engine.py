@@ -7,7 +7,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.mat.lane import OPERAND, PSUM, MATLane
+from triovit.hdl.aux.shapes import OPERAND, PSUM
+from triovit.hdl.mat.lane import MATLane
 from triovit.hdl.validation import check_integer
 
 

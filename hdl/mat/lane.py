@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.adder_tree import AdderTree
+from triovit.hdl.aux.shapes import OPERAND, PSUM
 from triovit.hdl.validation import check_integer
-
-OPERAND = signed(8)
-PSUM = signed(arithmetic.ACCUMULATOR_BITS)
 
 
 class MATLane(wiring.Component):

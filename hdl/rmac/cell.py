@@ -8,9 +8,7 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-
-PSUM = signed(arithmetic.ACCUMULATOR_BITS)
-OPERAND = signed(8)
+from triovit.hdl.aux.shapes import OPERAND, PSUM
 
 
 class AccumulationMode(enum.Enum, shape=1):

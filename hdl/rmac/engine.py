@@ -7,7 +7,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.rmac.cell import OPERAND, PSUM, AccumulationMode
+from triovit.hdl.aux.shapes import OPERAND, PSUM
+from triovit.hdl.rmac.cell import AccumulationMode
 from triovit.hdl.rmac.lane import RMACLane
 from triovit.hdl.rmac.skew import OperandSkew
 from triovit.hdl.validation import check_integer

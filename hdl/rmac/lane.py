@@ -8,7 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.rmac.cell import OPERAND, PSUM, AccumulationMode, RMACCell
+from triovit.hdl.aux.shapes import OPERAND, PSUM
+from triovit.hdl.rmac.cell import AccumulationMode, RMACCell
 from triovit.hdl.rmac.skew import OperandSkew
 from triovit.hdl.validation import check_integer
 

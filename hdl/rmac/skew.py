@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.rmac.cell import OPERAND
+from triovit.hdl.aux.shapes import OPERAND
 from triovit.hdl.validation import check_integer
 
 

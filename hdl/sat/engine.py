@@ -11,8 +11,9 @@ from amaranth.utils import ceil_log2
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.apot import ApotFormat
 from triovit.hdl.aux.adder_tree import AdderTree
-from triovit.hdl.aux.group_accumulator import ACCUMULATOR, GroupAccumulator
-from triovit.hdl.sat.shifter_unit import ACTIVATION, ShifterUnit, code_layout
+from triovit.hdl.aux.group_accumulator import GroupAccumulator
+from triovit.hdl.aux.shapes import OPERAND, PSUM
+from triovit.hdl.sat.shifter_unit import ShifterUnit, code_layout
 from triovit.hdl.validation import check_integer
 
 
@@ -57,14 +58,14 @@ class ShifterAdderTree(wiring.Component):
         self.format = format
         i_layout = data.StructLayout(
             {
-                "activations": data.ArrayLayout(ACTIVATION, units),
+                "activations": data.ArrayLayout(OPERAND, units),
                 "codes": data.ArrayLayout(data.ArrayLayout(code_layout(format), units), lanes),
                 "first": 1,
                 "last": 1,
             }
         )
         self.latency = ShifterUnit.latency + ceil_log2(units) + 1
-        o_layout = data.StructLayout({"acc": data.ArrayLayout(ACCUMULATOR, lanes)})
+        o_layout = data.StructLayout({"acc": data.ArrayLayout(PSUM, lanes)})
         super().__init__({"i": In(stream.Signature(i_layout)), "o": Out(stream.Signature(o_layout))})
 
     def model(self, activations, codes):

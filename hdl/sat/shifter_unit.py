@@ -8,8 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.apot import ApotFormat
-
-ACTIVATION = signed(8)
+from triovit.hdl.aux.shapes import OPERAND
 
 
 def code_layout(format: ApotFormat) -> data.StructLayout:
@@ -50,7 +49,7 @@ class ShifterUnit(wiring.Component):
         self.format = format
         super().__init__(
             {
-                "i": In(data.StructLayout({"activation": ACTIVATION, "code": code_layout(format)})),
+                "i": In(data.StructLayout({"activation": OPERAND, "code": code_layout(format)})),
                 "o": Out(signed(format.product_bits)),
                 "en": In(1),
             }

@@ -13,21 +13,13 @@ from triovit.golden.errors import TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.generate import emit_accelerator
 from triovit.hdl.isa.names import ErrorCode
-from triovit.hdl.isa.registers import REGISTERS
+from triovit.hdl.isa.registers import COUNTERS, REGISTERS, field_mask
 from triovit.sim.rtl.simulation import EVENT_DONE, UNITS, MemoryModel, RtlSimulation
 from triovit.sim.toolchain import build_root
 
-INTERRUPT_ENABLE, START, SOFT_RESET = 4, 1, 2
-COUNTERS = (
-    "LOAD_BUSY",
-    "STORE_BUSY",
-    "RMAC_BUSY",
-    "MAT_BUSY",
-    "RMAC_STALL",
-    "MAT_STALL",
-    "BEATS_READ",
-    "BEATS_WRITTEN",
-)
+INTERRUPT_ENABLE, START = (field_mask("CONTROL", name) for name in ("interrupt_enable", "start"))
+ACKNOWLEDGE = field_mask("STATUS", "done", "interrupt")
+COUNTER_NAMES = tuple(name for name, _ in COUNTERS)
 IMAGES_A_PROCESS = 64  # dumps of one simulation are kept in memory
 
 
@@ -116,9 +108,9 @@ class RtlMachine:
             self._load_images(simulation, image, batch)
             write(REGISTERS["CONTROL"], INTERRUPT_ENABLE | START)
             simulation.wait_interrupt(limit)
-            names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", "CYCLES_HI", *COUNTERS)
+            names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", "CYCLES_HI", *COUNTER_NAMES)
             registers = {name: simulation.read_register(REGISTERS[name]) for name in names}
-            write(REGISTERS["STATUS"], 0b1010)
+            write(REGISTERS["STATUS"], ACKNOWLEDGE)
             dump = simulation.dump(program.maps_offset, program.config.cores * program.core_stride)
             handles.append((registers, dump))
         result = simulation.execute(progress=progress)
@@ -142,7 +134,9 @@ class RtlMachine:
         program = self.program
         memory = result[dump].reshape(program.config.cores, program.core_stride)
         cycles = values["CYCLES_LO"] | values["CYCLES_HI"] << 32
-        return MachineRun(cycles, {name: values[name] for name in COUNTERS}, memory, self._layer_cycles(result, number))
+        return MachineRun(
+            cycles, {name: values[name] for name in COUNTER_NAMES}, memory, self._layer_cycles(result, number)
+        )
 
     def _layer_cycles(self, result, number: int) -> dict[str, int]:
         """Cycles of each layer: a finished computation gets the cycles since the one before it, so that layers whose

@@ -17,10 +17,12 @@ from tests.sim.random_programs import random_program
 from triovit.compiler.compile import compile_network
 from triovit.golden.integer.execute import execute
 from triovit.hdl.isa.names import ErrorCode, Opcode
-from triovit.hdl.isa.registers import IDENTIFIER, REGISTERS, register_map
+from triovit.hdl.isa.registers import IDENTIFIER, REGISTERS, field_mask, register_map
 
 BASE, SIZE = 0x40000, 1 << 19  # memory base of the accelerator, bytes of the RAM
-ENABLE, START, RESET = 4, 1, 2
+ENABLE, START, RESET = (field_mask("CONTROL", name) for name in ("interrupt_enable", "start", "soft_reset"))
+BUSY, FAILED = field_mask("STATUS", "busy"), field_mask("STATUS", "error", "interrupt")
+DONE = field_mask("STATUS", "done", "interrupt")  # which is also what is written to clear them
 
 
 class Host:
@@ -73,8 +75,8 @@ class Host:
         if not self.dut.interrupt.value:
             await with_timeout(RisingEdge(self.dut.interrupt), 2, "ms")
         status, error, index = [await self.read(name) for name in ("STATUS", "ERROR", "ERROR_INDEX")]
-        await self.write("STATUS", 0b1010)
-        assert self.dut.interrupt.value == 0 and await self.read("STATUS") & 0b1010 == 0
+        await self.write("STATUS", DONE)
+        assert self.dut.interrupt.value == 0 and await self.read("STATUS") & DONE == 0
         return status, ErrorCode(error), index
 
     def memory(self, size: int) -> np.ndarray:
@@ -112,9 +114,9 @@ async def random_programs(dut):
         seen |= {(i.opcode, i.opcode == Opcode.RMAC_CONV and i.joint) for i in program.instructions}
         await host.start(program.memory, program.program_bytes, program.core_stride)
         assert (await host.lite.write(REGISTERS["MEMORY_SIZE"], bytes(4))).resp == AxiResp.SLVERR  # busy
-        assert await host.read("STATUS") == 1
+        assert await host.read("STATUS") == BUSY
         status, error, _ = await host.finish()
-        assert (status, error) == (0b1010, ErrorCode.NONE)
+        assert (status, error) == (DONE, ErrorCode.NONE)
         assert np.array_equal(host.memory(program.memory.size), program.expected())
         assert await host.read("CYCLES_LO") > 300 and await host.read("RMAC_BUSY") > 0
     assert {(Opcode.RMAC_CONV, 1), (Opcode.MAT_JOIN, False), (Opcode.STORE, False)} <= seen
@@ -133,7 +135,7 @@ async def compiled_network(dut):
     memory = program.image(fill=0xA5)
     program.write_input(memory, image)
     await host.start(memory, len(program.program_bytes()), program.core_stride)
-    assert (await host.finish())[:2] == (0b1010, ErrorCode.NONE)
+    assert (await host.finish())[:2] == (DONE, ErrorCode.NONE)
     got = program.read_tensor(host.memory(memory.size), network.output)
     assert np.array_equal(got, execute(network, image)[network.output])
 
@@ -149,7 +151,7 @@ async def errors(dut):
         broken[position] ^= 0x80
         await host.start(broken, program.program_bytes, program.core_stride)
         status, *error = await host.finish()
-        assert status & ~1 == 0b1100 and error == [code, index]
+        assert status & ~BUSY == FAILED and error == [code, index]
         await host.write("CONTROL", ENABLE | START)  # is ignored after an error
         await ClockCycles(dut.clk, 50)
         assert dut.interrupt.value == 0
@@ -158,9 +160,9 @@ async def errors(dut):
         assert (await host.read("STATUS"), await host.read("ERROR")) == (0, 0)
         await host.start(program.memory, program.program_bytes, program.core_stride)
         await host.write("CONTROL", 0)  # interrupts off
-        while await host.read("STATUS") & 1:
+        while await host.read("STATUS") & BUSY:
             assert dut.interrupt.value == 0
-        assert await host.read("STATUS") == 0b1010 and dut.interrupt.value == 0
+        assert await host.read("STATUS") == DONE and dut.interrupt.value == 0
         await host.write("CONTROL", ENABLE)
         assert dut.interrupt.value == 1
         assert (await host.finish())[1] == ErrorCode.NONE

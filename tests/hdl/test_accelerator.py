@@ -5,7 +5,7 @@ import pytest
 from tests.sim.configurations import TINY, WIDE
 from triovit.hdl.accelerator import TRACED, Accelerator
 from triovit.hdl.config.accelerator import AcceleratorConfig, ConfigurationError
-from triovit.hdl.isa.registers import ADDRESS_BITS
+from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS
 from triovit.sim.bench import run_bench
 
 
@@ -18,7 +18,7 @@ def test_bench():
 def test_ports(config):
     top = Accelerator(config)
     assert len(top.m_axi.rdata) == len(top.m_axi.wdata) == 8 * config.data_bytes
-    assert len(top.s_axil.araddr) == ADDRESS_BITS and len(top.interrupt) == 1
+    assert len(top.s_axil.araddr) == REGISTER_ADDRESS_BITS and len(top.interrupt) == 1
     assert {f"trace_{unit}_{event}" for unit in TRACED for event in ("start", "done")} < set(top.signature.members)
 
 

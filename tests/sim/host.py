@@ -8,12 +8,13 @@ import numpy as np
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.names import ErrorCode
-from triovit.hdl.isa.registers import REGISTERS
-from triovit.sim.rtl.machine import COUNTERS, INTERRUPT_ENABLE, SOFT_RESET, START, verilog_folder
+from triovit.hdl.isa.registers import REGISTERS, field_mask
+from triovit.sim.rtl.machine import ACKNOWLEDGE, COUNTER_NAMES, INTERRUPT_ENABLE, START, verilog_folder
 from triovit.sim.rtl.simulation import MemoryModel, RtlSimulation, Wait
 
-DONE, ACKNOWLEDGE = 0b1010, 0b1010  # STATUS: done and interrupt, which are also what is written to clear them
-FAILED = 0b1100  # error and interrupt
+SOFT_RESET = field_mask("CONTROL", "soft_reset")
+DONE, FAILED = (field_mask("STATUS", name, "interrupt") for name in ("done", "error"))
+BUSY = field_mask("STATUS", "busy")
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Host:
     def finish(self, memory_bytes: int, *, limit: int = 1_000_000, soft_reset: bool = False) -> int:
         """Wait for the interrupt and look at everything; returns the number of the run."""
         wait = self.simulation.wait_interrupt(limit)
-        names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", *COUNTERS)
+        names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", *COUNTER_NAMES)
         registers = {name: self.read(name) for name in names}
         handles = _Handles(wait, registers, self.simulation.dump(self.memory.base, memory_bytes))
         if soft_reset:
@@ -103,7 +104,7 @@ class Host:
         outcomes = []
         for handles in self._runs:
             values = {name: result[handle] for name, handle in handles.registers.items()}
-            counters = {name: values[name] for name in COUNTERS}
+            counters = {name: values[name] for name in COUNTER_NAMES}
             after = None if handles.after_reset is None else result[handles.after_reset]
             outcomes.append(Outcome(
                 result[handles.wait], values["STATUS"], ErrorCode(values["ERROR"]), values["ERROR_INDEX"],

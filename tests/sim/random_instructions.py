@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from triovit.golden.integer.arithmetic import MAX_FRACTION_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Destination, Opcode, PostMode, Unit
@@ -67,8 +68,9 @@ class Segment:
         counts = ("groups", "rows", "cols", "kernel_rows", "kernel_cols", "blocks")
         return {
             **{name: rng.randint(1, 3) for name in counts}, "tag": rng.getrandbits(16), "relu": rng.randint(0, 1),
-            "destination": rng.choice(destinations), "mode": rng.choice(modes), "fraction_bits": rng.randint(0, 13),
-            "log2_offset": rng.randint(-20, 4), "parameters": self.records + rng.randrange(IDENTITY - 5),
+            "destination": rng.choice(destinations), "mode": rng.choice(modes),
+            "fraction_bits": rng.randint(0, MAX_FRACTION_BITS), "log2_offset": rng.randint(-20, 4),
+            "parameters": self.records + rng.randrange(IDENTITY - 5),
         }  # fmt: skip
 
     def _place(self, f: dict, outer: int, rows: int, cols: int) -> None:

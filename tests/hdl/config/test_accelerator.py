@@ -19,6 +19,21 @@ def test_paper_presets():
     assert PRESETS["trio-zcu102"].multipliers == 2048 and PRESETS["trio-zcu102"].data_bytes == 64
 
 
+def test_words():
+    words = PRESETS["trio-core"].words
+    assert words == {"A": 16384, "O": 8192, "B": 8192, "C": 8192, "P": 8192, "K": 1024, "divisor": 1024}
+
+
+def test_hashes_are_stable():
+    """Programs, reports and machines that were built carry them."""
+    hashes = {name: f"{config.hash:016x}" for name, config in PRESETS.items()}
+    assert hashes == {
+        "trio-core": "f55ba4515a229909",
+        "trio-zcu102": "f658a2acfe6d41e6",
+        "trio-tiny": "86fa0b5a6b8e6541",
+    }
+
+
 def test_hash_covers_every_field_but_the_name():
     config = AcceleratorConfig()
     assert dataclasses.replace(config, name="other").hash == config.hash

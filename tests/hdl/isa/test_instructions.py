@@ -5,6 +5,7 @@ import random
 import pytest
 
 from triovit.hdl.isa.instructions import (
+    FIELD_BITS,
     INSTRUCTION_BYTES,
     LAYOUTS,
     NONZERO,
@@ -71,6 +72,20 @@ def test_illegal_encodings():
         Instruction.decode(b"abc")
     with pytest.raises(AttributeError, match="END has no field words"):
         _ = Instruction(Opcode.END, {}).words
+
+
+def test_replace():
+    store = Instruction(Opcode.STORE, {"words": 2, "rows": 1, "planes": 1, "wait": 1})
+    later = store.replace(words=3, wait=0, signal=4)
+    assert later == Instruction(Opcode.STORE, {"words": 3, "rows": 1, "planes": 1, "signal": 4})
+    assert store.words == 2 and Instruction.decode(later.encode()) == later
+    with pytest.raises(InstructionError, match="STORE has no field buffer"):
+        store.replace(buffer=1)
+
+
+def test_a_name_has_one_width():
+    for opcode in LAYOUTS:
+        assert all(FIELD_BITS[field.name] == field.bits for field in layout(opcode))
 
 
 def test_page_is_up_to_date():

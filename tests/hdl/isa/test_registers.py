@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from triovit.hdl.config.accelerator import PRESETS
-from triovit.hdl.isa.registers import REGISTERS, c_header, markdown_table, register_map
+from triovit.hdl.isa.registers import REGISTERS, c_header, field_mask, markdown_table, register_map
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -47,6 +47,15 @@ def test_fields_are_stable():
     assert values["CONFIG_BUFFERS"] == 0x10_10_10_11
     assert values["CONFIG_MORE"] == 0x06_4_4_0A_0D
     assert values["VERSION"] == 0x0001_0001
+
+
+def test_field_masks():
+    assert field_mask("CONTROL", "start", "interrupt_enable") == 5
+    assert field_mask("MEMORY_BASE_LO", "value") == 0xFFFFF000
+    with pytest.raises(KeyError, match="no register COMMAND; there are ID, VERSION"):
+        field_mask("COMMAND", "start")
+    with pytest.raises(KeyError, match="register CONTROL has no field run; it has start, soft_reset"):
+        field_mask("CONTROL", "start", "run")
 
 
 def test_markdown():
