@@ -17,15 +17,14 @@ from triovit.golden.errors import TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import (
     INSTRUCTION_BYTES,
-    NONZERO,
     PROGRAM_MAGIC,
     SEMAPHORE_BITS,
     SEMAPHORES,
     Instruction,
     InstructionError,
-    layout,
 )
-from triovit.hdl.isa.names import Buffer, Destination, ErrorCode, Opcode, PostMode, Unit
+from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode, Unit
+from triovit.hdl.isa.rules import broken_rules
 from triovit.machine.compute import execute_compute
 from triovit.machine.races import RaceDetector
 
@@ -194,32 +193,10 @@ class FunctionalSimulator:
                     self.fail(ErrorCode.SEMAPHORE_OVERFLOW, f"semaphore {number}")
 
     def _check_fields(self, instruction: Instruction) -> None:
-        names = [field.name for field in layout(instruction.opcode)]
-        for name in (*NONZERO,):
-            if name in names and not getattr(instruction, name):
-                self.fail(ErrorCode.ILLEGAL_FIELD, f"{name} is zero")
-        if "mode" in names:
-            convolution = instruction.opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV)
-            kept = instruction.opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM)
-            codes = instruction.destination & Destination.DIVISOR
-            wrong = [
-                name
-                for name, bad in (
-                    ("mode", instruction.mode > 4 or (instruction.mode == PostMode.DIVIDE and not convolution)),
-                    ("destination", instruction.destination == 0),
-                    ("destination K", instruction.destination & Destination.K and not kept),
-                    ("destination DIVISOR", codes and not (convolution and instruction.mode == PostMode.LOG2)),
-                    ("fraction_bits", instruction.fraction_bits > 13),
-                    ("source", instruction.source and not convolution),
-                    ("joint", instruction.joint and instruction.opcode != Opcode.RMAC_CONV),
-                    ("stationary", instruction.stationary and instruction.opcode != Opcode.MAT_CONV),
-                )
-                if bad
-            ]
-            if wrong:
-                self.fail(ErrorCode.ILLEGAL_FIELD, f"{instruction.opcode.name}: {', '.join(wrong)}")
-        if instruction.opcode == Opcode.LOAD and instruction.buffer > max(Buffer):
-            self.fail(ErrorCode.ILLEGAL_FIELD, f"buffer {instruction.buffer}")
+        broken = broken_rules(instruction)
+        if broken:
+            texts = [f"{rule.field} {rule.text} (it is {getattr(instruction, rule.field)})" for rule in broken]
+            self.fail(broken[0].error, f"{instruction.opcode.name}: {', '.join(texts)}")
 
     def _execute(self, instruction: Instruction) -> None:
         if instruction.unit in (Unit.LOAD, Unit.STORE):

@@ -79,7 +79,8 @@ def map_transfer(
     The result is a list because counters are finite.
     """
     words, runs, memory_row = columns, rows, layout.row_words * layout.block
-    if (columns == layout.row_words and local_row == columns) or rows == 1:
+    whole = columns == layout.row_words and local_row == columns and columns * rows <= LIMITS["words"]
+    if whole or rows == 1:
         words, runs, memory_row, local_row = columns * rows, 1, 0, 0
     memory_plane = plane_step * layout.plane_bytes
     transfer = Transfer(

@@ -20,7 +20,8 @@ from amaranth.lib.wiring import In, Out
 from triovit.hdl.compute.loops import LoopCounters, NestAddress
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
-from triovit.hdl.isa.names import ErrorCode, Opcode, PostMode, Unit
+from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
+from triovit.hdl.isa.rules import breaks_a_rule
 
 # Addresses have 20 bits in an instruction. Sums are kept in 24, so that one leaving its buffer is seen before it wraps.
 ADDRESS_BITS = 24
@@ -98,10 +99,7 @@ class Sequencer(wiring.Component):
       the unit stops.
     Timing: two cycles from an accepted instruction to its first step, then one step a cycle (two for an outer product's
     step: k, then v) while o.ready; one idle cycle between instructions.
-    Errors: ILLEGAL_FIELD for a zero count, an unknown mode, and what the operation does not have: K as a destination of
-      anything but OUTER and ROW_SUM; O as a source, the divisor buffer as a destination and DIVIDE of anything but
-      CONV; the divisor buffer in a mode other than LOG2; joint of anything but RMAC_CONV, stationary of anything but
-      MAT_CONV.
+    Errors: ILLEGAL_FIELD for an instruction that breaks a rule of `hdl.isa.rules`.
     Source: Trio-ViT sections 1.1 and 1.2 of the fact sheet (operand patterns); loop order is ours.
     """
 
@@ -162,7 +160,7 @@ class Sequencer(wiring.Component):
                     m.next = "START"
             with m.State("START"):
                 m.d.comb += self.busy.eq(1)
-                with m.If(self._illegal(m, f, is_, conv, join)):
+                with m.If(self._illegal(m, f, is_)):
                     m.d.comb += self.error.eq(1)
                     m.d.sync += failed.eq(1)
                     m.next = "IDLE"
@@ -279,36 +277,10 @@ class Sequencer(wiring.Component):
         ]
         return m
 
-    def _illegal(self, m, f, is_, conv, join):
-        """A signal: the instruction in hand has a field that its operation does not allow."""
-        zero = (
-            (f.groups == 0)
-            | (f.rows == 0)
-            | (f.cols == 0)
-            | (f.kernel_rows == 0)
-            | (f.kernel_cols == 0)
-            | (f.blocks == 0)
-        )
+    def _illegal(self, m, f, is_):
+        """A signal: the instruction in hand is no instruction of this unit, or breaks a rule of `hdl.isa.rules`."""
         illegal = Signal()
-        known = Cat(*is_.values()).any()
-        # K is for matrices of weights, the divisor buffer for the pixels of a convolution.
-        kept = is_.get(Opcode.RMAC_OUTER, Const(0)) | is_.get(Opcode.RMAC_ROW_SUM, Const(0))
-        codes = f.destination[3] | (f.mode == PostMode.DIVIDE)
-        foreign = f.stationary if self.unit == Unit.RMAC else f.joint
-        m.d.comb += illegal.eq(
-            ~join
-            & (
-                ~known
-                | zero
-                | (f.mode > max(PostMode).value)
-                | (f.destination == 0)
-                | (f.destination[2] & ~kept)
-                | (f.destination[3] & (f.mode != PostMode.LOG2))
-                | ((f.source | f.joint | codes) & ~conv)
-                | foreign
-                | (f.fraction_bits > 13)
-            )
-        )
+        m.d.comb += illegal.eq(~Cat(*is_.values()).any() | breaks_a_rule(f, is_))
         return illegal
 
     def _drive_weights(self, m, f, conv, layer_norm, load, advance, inner_end, counters, step):

@@ -15,8 +15,18 @@ from pathlib import Path
 
 from triovit.golden.errors import TriovitError
 from triovit.hdl.isa.instructions import ISA_VERSION
+from triovit.hdl.isa.limits import reach
 from triovit.hdl.isa.record import RECORD_BYTES
 
+# Field that sizes a buffer -> the buffer, in the words of `hdl.isa.limits`; C is as large as B.
+SIZES = {
+    "feature_bytes": "A",
+    "output_bytes": "O",
+    "weight_bytes": "B",
+    "parameter_bytes": "P",
+    "attention_bytes": "K",
+    "divisors": "divisor",
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -134,15 +144,16 @@ class AcceleratorConfig:
             low <= self.data_bytes <= high,
             f"data_bytes must be {low}..{high} for block {self.block}, not {self.data_bytes}",
         )
-        for name in ("feature", "output", "weight", "parameter", "attention"):
-            size = getattr(self, f"{name}_bytes")
-            rule(power(size), f"{name}_bytes must be a power of two, not {size}")
-            lowest, highest = 16 * self.block * self.block, self.block << 20  # on-chip addresses have 20 bits
-            rule(lowest <= size <= highest, f"{name}_bytes must be {lowest}..{highest}, not {size}")
-        rule(
-            power(self.divisors) and 16 <= self.divisors <= 4096,
-            f"divisors must be a power of two in 16..4096, not {self.divisors}",
-        )
+        for name, buffer in SIZES.items():
+            word, fewest = (1, 16) if name == "divisors" else (self.block, 16 * self.block)
+            size, bound = getattr(self, name), reach(buffer)
+            lowest, highest = word * fewest, word * bound.words
+            rule(power(size), f"{name} must be a power of two, not {size}")
+            rule(
+                lowest <= size <= highest,
+                f"{name} must be {lowest}..{highest}, not {size}"
+                + (f": instruction field {bound.field} addresses {bound.words} words" if size > highest else ""),
+            )
         rule(2 <= self.queue_depth <= 64, f"queue_depth must be 2..64, not {self.queue_depth}")
         rule(
             power(self.read_bursts) and self.read_bursts <= 64,

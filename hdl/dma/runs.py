@@ -12,6 +12,7 @@ from triovit.hdl.control.errors import ERROR
 from triovit.hdl.isa.instructions import FIELD_BITS, SEMAPHORES, TRANSFER
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF, members
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
+from triovit.hdl.isa.rules import breaks_a_rule
 
 LOCAL_BITS, MEMORY_BITS = FIELD_BITS["local"], FIELD_BITS["memory"]
 
@@ -66,7 +67,7 @@ class RunWalker(wiring.Component):
     active : Out(1)
         An instruction is being walked, or a run is on offer.
     error : Out(ERROR)
-        ILLEGAL_FIELD (a zero count, an unknown buffer), LOCAL_ADDRESS (a run's last word is beyond the buffer),
+        ILLEGAL_FIELD (see `hdl.isa.rules`), LOCAL_ADDRESS (a run's last word is beyond the buffer),
         MEMORY_ADDRESS (a run's end is beyond `memory_size`, or it does not start at a multiple of the word size). The
         walker offers nothing more after an error, until it is reset.
 
@@ -141,7 +142,7 @@ class RunWalker(wiring.Component):
         m.d.comb += [
             local_end.eq(local + fields.words),
             memory_end.eq(memory + (fields.words << shift)),
-            illegal.eq((fields.words == 0) | (fields.rows == 0) | (fields.planes == 0) | (fields.buffer > max(Buffer))),
+            illegal.eq(breaks_a_rule(fields, {self.opcode: 1})),
             local_bad.eq(local_end > self._sizes()[fields.buffer]),
             memory_bad.eq((memory_end > self.memory_size) | memory[:shift].any()),
             bad.eq(illegal | local_bad | memory_bad),

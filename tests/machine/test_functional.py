@@ -79,10 +79,22 @@ def test_addresses():
     expect(ErrorCode.LOCAL_ADDRESS, convolution, changed(convolution, parameters=CONFIG.parameter_blocks))
 
 
-@pytest.mark.parametrize("fields", [{"mode": 5}, {"destination": 0}, {"fraction_bits": 14}])
-def test_fields(fields):
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mode": 5}, r"mode must be at most 4 \(it is 5\)"),
+        ({"destination": 0}, r"destination must not be 0 \(it is 0\)"),
+        (
+            {"fraction_bits": 14, "stationary": 1},
+            r"fraction_bits must be .* \(it is 14\), stationary must be 0 outside MAT_CONV \(it is 1\)",
+        ),
+    ],
+)
+def test_fields(fields, message):
     convolution = find(Opcode.RMAC_CONV)
     expect(ErrorCode.ILLEGAL_FIELD, convolution, changed(convolution, **fields))
+    with pytest.raises(ProgramError, match=rf"ILLEGAL_FIELD: RMAC_CONV: {message}"):
+        run(changed(convolution, **fields))
 
 
 def test_a_wait_that_nobody_answers():

@@ -3,12 +3,15 @@
 import random
 
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
+from tests.hdl.isa import words
 from triovit.hdl.compute.sequencer import Sequencer, StepKind
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import Instruction, field_offsets
-from triovit.hdl.isa.names import Opcode, Unit
+from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
+from triovit.hdl.isa.rules import broken_rules
 
 CONFIG = PRESETS["trio-tiny"].validate()
 BLOCK = CONFIG.block
@@ -285,6 +288,38 @@ def test_illegal_fields(field, value, opcode):
     steps, accepted, errors = run(Unit(opcode >> 4), [good, (*bad, value), good], lambda: True)
     assert errors == [(1, 2)] and len(accepted) == 1  # nothing runs after the refused instruction
     assert len(steps) == len(expected_steps(good))
+
+
+@pytest.mark.parametrize("unit", [Unit.RMAC, Unit.MAT], ids=lambda unit: unit.name)
+def test_random_words_are_refused_as_the_rules_say(unit):
+    """Words of every opcode, and of none; a legal one is cut short by a reset."""
+    rng, reset = random.Random(int(unit)), Signal()
+    made = [words.random_instruction(op, rng) for op in Opcode if op >> 4 == unit for _ in range(100)]
+    cases = [(words.word_of(i), bool(broken_rules(i))) for i in made]
+    legal = next(word for word, refused in cases if not refused)
+    cases += [(legal & ~0xFF | unit << 4 | low, True) for low in range(5 if unit == Unit.RMAC else 2, 16)]
+    dut = Sequencer(CONFIG, unit)
+    verdicts = []
+
+    async def bench(ctx):
+        for word, _ in cases:
+            ctx.set(dut.i.payload.word, word)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick()
+            ctx.set(dut.i.valid, 0)
+            error, accepted, code = ctx.get(dut.error), ctx.get(dut.accepted), ctx.get(dut.error_code)
+            assert error != accepted and (not error or code == ErrorCode.ILLEGAL_FIELD)
+            verdicts.append(bool(error))
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+
+    simulator = Simulator(ResetInserter(reset)(dut))
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert verdicts == [refused for _, refused in cases]
+    assert {True, False} == set(verdicts)
 
 
 def test_the_divisor_buffer_is_for_codes():

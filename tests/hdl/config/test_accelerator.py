@@ -62,7 +62,8 @@ def test_all_broken_rules_are_told_at_once():
         ({"data_bytes": 128}, "data_bytes must be 8..64 for block 8, not 128"),
         ({"burst_beats": 512}, "burst_beats must be a power of two up to 256"),
         ({"weight_bytes": 512}, "weight_bytes must be 1024..8388608, not 512"),
-        ({"divisors": 8192}, "divisors must be a power of two in 16..4096"),
+        ({"divisors": 24}, "divisors must be a power of two, not 24"),
+        ({"divisors": 8}, "divisors must be 16..4096, not 8$"),
         ({"queue_depth": 1}, "queue_depth must be 2..64"),
         ({"read_bursts": 3}, "read_bursts must be a power of two"),
         ({"write_bursts": 128}, "write_bursts must be a power of two up to 64"),
@@ -71,6 +72,30 @@ def test_all_broken_rules_are_told_at_once():
 def test_rules(values, message):
     with pytest.raises(ConfigurationError, match=message):
         AcceleratorConfig(**values).validate()
+
+
+@pytest.mark.parametrize("block", [4, 8, 16])
+@pytest.mark.parametrize(
+    ("field", "words", "instruction_field"),
+    [
+        ("feature_bytes", 1 << 20, "local"),
+        ("output_bytes", 1 << 20, "local"),
+        ("weight_bytes", 1 << 20, "local"),
+        ("parameter_bytes", 16 << 12, "parameters"),
+        ("attention_bytes", 1 << 12, "attention"),
+        ("divisors", 1 << 12, "cols"),
+    ],
+)
+def test_largest_sizes(block, field, words, instruction_field):
+    """A size is legal as far as the narrowest instruction field addresses it (tests/machine/test_limits.py)."""
+    size = words if field == "divisors" else words * block
+    config = AcceleratorConfig(**{"block": block, "data_bytes": 16, field: size}).validate()
+    assert words in config.words.values()
+    with pytest.raises(ConfigurationError) as error:
+        dataclasses.replace(config, **{field: 2 * size}).validate()
+    assert f"..{size}, not {2 * size}: instruction field {instruction_field} addresses {words} words" in str(
+        error.value
+    )
 
 
 def test_files(tmp_path):
