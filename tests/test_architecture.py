@@ -10,7 +10,7 @@ from triovit.golden.integer.nodes import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
 # What stands below all others: errors, files and checks of values. Every part may import these.
-LOW = {"golden.errors", "golden.files"}
+LOW = {"golden.errors", "golden.files", "golden.validation"}
 MAY_IMPORT = {
     **dict.fromkeys(LOW, LOW),
     "golden.integer": {"golden.integer", *LOW},

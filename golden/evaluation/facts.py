@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.network.checkpoint import CheckpointError, read_checkpoint
+from triovit.golden.validation import broken
 
 MEANS = (-10, 10)
 DEVIATIONS = (1e-6, 1e6)  # far from what float32 cannot hold
@@ -31,17 +32,13 @@ def read_facts(path) -> Facts:
     _, metadata = read_checkpoint(path)
     found = {name: _parse(path, name, text) for name, text in metadata.items() if name in RULES}
     if faults := find_faults(found):
-        raise CheckpointError(f"{path}: {faults[0]}")
+        raise CheckpointError(f"{path}: {'; '.join(faults)}")
     return Facts(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
 
 
 def find_faults(values: dict) -> list[str]:
     """What breaks a rule among facts (JSON values by name): the rule and the value. Other names are passed over."""
-    return [
-        f"{name} must be {rule}, not {json.dumps(values[name])[:60]}"
-        for name, (rule, holds) in RULES.items()
-        if name in values and not holds(values[name])
-    ]
+    return broken(values, RULES, lambda value: json.dumps(value)[:60])
 
 
 def _parse(path, name, text):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from triovit.golden.errors import TriovitError
 from triovit.golden.quantization.exponents import RULES as EXPONENTS
+from triovit.golden.validation import SEED, at_least, faults, one_of, within
 
 OBSERVERS = ("minmax", "ema", "percentile", "lp")
 WEIGHT_OBSERVERS = ("minmax", "lp")
@@ -17,6 +18,24 @@ RECONSTRUCTIONS = ("none", "fast", "published")
 WEIGHT_BITS = (4, 8)
 EXPONENT_BITS = (2, 3)  # more would not fit 16-bit levels
 MAX_FRACTION_BITS = 12
+RULES = {
+    "observer": one_of(*OBSERVERS),
+    "percentile": ("above 50 and at most 100", lambda p: 50 < p <= 100),
+    "momentum": ("at least 0 and below 1", lambda m: 0 <= m < 1),
+    "norm": ("above 0 and at most 100", lambda p: 0 < p <= 100),
+    "shifting": one_of(*SHIFTING),
+    "smoothing_exponent": within(0, 1),
+    "weight_observer": one_of(*WEIGHT_OBSERVERS),
+    "depthwise_bits": one_of(*WEIGHT_BITS),
+    "apot_share": within(0, 1),
+    "apot_exponent_bits": one_of(*EXPONENT_BITS),
+    "scales": one_of(*SCALES),
+    "exponents": one_of(*EXPONENTS),
+    "divisor": one_of(*DIVISORS),
+    "reconstruction": one_of(*RECONSTRUCTIONS),
+    "batch": at_least(1),
+    "seed": SEED,
+}
 
 
 class QuantizationError(TriovitError, ValueError):
@@ -56,7 +75,7 @@ class Settings:
     reconstruction: "none", or block-wise learning of weight rounding and activation scales with the "published" or the
     "fast" numbers of iterations. batch: calibration images a run of the float network. seed: of every random choice.
 
-    Raises QuantizationError naming the field, the rule and the value.
+    Raises QuantizationError naming every field that breaks a rule, the rule and the value.
     """
 
     observer: str = "minmax"
@@ -85,38 +104,8 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        for name, legal in (
-            ("observer", OBSERVERS),
-            ("shifting", SHIFTING),
-            ("weight_observer", WEIGHT_OBSERVERS),
-            ("scales", SCALES),
-            ("exponents", EXPONENTS),
-            ("divisor", DIVISORS),
-            ("reconstruction", RECONSTRUCTIONS),
-            ("depthwise_bits", WEIGHT_BITS),
-            ("apot_exponent_bits", EXPONENT_BITS),
-        ):
-            if getattr(self, name) not in legal or type(getattr(self, name)) is not type(legal[0]):
-                raise QuantizationError(
-                    f"{name} must be one of {', '.join(map(str, legal))}, not {getattr(self, name)!r}"
-                )
-        for name, rule, holds in (
-            ("percentile", "above 50 and at most 100", lambda p: 50 < p <= 100),
-            ("momentum", "at least 0 and below 1", lambda m: 0 <= m < 1),
-            ("norm", "above 0 and at most 100", lambda p: 0 < p <= 100),
-            ("smoothing_exponent", "in 0..1", lambda t: 0 <= t <= 1),
-            ("apot_share", "in 0..1", lambda s: 0 <= s <= 1),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not holds(value):
-                raise QuantizationError(f"{name} must be {rule}, not {value!r}")
-        for field in dataclasses.fields(self):
-            if field.type == "bool" and not isinstance(getattr(self, field.name), bool):
-                raise QuantizationError(f"{field.name} must be True or False, not {getattr(self, field.name)!r}")
-        if type(self.batch) is not int or self.batch < 1:
-            raise QuantizationError(f"batch must be a positive integer, not {self.batch!r}")
-        if type(self.seed) is not int or not 0 <= self.seed < 1 << 32:
-            raise QuantizationError(f"seed must be an integer in 0..2**32 - 1, not {self.seed!r}")
+        if found := faults(self, RULES):
+            raise QuantizationError("; ".join(found))
         if self.exponents != "adaptive" and self.scales != "power-of-two":
             raise QuantizationError(f"exponents {self.exponents!r} need scales 'power-of-two', not {self.scales!r}")
         if self.divisor == "uniform" and (self.divisor_search or self.divisor_gain):

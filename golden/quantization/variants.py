@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from triovit.golden.quantization.methods import METHODS
 from triovit.golden.quantization.settings import QuantizationError, Settings
+from triovit.golden.validation import kinds, noun
 
 _BARE = METHODS["minmax"]
 _TRIO, _M2, _P2, _BOTH = (METHODS[name] for name in ("trio", "m2", "p2", "m2+p2"))
@@ -69,18 +70,11 @@ def find_variant(name: str) -> Settings:
 def _setting(text: str, name: str) -> tuple[str, bool | int | float | str]:
     """Field and value of "field=value"."""
     field, _, value = (part.strip() for part in text.partition("="))
-    kinds = {known.name: known.type for known in fields(Settings)}
-    if field not in kinds:
-        raise QuantizationError(f"variant {name!r}: setting must be one of {', '.join(kinds)}, not {field!r}")
+    known = kinds(Settings)
+    if field not in known:
+        raise QuantizationError(f"variant {name!r}: setting must be one of {', '.join(known)}, not {field!r}")
+    kind = known[field]
     try:
-        match kinds[field]:
-            case "bool":
-                return field, {"true": True, "false": False}[value.lower()]
-            case "int":
-                return field, int(value)
-            case "float":
-                return field, float(value)
-            case _:
-                return field, value
+        return field, {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
     except (KeyError, ValueError):
-        raise QuantizationError(f"variant {name!r}: {field} must be of type {kinds[field]}, not {value!r}") from None
+        raise QuantizationError(f"variant {name!r}: {field} must be {noun(kind)}, not {value!r}") from None

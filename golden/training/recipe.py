@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
 from triovit.golden.errors import TriovitError
 from triovit.golden.network.efficientvit.presets import PRESETS
 from triovit.golden.training.images import SIDE
+from triovit.golden.validation import SEED, at_least, faults, one_of, within
 
 START_DIVISOR = 25  # of the peak rate, before the warm-up
 END_DIVISOR = 10_000  # of the peak rate, after the last step
+RULES = {
+    "preset": one_of(*PRESETS),
+    "resolution": (f"{SIDE} or {2 * SIDE}", lambda side: side in (SIDE, 2 * SIDE)),
+    "epochs": at_least(1),
+    "batch": at_least(2),
+    "peak_rate": ("above 0 and at most 1", lambda rate: 0 < rate <= 1),
+    "warm_up": within(0, 1),
+    "weight_decay": within(0, 1),
+    "label_smoothing": ("at least 0 and below 1", lambda s: 0 <= s < 1),
+    "clip": ("above 0", lambda norm: norm > 0),
+    "padding": within(0, SIDE - 1),
+    "cutout": within(0, SIDE),
+    "cutout_share": within(0, 1),
+    "brightness": ("at least 0 and below 1", lambda b: 0 <= b < 1),
+    "statistics_images": at_least(2),
+    "seed": SEED,
+}
 
 
 class TrainingError(TriovitError, ValueError):
@@ -35,7 +52,7 @@ class Recipe:
     statistics_images: plain training images for the final batch-norm statistics.
     seed: of the initial weights, the order of the images and the augmentation.
 
-    Raises TrainingError naming the field, the rule and the value.
+    Raises TrainingError naming every field that breaks a rule, the rule and the value.
     """
 
     preset: str = "b0"
@@ -55,30 +72,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            kinds = {"int": (int,), "float": (int, float), "str": (str,)}[field.type]
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise TrainingError(f"{field.name} must be of type {field.type}, not {value!r}")
-        for name, rule, holds in (
-            ("preset", f"one of {', '.join(PRESETS)}", self.preset in PRESETS),
-            ("resolution", f"{SIDE} or {2 * SIDE}", self.resolution in (SIDE, 2 * SIDE)),
-            ("epochs", "at least 1", self.epochs >= 1),
-            ("batch", "at least 2", self.batch >= 2),
-            ("peak_rate", "above 0 and at most 1", 0 < self.peak_rate <= 1),
-            ("warm_up", "in 0..1", 0 <= self.warm_up <= 1),
-            ("weight_decay", "in 0..1", 0 <= self.weight_decay <= 1),
-            ("label_smoothing", "at least 0 and below 1", 0 <= self.label_smoothing < 1),
-            ("clip", "above 0", self.clip > 0),
-            ("padding", f"in 0..{SIDE - 1}", 0 <= self.padding < SIDE),
-            ("cutout", f"in 0..{SIDE}", 0 <= self.cutout <= SIDE),
-            ("cutout_share", "in 0..1", 0 <= self.cutout_share <= 1),
-            ("brightness", "at least 0 and below 1", 0 <= self.brightness < 1),
-            ("statistics_images", "at least 2", self.statistics_images >= 2),
-            ("seed", "in 0..2**32 - 1", 0 <= self.seed < 1 << 32),
-        ):
-            if not holds:
-                raise TrainingError(f"{name} must be {rule}, not {getattr(self, name)!r}")
+        if found := faults(self, RULES):
+            raise TrainingError("; ".join(found))
 
     def steps_per_epoch(self, images: int) -> int:
         """Whole batches of `images` training images; raises TrainingError if there is none."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triovit.golden.errors import TriovitError
+from triovit.golden.validation import at_least, faults, kinds
 from triovit.hdl.isa.instructions import ISA_VERSION
 from triovit.hdl.isa.limits import reach
 from triovit.hdl.isa.record import RECORD_BYTES
@@ -28,6 +29,7 @@ SIZES = {
     "divisors": "divisor",
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_WORDS = "up to 64 letters, digits, '.', '_' or '-'"
 
 
 class ConfigurationError(TriovitError, ValueError):
@@ -127,13 +129,11 @@ class AcceleratorConfig:
             if not holds:
                 errors.append(text)
 
-        for field in dataclasses.fields(self):
-            if field.name != "name" and (type(getattr(self, field.name)) is not int or getattr(self, field.name) < 1):
-                errors.append(f"{field.name} must be a positive integer, not {getattr(self, field.name)!r}")
-        if errors:
-            raise ConfigurationError("; ".join(errors))
-        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):  # it becomes a folder's name
-            errors.append(f"name must be up to 64 letters, digits, '.', '_' or '-', not {self.name!r}")
+        integers = {name: at_least(1) for name, kind in kinds(AcceleratorConfig).items() if kind is int}
+        if found := faults(self, integers):
+            raise ConfigurationError("; ".join(found))
+        # It becomes a folder's name.
+        rule(NAME.fullmatch(self.name) is not None, f"name must be {NAME_WORDS}, not {self.name!r}")
         power = lambda n: n & (n - 1) == 0  # noqa: E731
         rule(1 <= self.cores <= 64, f"cores must be 1..64, not {self.cores}")
         rule(self.block in (4, 8, 16), f"block must be 4, 8 or 16, not {self.block}")

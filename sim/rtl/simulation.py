@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from triovit.golden.errors import TriovitError
+from triovit.golden.validation import at_least, faults
 from triovit.sim import toolchain
 
 UNITS = ("fetch", "load", "rmac", "mat", "store")
@@ -53,7 +54,7 @@ class MemoryModel:
     write data's transfer to the response on offer, >= 1. bytes_per_cycle: bandwidth shared by reads and writes, a beat
     costing its full width; None for one beat of each in every cycle. stall_probability: of each AXI channel in each
     cycle, 0 to < 1, the register interface's too. seed: of the stalls. outstanding: bursts accepted at a time in each
-    direction. base: address of the first byte. Raises ValueError naming the parameter.
+    direction. base: address of the first byte. Raises ValueError naming parameter, rule and value.
     """
 
     read_latency: int = 32
@@ -65,15 +66,17 @@ class MemoryModel:
     base: int = 0
 
     def __post_init__(self):
-        for name in ("read_latency", "write_latency", "outstanding"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.bytes_per_cycle is not None and not self.bytes_per_cycle > 0:
-            raise ValueError(f"bytes_per_cycle must be positive or None, not {self.bytes_per_cycle}")
-        if not 0 <= self.stall_probability < 1:
-            raise ValueError(f"stall_probability must lie in [0, 1), not {self.stall_probability}")
-        if self.base < 0 or self.seed < 0:
-            raise ValueError(f"base and seed must not be negative, not {self.base} and {self.seed}")
+        rules = {
+            "read_latency": at_least(1),
+            "write_latency": at_least(1),
+            "bytes_per_cycle": ("positive", lambda bytes_: bytes_ is None or bytes_ > 0),
+            "stall_probability": ("at least 0 and below 1", lambda share: 0 <= share < 1),
+            "seed": at_least(0),
+            "outstanding": at_least(1),
+            "base": at_least(0),
+        }
+        if found := faults(self, rules):
+            raise ValueError("; ".join(found))
 
     def _line(self) -> str:
         tokens = 0 if self.bytes_per_cycle is None else max(1, round(self.bytes_per_cycle * 1024))

@@ -118,11 +118,11 @@ def test_programs(refused, triovit, small_file, tmp_path):
 @pytest.mark.parametrize(
     "text, said",
     [
-        ('{"cores": 0}', "cores must be a positive integer, not 0"),
+        ('{"cores": 0}', "cores must be at least 1, not 0"),
         ('{"block": 5, "data_bytes": 3}', "block must be 4, 8 or 16, not 5; data_bytes must be a power of two, not 3"),
         ('{"coores": 2}', "unknown field coores"),
-        ('{"cores": "two"}', "cores must be a positive integer, not 'two'"),
-        ('{"cores": true}', "cores must be a positive integer, not True"),
+        ('{"cores": "two"}', "cores must be an integer, at least 1, not 'two'"),
+        ('{"cores": true}', "cores must be an integer, at least 1, not True"),
         ('{"cores": ', "not JSON"),
         ("[]", "must be a JSON object"),
         ("", "not JSON"),

@@ -47,15 +47,15 @@ def test_defaults_are_json():
         ("scales", "float", "scales must be one of dyadic, power-of-two, not 'float'"),
         ("exponents", "round", "exponents must be one of adaptive, nearest, ceil, floor, not 'round'"),
         ("exponents", "ceil", "exponents 'ceil' need scales 'power-of-two', not 'dyadic'"),
-        ("divisor", None, "divisor must be one of log2, uniform, not None"),
+        ("divisor", None, "divisor must be a text, one of log2, uniform, not None"),
         ("reconstruction", "slow", "reconstruction must be one of none, fast, published, not 'slow'"),
-        ("depthwise_bits", 4.0, "depthwise_bits must be one of 4, 8, not 4.0"),
-        ("apot_exponent_bits", 3.0, "apot_exponent_bits must be one of 2, 3, not 3.0"),
+        ("depthwise_bits", 4.0, "depthwise_bits must be an integer, one of 4, 8, not 4.0"),
+        ("apot_exponent_bits", 3.0, "apot_exponent_bits must be an integer, one of 2, 3, not 3.0"),
         ("depthwise_bits", 5, "depthwise_bits must be one of 4, 8, not 5"),
         ("apot_exponent_bits", 4, "apot_exponent_bits must be one of 2, 3, not 4"),
         ("percentile", 50, "percentile must be above 50 and at most 100, not 50"),
         ("percentile", 100.5, "percentile must be above 50 and at most 100, not 100.5"),
-        ("percentile", "99", "percentile must be above 50 and at most 100, not '99'"),
+        ("percentile", "99", "percentile must be a number, above 50 and at most 100, not '99'"),
         ("percentile", float("nan"), "percentile must be above 50 and at most 100, not nan"),
         ("momentum", 1, "momentum must be at least 0 and below 1, not 1"),
         ("momentum", -0.1, "momentum must be at least 0 and below 1, not -0.1"),
@@ -65,14 +65,14 @@ def test_defaults_are_json():
         ("smoothing_exponent", 1.1, "smoothing_exponent must be in 0..1, not 1.1"),
         ("apot_share", 1.5, "apot_share must be in 0..1, not 1.5"),
         ("apot_share", -1, "apot_share must be in 0..1, not -1"),
-        ("apot_share", True, "apot_share must be in 0..1, not True"),
-        ("shifting", True, "shifting must be one of none, projection, all, not True"),
-        ("batch", 0, "batch must be a positive integer, not 0"),
-        ("batch", 1.5, "batch must be a positive integer, not 1.5"),
-        ("batch", True, "batch must be a positive integer, not True"),
-        ("seed", -1, "seed must be an integer in 0..2**32 - 1, not -1"),
-        ("seed", 1 << 32, "seed must be an integer in 0..2**32 - 1, not 4294967296"),
-        ("seed", 0.0, "seed must be an integer in 0..2**32 - 1, not 0.0"),
+        ("apot_share", True, "apot_share must be a number, in 0..1, not True"),
+        ("shifting", True, "shifting must be a text, one of none, projection, all, not True"),
+        ("batch", 0, "batch must be at least 1, not 0"),
+        ("batch", 1.5, "batch must be an integer, at least 1, not 1.5"),
+        ("batch", True, "batch must be an integer, at least 1, not True"),
+        ("seed", -1, "seed must be in 0..2**32 - 1, not -1"),
+        ("seed", 1 << 32, "seed must be in 0..2**32 - 1, not 4294967296"),
+        ("seed", 0.0, "seed must be an integer, in 0..2**32 - 1, not 0.0"),
     ],
 )
 def test_wrong_values(field, value, message):
@@ -109,6 +109,15 @@ def test_switches_are_booleans(field, value):
 def test_ends_of_the_legal_ranges(field, values):
     for value in values:
         assert Settings(**{field: value}).to_dict() == DEFAULTS | {field: value}
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(QuantizationError) as caught:
+        Settings(seed=-1, observer="best", migration=1)
+    assert str(caught.value) == (
+        "migration must be True or False, not 1; observer must be one of minmax, ema, percentile, lp, not 'best'; "
+        "seed must be in 0..2**32 - 1, not -1"
+    )
 
 
 def test_settings_that_exclude_each_other():

@@ -65,10 +65,10 @@ def test_rate_of_a_single_step_is_legal():
         ("statistics_images", 1, "at least 2"),
         ("seed", -1, "in 0..2**32 - 1"),
         ("seed", 1 << 32, "in 0..2**32 - 1"),
-        ("epochs", 2.0, "of type int"),
-        ("batch", True, "of type int"),
-        ("clip", "5", "of type float"),
-        ("preset", 0, "of type str"),
+        ("epochs", 2.0, "an integer, at least 1"),
+        ("batch", True, "an integer, at least 2"),
+        ("clip", "5", "a number, above 0"),
+        ("preset", 0, "a text, one of b0, b1, b2, b3"),
     ],
 )
 def test_refuses(field, value, rule):

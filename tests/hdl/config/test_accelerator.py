@@ -55,9 +55,9 @@ def test_all_broken_rules_are_told_at_once():
     ("values", "message"),
     [
         ({"name": "../other"}, "name must be up to 64 letters, digits"),
-        ({"name": 3}, "name must be up to 64 letters, digits"),
-        ({"cores": 0}, "cores must be a positive integer, not 0"),
-        ({"cores": "1"}, "cores must be a positive integer, not '1'"),
+        ({"name": 3}, "name must be a text, not 3"),
+        ({"cores": 0}, "cores must be at least 1, not 0"),
+        ({"cores": "1"}, "cores must be an integer, at least 1, not '1'"),
         ({"data_bytes": 4}, "data_bytes must be 8..64 for block 8, not 4"),
         ({"data_bytes": 128}, "data_bytes must be 8..64 for block 8, not 128"),
         ({"burst_beats": 512}, "burst_beats must be a power of two up to 256"),
