@@ -6,20 +6,18 @@ own. Computing it takes a tenth of the time of emitting the module, which an arr
 
 from __future__ import annotations
 
-from amaranth.hdl import Instance
-from amaranth.hdl._ast import (
+from amaranth.hdl import Const, Fragment, Instance, Signal
+
+from triovit.hdl.emit.amaranth_private import (
     Assign,
     Concat,
-    Const,
     Operator,
     Part,
-    Signal,
     SignalDict,
     Slice,
     Switch,
     SwitchValue,
 )
-from amaranth.hdl._ir import Fragment
 
 
 class _Unknown(Exception):

@@ -6,7 +6,7 @@ gets no port at all, and nothing can be shared. Here a submodule is cut out befo
 its component's signature (plus any other signal that crosses the boundary), its parent gets an instance, and
 submodules of equal text are one module. A design of 2048 equal cells becomes one cell module.
 
-This uses Amaranth's intermediate representation, which is not a public interface: Amaranth's version is pinned.
+This uses Amaranth's intermediate representation, which is not a public interface: see `hdl.emit.amaranth_private`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ import re
 from dataclasses import dataclass, field
 
 from amaranth.back import rtlil
-from amaranth.hdl import Fragment, Instance, Module, Signal
-from amaranth.hdl._ast import SignalDict, SignalSet
-from amaranth.hdl._ir import IOBufferInstance, PortDirection, RequirePosedge
-from amaranth.hdl._mem import MemoryInstance
-from amaranth.hdl._xfrm import TransformedElaboratable
+from amaranth.hdl import Fragment, Instance, IOBufferInstance, MemoryInstance, Module, Signal
 from amaranth.lib import wiring
 
+from triovit.hdl.emit.amaranth_private import (
+    PortDirection,
+    RequirePosedge,
+    SignalDict,
+    SignalSet,
+    TransformedElaboratable,
+    driven_signals,
+    memory_outputs,
+)
 from triovit.hdl.emit.fingerprint import fingerprint
 
 _PLACEHOLDER = "module.under.emission"
@@ -114,13 +119,13 @@ class Hierarchy:
         if isinstance(fragment, Instance):
             values = [value for value, kind in fragment.ports.values() if kind == "o"]
         elif isinstance(fragment, MemoryInstance):
-            values = [port._data for port in fragment._read_ports]
+            values = memory_outputs(fragment)
         elif isinstance(fragment, IOBufferInstance):
             values = [] if fragment.i is None else [fragment.i]
         else:
             values = [statement for block in fragment.statements.values() for statement in block]
         for value in values:
-            driven.update(value._lhs_signals())
+            driven.update(driven_signals(value))
         for subfragment, _name, _src_loc in fragment.subfragments:
             inner = self._collect_drivers(subfragment)
             self._shared.update(signal for signal in inner if signal in driven)

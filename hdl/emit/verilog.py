@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, Fragment, Signal
-from amaranth.hdl._ir import PortDirection
 
+from triovit.hdl.emit.amaranth_private import PortDirection, rtlil_to_verilog
 from triovit.hdl.emit.hierarchy import Hierarchy, ModuleRecord, member_ports
 
 _MODULE = re.compile(r"^module (\S+)\((.*?)\);\n(.*?^endmodule)\n", re.M | re.S)
@@ -96,13 +94,9 @@ def emit_verilog(
     fragment = Fragment.get(component, platform)
     if not _IDENTIFIER.fullmatch(name):
         raise ValueError(f"name must be a Verilog identifier, not {name!r}")
-    # The machine's own Yosys, if any, must not decide what the text looks like.
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     table = _top_ports(component, fragment, dict(ports or {}), reset_active_low)
     hierarchy = Hierarchy(fragment, table, name)
-    text = verilog._convert_rtlil_text(
-        "\n".join(record.rtlil for record in hierarchy.modules.values()), strip_internal_attrs=True
-    )
+    text = rtlil_to_verilog("\n".join(record.rtlil for record in hierarchy.modules.values()))
     order = list(reversed(hierarchy.modules))
     bodies = {}
     for module, names, body in _MODULE.findall(text):

@@ -40,8 +40,8 @@ def test_every_error_has_the_base():
 
 
 def test_errors_stay_what_they_were_to_others():
-    """A ValueError or RuntimeError to whoever does not know the project."""
-    builtin = {ValueError, RuntimeError, AssertionError}
+    """A ValueError or RuntimeError, for example, to whoever does not know the project."""
+    builtin = {ValueError, RuntimeError, AssertionError, ImportError}
     for name, kind in exceptions().items():
         assert kind is TriovitError or name in OTHERS or builtin & set(kind.__bases__), name
 
