@@ -1,1 +1,1 @@
-"""Simulation: cocotb benches on emitted Verilog, whole networks on verilated RTL, and the cycle simulator."""
+"""Simulation: cocotb benches on emitted Verilog, whole networks on verilated RTL."""

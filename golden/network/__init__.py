@@ -1,1 +1,1 @@
-"""Float EfficientViT: model, checkpoints, random weights, image preprocessing, data sets, evaluation."""
+"""Float EfficientViT: model, layers as a graph, checkpoints, random weights, the bundled network."""

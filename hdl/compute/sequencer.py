@@ -100,7 +100,7 @@ class Sequencer(wiring.Component):
     Timing: two cycles from an accepted instruction to its first step, then one step a cycle (two for an outer product's
     step: k, then v) while o.ready; one idle cycle between instructions.
     Errors: ILLEGAL_FIELD for an instruction that breaks a rule of `hdl.isa.rules`.
-    Source: Trio-ViT sections 1.1 and 1.2 of the fact sheet (operand patterns); loop order is ours.
+    Source: Trio-ViT (arXiv 2405.03882), R-MAC and MAT engines (operand patterns); loop order is ours.
     """
 
     def __init__(self, config: AcceleratorConfig, unit: Unit):

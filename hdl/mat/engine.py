@@ -42,7 +42,7 @@ class MATEngine(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: Trio-ViT, MAT engine (fact sheet 1.1).
+    Source: Trio-ViT (arXiv 2405.03882), MAT engine.
     """
 
     def __init__(self, lanes: int, multipliers: int):

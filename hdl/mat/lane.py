@@ -40,7 +40,7 @@ class MATLane(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: Trio-ViT, MAT engine (fact sheet 1.1: multipliers, adder tree and accumulator over input channels).
+    Source: Trio-ViT (arXiv 2405.03882), MAT engine: multipliers, adder tree and accumulator over input channels.
     """
 
     def __init__(self, multipliers: int):

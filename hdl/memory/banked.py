@@ -61,7 +61,7 @@ class BankedMemory(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: ours; the window access is what Trio-ViT's feature buffer needs for depthwise convolutions (fact sheet 1.1).
+    Source: ours; the window is what depthwise convolutions read from buffer A of Trio-ViT (arXiv 2405.03882).
     """
 
     latency = 1

@@ -48,7 +48,7 @@ class RMACCell(wiring.Component):
     Numerics: the product of any two int8 is exact in 16 bits (-128 * -128 = 16384); psums are 32-bit two's complement
     and wrap, which the compiler's bounds exclude for every layer it accepts.
 
-    Source: Trio-ViT, R-MAC engine (fact sheet 1.1, roles of the parallel dimensions).
+    Source: Trio-ViT (arXiv 2405.03882), R-MAC engine and its two modes of accumulation.
     """
 
     latency = 2

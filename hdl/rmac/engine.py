@@ -62,7 +62,7 @@ class RMACEngine(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: Trio-ViT, R-MAC engine and its dataflows (fact sheet 1.1 and 1.2).
+    Source: Trio-ViT (arXiv 2405.03882), R-MAC engine: down-forward accumulation and self-accumulation.
     """
 
     def __init__(self, lanes: int, macs: int):

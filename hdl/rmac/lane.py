@@ -51,7 +51,7 @@ class RMACLane(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: Trio-ViT, R-MAC engine (fact sheet 1.1).
+    Source: Trio-ViT (arXiv 2405.03882), R-MAC engine.
     """
 
     def __init__(self, macs: int):
