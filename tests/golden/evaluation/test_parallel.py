@@ -198,7 +198,7 @@ def test_workers_with_another_package(monkeypatch, address, name):
 
 def test_a_worker_without_this_program(cluster, address):
     code = (
-        "import sys; sys.modules['golden'] = None\n"
+        "import sys; sys.modules['triovit.golden'] = None\n"
         "from distributed.cli.dask_worker import main\n"
         f"main(['{address}', '--no-dashboard', '--no-nanny', '--nthreads', '1'])"
     )
