@@ -35,7 +35,7 @@ from triovit.flow.sources import find_float
 from triovit.golden.evaluation.accuracy import TOP, Share
 from triovit.golden.evaluation.journal import identity_key
 from triovit.golden.identity import CODE, code_hash, data_hash, network_hash
-from triovit.golden.quantization.ablation import Result, Subject, ablate, file_name, float_predictions
+from triovit.golden.quantization.ablation import Experiment, Result, ablate, file_name, float_predictions
 from triovit.golden.quantization.calibration.images import calibration_images, image_hash
 from triovit.golden.quantization.variants import VARIANTS, find_variant
 
@@ -78,14 +78,14 @@ def execute(options) -> int:
     variants = {name: find_variant(name) for name in map(str.strip, names) if name}
     if not variants:
         raise UsageError(f"--variants {options.variants}: names no variant")
-    subject, header = _prepare(options)
+    experiment, header = _prepare(options)
     results = _earlier(options.output, header)
-    say(f"calibrating on {len(subject.calibration)} images of {options.calibration}")
-    kept = [name for name in variants if name in results and _has_network(subject, name)]
+    say(f"calibrating on {len(experiment.calibration)} images of {options.calibration}")
+    kept = [name for name in variants if name in results and _has_network(experiment, name)]
     if kept:
         say(f"{options.output}: {len(kept)} of {len(variants)} variants are there already")
     with steps("float network") as update:
-        predictions = float_predictions(subject, lambda done, total: update("float network", done, total))
+        predictions = float_predictions(experiment, lambda done, total: update("float network", done, total))
     images = len(predictions)
     results[FLOAT] = Result(
         FLOAT, images, predictions.accuracy().correct, predictions.accuracy(TOP).correct, images, 0.0, FLOAT
@@ -105,14 +105,14 @@ def execute(options) -> int:
             update("variants", len(kept), len(variants))
 
         update("variants", len(kept), len(variants))
-        ablate(subject, predictions, missing, scheduler=options.scheduler, processes=options.processes, done=keep)
+        ablate(experiment, predictions, missing, scheduler=options.scheduler, processes=options.processes, done=keep)
     _show(options, [results[name] for name in (FLOAT, *variants)])
     write_json(options.json, contents())
     return 0
 
 
-def _prepare(options) -> tuple[Subject, dict]:
-    """The subject, and what its results depend on."""
+def _prepare(options) -> tuple[Experiment, dict]:
+    """The experiment, and what its results depend on."""
     model, facts = find_float(options.network, options.resolution, options.seed)
     images = calibration_images(options.calibration, options.calibration_images, model.resolution, options.seed)
     with steps("reading calibration images") as update:
@@ -124,7 +124,7 @@ def _prepare(options) -> tuple[Subject, dict]:
     networks = Path(options.networks).resolve() if options.networks else None  # workers run in other folders
     if networks:
         networks.mkdir(parents=True, exist_ok=True)
-    subject = Subject(model, np.stack(pixels), dataset, facts.mean, facts.std, dataset.classes, networks)
+    experiment = Experiment(model, np.stack(pixels), dataset, facts.mean, facts.std, dataset.classes, networks)
     header = {
         "model": network_hash(model),
         "calibration": image_hash(np.stack(pixels)),
@@ -135,12 +135,12 @@ def _prepare(options) -> tuple[Subject, dict]:
         "std": list(facts.std),
         "code": code_hash((*CODE, "quantization")),
     }
-    return subject, header
+    return experiment, header
 
 
-def _has_network(subject: Subject, name: str) -> bool:
+def _has_network(experiment: Experiment, name: str) -> bool:
     """Whether a variant's network is in the folder of networks, if there is to be one."""
-    return subject.networks is None or (subject.networks / file_name(name)).is_file()
+    return experiment.networks is None or (experiment.networks / file_name(name)).is_file()
 
 
 def _earlier(path: str, header: dict) -> dict[str, Result]:

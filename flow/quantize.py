@@ -1,4 +1,4 @@
-"""Quantize a float EfficientViT to the integer network that the hardware runs (safetensors + JSON, never pickle).
+"""Quantize a float network to the integer network that the hardware runs (safetensors + JSON, never pickle).
 
 MODEL is a checkpoint (.pt, .pth or .safetensors, official or timm names), 'bundled', or PRESET-rRESOLUTION such as
 b1-r224 for seeded random weights. Classes, resolution, mean and std are those in a .safetensors file's metadata.
@@ -34,7 +34,7 @@ from triovit.golden.quantization import settings as legal
 from triovit.golden.quantization.calibration.images import calibration_images
 from triovit.golden.quantization.methods import METHODS, find_method
 from triovit.golden.quantization.quantize import quantize
-from triovit.golden.quantization.reconstruction.result import UnitResult, format_report
+from triovit.golden.quantization.reconstruction.result import BlockResult, format_report
 from triovit.golden.quantization.settings import Settings
 
 RANDOM_IMAGES = 32  # more would not change the ranges of seeded weights
@@ -123,8 +123,8 @@ def execute(options) -> int:
             progress=update,
         ).with_metadata(method=options.method)
     save_network(network, options.output)
-    if units := network.metadata.get("reconstruction"):
-        show(format_report(UnitResult(**unit) for unit in units))
+    if blocks := network.metadata.get("reconstruction"):
+        show(format_report(BlockResult(**block) for block in blocks))
     bounds = network.bounds()
     widest = max(bounds, key=lambda bound: bound.bound)
     table(

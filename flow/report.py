@@ -24,7 +24,7 @@ from triovit.golden.data.folders import Subset
 from triovit.golden.data.sources import open_images
 from triovit.golden.files import whole_file
 from triovit.golden.quantization.settings import QuantizationError
-from triovit.golden.report.findings import Accuracy, Subject, find
+from triovit.golden.report.findings import Accuracy, ReportSubject, find
 from triovit.golden.report.report import report, to_json
 
 IMAGES = 32
@@ -70,7 +70,9 @@ def execute(options) -> int:
         images = Subset(images, min(options.images or IMAGES, len(images)))
         pixels = read_images(images, network.input_shape[1])
         told = Path(options.data).resolve().name
-    subject = Subject(network, path.name, hashlib.sha256(data).hexdigest(), len(data), model, pixels, told, accuracies)
+    subject = ReportSubject(
+        network, path.name, hashlib.sha256(data).hexdigest(), len(data), model, pixels, told, accuracies
+    )
     try:
         with steps("looking") as update:
             findings = find(subject, update)

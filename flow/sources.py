@@ -13,10 +13,10 @@ from triovit.golden.evaluation.facts import Facts, find_faults, read_facts
 from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.serialize import load_network
+from triovit.golden.network.architectures import build, preset_names
 from triovit.golden.network.bundled import ASSETS, BUNDLED_PATH
 from triovit.golden.network.checkpoint import CheckpointError, load_model
-from triovit.golden.network.efficientvit.model import EfficientViT
-from triovit.golden.network.efficientvit.presets import PRESETS
+from triovit.golden.network.classifier import Classifier
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.calibration.images import random_images
 from triovit.golden.quantization.quantize import quantize
@@ -24,7 +24,8 @@ from triovit.hdl.config.accelerator import AcceleratorConfig, load_config
 
 BUNDLED = "bundled"
 BUNDLED_NETWORK = ASSETS / "efficientvit_b0_cifar10_r64.int8.safetensors"
-SEEDED = re.compile(r"(b[0-9])-r(\d{1,5})")
+SEEDED = re.compile(r"([a-z]+[0-9]*)-r(\d{1,5})")
+SEEDED_CLASSES = 1000
 SEEDED_IMAGES = 8
 NETWORK_HELP = (
     "a quantized network (.safetensors from 'triovit quantize'), 'bundled' (EfficientViT-B0 for CIFAR-10 at 64 x 64, "
@@ -45,17 +46,21 @@ def find_config(name: str) -> AcceleratorConfig:
     return config
 
 
-def seeded_model(name: str, seed: int) -> EfficientViT | None:
+def seeded_model(name: str, seed: int) -> Classifier | None:
     """A float network with random weights if `name` is PRESET-rRESOLUTION, else None."""
     match = SEEDED.fullmatch(name)
     if not match:
         return None
     preset, resolution = match[1], int(match[2])
-    if preset not in PRESETS:
-        raise UsageError(f"unknown preset {preset!r}; presets: {', '.join(PRESETS)}")
-    if resolution % 32 or not 32 <= resolution <= 1024:
-        raise UsageError(f"resolution must be a multiple of 32 in 32..1024, not {resolution}")
-    return initialize(EfficientViT(preset, 1000, resolution), seed)
+    if preset not in preset_names():
+        if Path(name).is_file():
+            return None
+        raise UsageError(f"unknown preset {preset!r}; presets: {', '.join(preset_names())}")
+    try:
+        model = build(preset, SEEDED_CLASSES, resolution)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from None
+    return initialize(model, seed)
 
 
 def find_network(name: str, seed: int = 0) -> IntegerNetwork:
@@ -74,7 +79,7 @@ def find_network(name: str, seed: int = 0) -> IntegerNetwork:
         )
 
 
-def find_float(name: str, resolution: int | None = None, seed: int = 0) -> tuple[EfficientViT, Facts]:
+def find_float(name: str, resolution: int | None = None, seed: int = 0) -> tuple[Classifier, Facts]:
     """The float network that an argument names ('bundled', PRESET-rRESOLUTION, or a checkpoint file), and what its file
     says about it. resolution: before the file's own; without either 224."""
     model = seeded_model(name, seed)

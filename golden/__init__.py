@@ -1,1 +1,1 @@
-"""Numbers: float EfficientViT, its post-training quantization, and the bit-exact integer network."""
+"""Numbers: float networks, their post-training quantization, and the bit-exact integer network."""

@@ -7,18 +7,19 @@ import os
 import tempfile
 from pathlib import Path
 
+from torch import nn
+
 from triovit.golden.data.folders import image_files
 from triovit.golden.data.sources import is_archive
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.serialize import save_network
 from triovit.golden.network.checkpoint import COUNTER
-from triovit.golden.network.efficientvit.model import EfficientViT
 
 GOLDEN = Path(__file__).resolve().parent
 CODE = ("integer", "data", "network", "batch", "evaluation")  # packages of `golden` that predictions depend on
 
 
-def network_hash(network: IntegerNetwork | EfficientViT) -> str:
+def network_hash(network: IntegerNetwork | nn.Module) -> str:
     """SHA-256 of a network's content: of the file it would be saved as, or of a float network's tensors."""
     digest = hashlib.sha256()
     if isinstance(network, IntegerNetwork):

@@ -11,13 +11,13 @@ from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.network.checkpoint import CheckpointError
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.classifier import Classifier
 
 
 class FloatPredictor:
     """The float network. mean, std: its normalization of pixels / 255, a value an RGB channel."""
 
-    def __init__(self, model: EfficientViT, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD):
+    def __init__(self, model: Classifier, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD):
         self._model, self._mean, self._std = model.eval(), tuple(mean), tuple(std)
         self.resolution, self.outputs = model.resolution, model.n_classes
 

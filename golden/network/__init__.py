@@ -1,1 +1,1 @@
-"""Float EfficientViT: model, layers as a graph, checkpoints, random weights, the bundled network."""
+"""Float networks: architectures, their layers, checkpoints, random weights, the bundled network."""

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from triovit.golden.network.architectures import build
 from triovit.golden.network.checkpoint import CheckpointError, identify, load_state, read_checkpoint
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.classifier import Classifier
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 BUNDLED_PATH = ASSETS / "efficientvit_b0_cifar10_r64.safetensors"
@@ -21,7 +22,7 @@ class BundledModel:
     mean, std: input normalization per RGB channel. accuracy: float top-1 in percent. recipe: how it was trained.
     """
 
-    model: EfficientViT
+    model: Classifier
     classes: tuple[str, ...]
     resolution: int
     mean: tuple[float, float, float]
@@ -43,7 +44,7 @@ def load_bundled() -> BundledModel:
             "accuracy": _value(metadata, "accuracy", float),
             "recipe": _value(metadata, "recipe", str),
         }
-        model = EfficientViT(preset, n_classes, facts["resolution"])
+        model = build(preset, n_classes, facts["resolution"])
     except ValueError as error:  # CheckpointError is one
         raise CheckpointError(f"{BUNDLED_PATH}: {error}") from None
     load_state(model, state, source=str(BUNDLED_PATH))

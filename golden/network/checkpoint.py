@@ -1,15 +1,15 @@
-"""Reading and writing checkpoints of the float network.
+"""Reading and writing checkpoints of float networks.
 
-Two public naming schemes are read: the official repository's (also this package's own) and timm's. Files are
-`.pt`, `.pth` or `.bin` (torch, tensors only: nothing in them is executed) and `.safetensors`. The dictionary
-may be wrapped under "state_dict" or "model", and its names may all start with "module.".
+Public naming schemes are read: those of the architectures' own repositories (also this package's, "official") and those
+that their rows in `golden.network.architectures` translate. Files are `.pt`, `.pth` or `.bin` (torch, tensors only:
+nothing in them is executed) and `.safetensors`. The dictionary may be wrapped under "state_dict" or "model", and its
+names may all start with "module.".
 Everything wrong with a file is one `CheckpointError` with a one-line message.
 """
 
 from __future__ import annotations
 
 import pickle
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,25 +21,13 @@ from safetensors.torch import save_file
 from triovit.golden.errors import TriovitError
 from triovit.golden.files import whole_file
 from triovit.golden.messages import first_line, listing
-from triovit.golden.network.efficientvit.model import EfficientViT
-from triovit.golden.network.efficientvit.presets import PRESETS
+from triovit.golden.network import architectures
+from triovit.golden.network.classifier import Classifier
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
 SAFETENSORS_SUFFIX = ".safetensors"
 WRAPPERS = ("state_dict", "model")
-STEM_KEY = "backbone.input_stem.op_list.0.conv.weight"
-CLASSIFIER_KEY = "head.op_list.3.linear.weight"
 COUNTER = ".num_batches_tracked"  # of a batch normalization: not used, so a file may leave it out
-
-_TIMM_TO_OFFICIAL = (
-    (r"stem\.in_conv\.", r"backbone.input_stem.op_list.0."),
-    (r"stem\.res(\d+)\.", lambda match: f"backbone.input_stem.op_list.{int(match[1]) + 1}."),
-    (r"stages\.(\d+)\.blocks\.", r"backbone.stages.\1.op_list."),
-    (r"head\.in_conv\.", r"head.op_list.0."),
-    (r"head\.classifier\.0\.", r"head.op_list.2.linear."),
-    (r"head\.classifier\.1\.", r"head.op_list.2.norm."),
-    (r"head\.classifier\.4\.", r"head.op_list.3.linear."),
-)
 
 
 class CheckpointError(TriovitError, ValueError):
@@ -74,10 +62,18 @@ def read_checkpoint(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def official_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors under official names; names of neither scheme are kept as they are."""
+    """The same tensors under official names; those of no architecture keep their names."""
     if state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return {_official_name(name): tensor for name, tensor in state.items()}
+    for architecture in architectures.ARCHITECTURES:
+        renamed = {architecture.official_name(name): tensor for name, tensor in state.items()}
+        try:
+            if architecture.identify(renamed) is None:
+                continue
+        except ValueError:
+            pass  # of this architecture, and `identify` will say what is wrong
+        return renamed
+    return dict(state)
 
 
 def identify(state: Mapping[str, torch.Tensor]) -> tuple[str, int]:
@@ -85,18 +81,22 @@ def identify(state: Mapping[str, torch.Tensor]) -> tuple[str, int]:
 
     Raises CheckpointError if they tell neither, and for fewer than two classes.
     """
-    stem, classifier = state.get(STEM_KEY), state.get(CLASSIFIER_KEY)
-    if stem is None or classifier is None or stem.dim() != 4 or classifier.dim() != 2:
-        raise CheckpointError("not an EfficientViT classifier: stem convolution or final layer missing")
-    if len(classifier) < 2:
-        raise CheckpointError(f"not a classifier: the final layer must have at least 2 outputs, not {len(classifier)}")
-    for preset in PRESETS.values():
-        if preset.widths[0] == stem.shape[0]:
-            return preset.name, classifier.shape[0]
-    raise CheckpointError(f"not an EfficientViT B0-B3: the stem has {stem.shape[0]} channels")
+    for architecture in architectures.ARCHITECTURES:
+        try:
+            found = architecture.identify(state)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from None
+        if found:
+            preset, n_classes = found
+            if n_classes < 2:
+                raise CheckpointError(
+                    f"not a classifier: the final layer must have at least 2 outputs, not {n_classes}"
+                )
+            return preset, n_classes
+    raise CheckpointError(f"not {architectures.described()} classifier: first or final layer missing")
 
 
-def load_state(model: EfficientViT, state: Mapping[str, torch.Tensor], source="checkpoint") -> None:
+def load_state(model: Classifier, state: Mapping[str, torch.Tensor], source="checkpoint") -> None:
     """Copy tensors under official names into `model`, as float32; `source` names them in errors.
 
     Raises CheckpointError for another network size or class count, and for missing, unexpected, mis-shaped
@@ -108,7 +108,8 @@ def load_state(model: EfficientViT, state: Mapping[str, torch.Tensor], source="c
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from None
     if preset != model.preset.name:
-        raise CheckpointError(f"{source}: holds EfficientViT-{preset}, the network is {model.preset.name}")
+        name = architectures.find_architecture(preset).name
+        raise CheckpointError(f"{source}: holds {name}-{preset}, the network is {model.preset.name}")
     if n_classes != model.n_classes:
         raise CheckpointError(f"{source}: has {n_classes} classes, the network {model.n_classes}")
     expected = model.state_dict()
@@ -124,19 +125,19 @@ def load_state(model: EfficientViT, state: Mapping[str, torch.Tensor], source="c
     model.load_state_dict({name: state.get(name, tensor) for name, tensor in expected.items()})
 
 
-def load_model(path, resolution=224) -> EfficientViT:
+def load_model(path, resolution=224) -> Classifier:
     """Network of the size and class count the file itself shows, filled and in evaluation mode."""
     state, _ = read_checkpoint(path)
     try:
         preset, n_classes = identify(state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    model = EfficientViT(preset, n_classes, resolution)
+    model = architectures.build(preset, n_classes, resolution)
     load_state(model, state, source=str(path))
     return model.eval()
 
 
-def save_checkpoint(model: EfficientViT, path, metadata: Mapping[str, str] | None = None) -> None:
+def save_checkpoint(model: Classifier, path, metadata: Mapping[str, str] | None = None) -> None:
     """Write `model` as .safetensors under official names, whole or not at all; metadata values are strings."""
     if Path(path).suffix != SAFETENSORS_SUFFIX:
         raise ValueError(f"path must end in {SAFETENSORS_SUFFIX}, not {Path(path).suffix!r}")
@@ -188,15 +189,6 @@ def _plain(value):
         and not value.is_nested
         and value.dtype != torch.float4_e2m1fn_x2
     )
-
-
-def _official_name(name):
-    for pattern, replacement in _TIMM_TO_OFFICIAL:
-        match = re.match(pattern, name)
-        if match:
-            head = replacement(match) if callable(replacement) else match.expand(replacement)
-            return head + name[match.end() :]
-    return name
 
 
 def _sound(name, tensor):

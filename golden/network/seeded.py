@@ -6,18 +6,24 @@ rounded to a few digits: the same seed gives the same weights on every machine a
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import nn
 
 from triovit.golden.data.images import normalize
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.architectures import layers_of
+from triovit.golden.network.classifier import Classifier
+from triovit.golden.network.graph import ConvolutionLayer
 
 STATISTICS_IMAGES = 16  # attention averages over tokens: its spread shows between images only
 STATISTICS_DIGITS = 12  # significant bits kept of a batch-norm statistic
 SPREAD = 0.5  # batch-norm scales lie in [1 - SPREAD, 1 + SPREAD]
 SHIFT = 0.5  # batch-norm shifts and biases lie in [-SHIFT, SHIFT]
 HARDSWISH_POWER = 1 / 3  # mean square of hardswish on a standard normal input
+
+Model = TypeVar("Model", bound=Classifier)
 
 
 def random_images(count: int, resolution: int, seed: int) -> torch.Tensor:
@@ -29,7 +35,7 @@ def random_images(count: int, resolution: int, seed: int) -> torch.Tensor:
     return torch.from_numpy((coarse[:, :resolution, :resolution] + noise).astype(np.uint8))
 
 
-def initialize(model: EfficientViT, seed: int) -> EfficientViT:
+def initialize(model: Model, seed: int) -> Model:
     """Fill `model` with random weights and matching batch-norm statistics; returns it in evaluation mode.
 
     Weights are uniform with the variance that keeps a signal's power; batch-norm scales and shifts differ
@@ -37,14 +43,15 @@ def initialize(model: EfficientViT, seed: int) -> EfficientViT:
     through the network, and each batch normalization takes the mean and variance of what reaches it, after
     those before it have been set.
     """
-    rng = np.random.default_rng(seed)
+    rng, weaker = np.random.default_rng(seed), _behind_hardswish(model)
     for name, parameter in model.named_parameters():
-        _fill(model, name, parameter, rng)
+        module = name.rpartition(".")[0]
+        _fill(model.get_submodule(module), name, parameter, HARDSWISH_POWER if module in weaker else 1.0, rng)
     set_statistics(model, random_images(STATISTICS_IMAGES, model.resolution, seed))
     return model.eval()
 
 
-def set_statistics(model: EfficientViT, images: torch.Tensor) -> None:
+def set_statistics(model: Classifier, images: torch.Tensor) -> None:
     """Set the running statistics of every batch normalization from (N, R, R, 3) uint8 images, in one pass."""
 
     def measure(norm, inputs):
@@ -64,28 +71,29 @@ def set_statistics(model: EfficientViT, images: torch.Tensor) -> None:
         model.float()
 
 
-def _fill(model, name, parameter, rng):
-    owner = model.get_submodule(name.rpartition(".")[0])
+def _fill(owner: nn.Module, name: str, parameter: nn.Parameter, power: float, rng: np.random.Generator) -> None:
+    """Random values for a parameter of the module `owner`, whose input has a mean square of `power`."""
     if isinstance(owner, (nn.BatchNorm2d, nn.LayerNorm)):
         low, high = (1 - SPREAD, 1 + SPREAD) if name.endswith("weight") else (-SHIFT, SHIFT)
     elif name.endswith("bias"):
         low, high = -SHIFT, SHIFT
     else:
-        high = (3 / (_fan_in(parameter) * _input_power(name))) ** 0.5  # uniform on [-a, a] has variance a*a/3
+        high = (3 / (_fan_in(parameter) * power)) ** 0.5  # uniform on [-a, a] has variance a*a/3
         low = -high
     unit = rng.integers(0, 1 << 24, tuple(parameter.shape)) / (1 << 24)
     with torch.no_grad():
         parameter.copy_(torch.from_numpy(low + (high - low) * unit))
 
 
+def _behind_hardswish(model: Classifier) -> set[str]:
+    """Names of the modules that convolve outputs of hardswish, which are weaker than normalized maps."""
+    layers = layers_of(model)
+    active = {layer.name for layer in layers if layer.activation == "hardswish"}
+    return {layer.module for layer in layers if isinstance(layer, ConvolutionLayer) and layer.input in active}
+
+
 def _fan_in(weight):
     return weight[0].numel()
-
-
-def _input_power(name):
-    """Expected mean square of what a layer reads: hardswish outputs are weaker than normalized maps."""
-    after_hardswish = (".depth_conv.", ".point_conv.", "head.op_list.3.")
-    return HARDSWISH_POWER if any(part in name for part in after_hardswish) else 1.0
 
 
 def _round(values):

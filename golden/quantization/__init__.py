@@ -1,1 +1,1 @@
-"""Post-training quantization: a float EfficientViT and calibration images -> an integer network."""
+"""Post-training quantization: a float network and calibration images -> an integer network."""

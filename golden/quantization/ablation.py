@@ -16,7 +16,7 @@ from triovit.golden.evaluation.parallel import fan_out
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from triovit.golden.integer.family import family
 from triovit.golden.integer.serialize import save_network
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.classifier import Classifier
 from triovit.golden.quantization.quantize import quantize
 from triovit.golden.quantization.settings import Settings
 
@@ -52,14 +52,14 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Experiment:
     """What is quantized, and on what it is measured.
 
     calibration: images for the quantizer, (R, R, 3) uint8 each (see `calibration_images`). dataset: labelled images
     whose labels are outputs of the network. networks: folder that keeps the integer networks, or None.
     """
 
-    model: EfficientViT
+    model: Classifier
     calibration: Sequence[np.ndarray]
     dataset: Dataset
     mean: tuple[float, float, float]
@@ -68,15 +68,15 @@ class Subject:
     networks: Path | None = None
 
 
-def float_predictions(subject: Subject, progress: Callable[[int, int], None] | None = None) -> Predictions:
+def float_predictions(experiment: Experiment, progress: Callable[[int, int], None] | None = None) -> Predictions:
     """Predictions of the float network on the data set."""
-    predictor = FloatPredictor(subject.model, subject.mean, subject.std)
+    predictor = FloatPredictor(experiment.model, experiment.mean, experiment.std)
     told = progress and (lambda right, done, total: progress(done, total))
-    return evaluate(predictor, subject.dataset, progress=told)
+    return evaluate(predictor, experiment.dataset, progress=told)
 
 
 def ablate(
-    subject: Subject,
+    experiment: Experiment,
     reference: Predictions,
     variants: dict[str, Settings],
     *,
@@ -89,7 +89,7 @@ def ablate(
     scheduler, processes: as of `fan_out`; a task is a variant. done: called with every result as it comes.
     """
     results: dict[int, Result] = {}
-    task = _Variant(subject, reference.top[:, 0])
+    task = _Variant(experiment, reference.top[:, 0])
     for index, result in fan_out(task, list(variants.items()), scheduler=scheduler, processes=processes):
         results[index] = result
         done(result)
@@ -104,25 +104,25 @@ def file_name(variant: str) -> str:
 class _Variant:
     """What a worker does: (name, settings) -> the result."""
 
-    def __init__(self, subject: Subject, reference: np.ndarray):
-        self._subject, self._reference = subject, reference
+    def __init__(self, experiment: Experiment, reference: np.ndarray):
+        self._experiment, self._reference = experiment, reference
 
     def __call__(self, item: tuple[str, Settings]) -> Result:
-        (name, settings), subject = item, self._subject
+        (name, settings), experiment = item, self._experiment
         started = time.monotonic()
         network = quantize(
-            subject.model,
-            subject.calibration,
+            experiment.model,
+            experiment.calibration,
             name=name,
-            classes=subject.classes,
+            classes=experiment.classes,
             settings=settings,
-            mean=subject.mean,
-            std=subject.std,
+            mean=experiment.mean,
+            std=experiment.std,
         ).with_metadata(method=name)
         seconds = time.monotonic() - started
-        if subject.networks:
-            save_network(network, subject.networks / file_name(name))
-        found = evaluate(IntegerPredictor(network), subject.dataset)
+        if experiment.networks:
+            save_network(network, experiment.networks / file_name(name))
+        found = evaluate(IntegerPredictor(network), experiment.dataset)
         return Result(
             name,
             len(found),

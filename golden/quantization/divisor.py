@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from triovit.golden.integer import arithmetic
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import LinearAttentionLayer
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.encoding import LARGEST, Encoding
 from triovit.golden.quantization.records import exact
@@ -32,7 +32,7 @@ class BranchScales:
 
 
 def branch_scales(
-    layer: Layer, branch: int, source: Encoding, ranges: dict[str, Range], power_of_two: bool
+    layer: LinearAttentionLayer, branch: int, source: Encoding, ranges: dict[str, Range], power_of_two: bool
 ) -> BranchScales:
     """Scales inside one branch of an attention; source: encoding of its input."""
     q, k, v = (exact(source.scale[i * layer.dim :: 3 * layer.dim]) for i in range(3))

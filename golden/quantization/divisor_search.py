@@ -11,8 +11,8 @@ import dataclasses
 
 import numpy as np
 
-from triovit.golden.network.efficientvit.graph import Layer
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.classifier import Classifier
+from triovit.golden.network.graph import LinearAttentionLayer
 from triovit.golden.quantization.calibration import capture
 from triovit.golden.quantization.export import attention
 from triovit.golden.quantization.scheme import Divisor, Scheme
@@ -23,14 +23,14 @@ GAINS = (0.5, 2.0)  # beyond what the log2 rule can cause
 
 
 def search_divisors(
-    model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, std, progress: capture.Progress | None = None
+    model: Classifier, scheme: Scheme, images: np.ndarray, mean, std, progress: capture.Progress | None = None
 ) -> dict[str, tuple[Divisor, ...]]:
     """The offset and gain of every branch with the least squared error of the attention's output.
 
     The integer attention runs on the float network's q, k and v, encoded, of at most 32 of the (N, R, R, 3) uint8
     images. Which of the two are searched is in the scheme's settings.
     """
-    layers = [layer for layer in scheme.layers if layer.kind == "attention"]
+    layers = [layer for layer in scheme.layers if isinstance(layer, LinearAttentionLayer)]
     seen: dict[str, list] = {layer.name: [] for layer in layers}
 
     def keep(name):
@@ -49,7 +49,7 @@ def search_divisors(
     return {layer.name: _search(layer, scheme, seen[layer.name]) for layer in layers}
 
 
-def _search(layer: Layer, scheme: Scheme, seen: list) -> tuple[Divisor, ...]:
+def _search(layer: LinearAttentionLayer, scheme: Scheme, seen: list) -> tuple[Divisor, ...]:
     settings = scheme.settings
     inputs = [
         {

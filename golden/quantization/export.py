@@ -7,9 +7,15 @@ from fractions import Fraction
 import numpy as np
 
 from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node, Pool
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import (
+    ConvolutionLayer,
+    Layer,
+    LayerNormLayer,
+    LinearAttentionLayer,
+    PoolLayer,
+)
 from triovit.golden.quantization import divisor
-from triovit.golden.quantization.records import Records, exact, exact_sum, half_up
+from triovit.golden.quantization.records import RecordMaker, exact, exact_sum, half_up
 from triovit.golden.quantization.scheme import Divisor, Scheme
 from triovit.golden.quantization.settings import QuantizationError
 from triovit.golden.quantization.weights.quantized import by_filter
@@ -19,31 +25,30 @@ LOG2_OFFSETS = (-32, 31)
 
 def node(layer: Layer, scheme: Scheme) -> Node:
     """The integer node of a layer."""
-    match layer.kind:
-        case "convolution":
+    match layer:
+        case ConvolutionLayer():
             return convolution(layer, scheme)
-        case "pool":
+        case PoolLayer():
             return pool(layer, scheme)
-        case "norm":
+        case LayerNormLayer():
             return layer_norm(layer, scheme)
-        case "attention":
+        case LinearAttentionLayer():
             return attention(layer, scheme)
-    raise QuantizationError(f"{layer.name}: no rule for a layer of kind {layer.kind!r}")
 
 
-def convolution(layer: Layer, scheme: Scheme) -> Convolution:
+def convolution(layer: ConvolutionLayer, scheme: Scheme) -> Convolution:
     """A convolution or fully connected layer.
 
     The bias holds the float bias and both zero points; its rounding is off by at most half an accumulator step.
     """
-    conv, weights = layer.convolution, scheme.weights[layer.name]
-    source, target = scheme.encodings[layer.inputs[0]], scheme.encodings[layer.name]
+    conv, weights = layer.folded, scheme.weights[layer.name]
+    source, target = scheme.encodings[layer.input], scheme.encodings[layer.name]
     values, step = weights.values, exact(weights.step)
     zero = by_filter(source.zero_point, conv)
     # whole zero points: an exact sum; the input's is fractional and rounds with the bias
     shift = [exact_sum(w * z) for w, z in zip(values, np.broadcast_to(zero, values.shape), strict=True)]
     bias = [Fraction(float(b)) / s - c for b, s, c in zip(conv.bias, step, shift, strict=True)]
-    records = Records(layer.name, scheme.power_of_two)
+    records = RecordMaker(layer.name, scheme.power_of_two)
     if layer.residual is None:
         post = records.requantize(layer.activation, bias, step, target, weights.fraction_bits)
     else:
@@ -51,7 +56,7 @@ def convolution(layer: Layer, scheme: Scheme) -> Convolution:
     padding = np.rint(source.zero_point).astype(np.int64) if conv.padding else np.zeros(0, dtype=np.int64)
     return Convolution(
         layer.name,
-        layer.inputs[0],
+        layer.input,
         values.astype(np.int8 if np.abs(values).max() < 128 else np.int16),
         post,
         conv.stride,
@@ -65,31 +70,31 @@ def convolution(layer: Layer, scheme: Scheme) -> Convolution:
     )
 
 
-def pool(layer: Layer, scheme: Scheme) -> Pool:
+def pool(layer: PoolLayer, scheme: Scheme) -> Pool:
     """Global average pool: 1 / pixels is in the records, the zero point of every pixel in the bias."""
-    source, target = scheme.encodings[layer.inputs[0]], scheme.encodings[layer.name]
-    step = [scale / scheme.pixels for scale in exact(source.scale)]
-    bias = [Fraction(-scheme.pixels * int(z)) for z in source.zero_point]
-    post = Records(layer.name, scheme.power_of_two).requantize("linear", bias, step, target)
-    return Pool(layer.name, layer.inputs[0], post)
+    source, target = scheme.encodings[layer.input], scheme.encodings[layer.name]
+    step = [scale / layer.pixels for scale in exact(source.scale)]
+    bias = [Fraction(-layer.pixels * int(z)) for z in source.zero_point]
+    post = RecordMaker(layer.name, scheme.power_of_two).requantize("linear", bias, step, target)
+    return Pool(layer.name, layer.input, post)
 
 
-def layer_norm(layer: Layer, scheme: Scheme) -> LayerNorm:
+def layer_norm(layer: LayerNormLayer, scheme: Scheme) -> LayerNorm:
     """LayerNorm. The input's zero point and scale cancel, but for epsilon = eps * N**2 / scale**2 (N channels)."""
-    source, target = scheme.encodings[layer.inputs[0]], scheme.encodings[layer.name]
+    source, target = scheme.encodings[layer.input], scheme.encodings[layer.name]
     channels, scale, weights = len(layer.gamma), Fraction(float(source.scale[0])), scheme.weights[layer.name]
     epsilon = half_up(Fraction(layer.eps) * channels**2 / scale**2)
     if epsilon >= 1 << 32:
         raise QuantizationError(f"{layer.name}: eps {layer.eps} is too large beside inputs of step {float(scale):g}")
     step = exact(weights.step)
     bias = [Fraction(float(b)) / step[0] for b in layer.beta]
-    post = Records(layer.name, scheme.power_of_two).requantize(
+    post = RecordMaker(layer.name, scheme.power_of_two).requantize(
         layer.activation, bias, step * channels, target, weights.fraction_bits
     )
-    return LayerNorm(layer.name, layer.inputs[0], weights.values[0].astype(np.int8), epsilon, post)
+    return LayerNorm(layer.name, layer.input, weights.values[0].astype(np.int8), epsilon, post)
 
 
-def attention(layer: Layer, scheme: Scheme) -> Attention:
+def attention(layer: LinearAttentionLayer, scheme: Scheme) -> Attention:
     """ReLU linear attention. K^T V and row sums have a scale a head; one log2 offset a branch, or a uniform divisor.
 
     The output's dividend is acc * s_kv * 2**offset / (s_sum * s_out): the scale of q cancels.
@@ -100,7 +105,7 @@ def attention(layer: Layer, scheme: Scheme) -> Attention:
     for branch, name in enumerate(layer.inputs):
         found = divisor.branch_scales(layer, branch, scheme.encodings[name], scheme.ranges, scheme.power_of_two)
         choice = scheme.divisors[layer.name][branch] if layer.name in scheme.divisors else Divisor()
-        records = Records(f"{layer.name} branch {branch}", scheme.power_of_two)
+        records = RecordMaker(f"{layer.name} branch {branch}", scheme.power_of_two)
         product.append(records.plain([k * v / s for k, v, s in zip(found.k, found.v, found.kv, strict=True)]))
         key_sum.append(records.plain([k / s for k, s in zip(found.k, found.sum, strict=True)]))
         gain = [Fraction(1)] * layer.heads if choice.gain is None else exact(choice.gain)

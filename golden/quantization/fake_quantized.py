@@ -21,7 +21,14 @@ from torch.nn import functional
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.apot import ApotFormat
 from triovit.golden.integer.network import INPUT
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import (
+    ConvolutionLayer,
+    Layer,
+    LayerNormLayer,
+    LinearAttentionLayer,
+    PoolLayer,
+    WeightedLayer,
+)
 from triovit.golden.quantization import divisor, export
 from triovit.golden.quantization.scheme import Scheme
 from triovit.golden.quantization.weights.quantized import by_filter
@@ -45,22 +52,23 @@ class Simulation:
         self.dtype = dtype
         self._constants: dict[tuple[str, str], torch.Tensor] = {}
         self._wide = {layer.name for layer in scheme.layers if layer.activation == "wide"}
+        self._attentions = {layer.name: layer for layer in scheme.layers if isinstance(layer, LinearAttentionLayer)}
 
-    def weight(self, layer: Layer) -> torch.Tensor:
+    def weight(self, layer: WeightedLayer) -> torch.Tensor:
         """Real weights, shaped like the convolution's; a LayerNorm's gamma is (C,)."""
         weights = self.scheme.weights[layer.name]
-        if layer.kind == "norm":
+        if isinstance(layer, LayerNormLayer):
             real = weights.values[0] * weights.step[0] * 2.0**arithmetic.LAYER_NORM_FRACTION_BITS
         else:
-            real = weights.real(layer.convolution, self.scheme.encodings[layer.inputs[0]])
+            real = weights.real(layer.folded, self.scheme.encodings[layer.input])
         return self._constant(layer.name, "weight", real)
 
-    def bias(self, layer: Layer) -> torch.Tensor:
+    def bias(self, layer: WeightedLayer) -> torch.Tensor:
         """(C,) real biases, as rounded as the accumulator holds them (but for what a residual sum adds to them)."""
         weights = self.scheme.weights[layer.name]
-        if layer.kind == "norm":
+        if isinstance(layer, LayerNormLayer):
             return self._constant(layer.name, "bias", np.floor(layer.beta / weights.step + 0.5) * weights.step)
-        conv, zero = layer.convolution, self.scheme.encodings[layer.inputs[0]].zero_point
+        conv, zero = layer.folded, self.scheme.encodings[layer.input].zero_point
         if layer.residual is not None:
             return self._constant(layer.name, "bias", conv.bias)
         inside = (weights.values * by_filter(zero, conv)).sum((1, 2, 3))  # of the zero points; fractional for the input
@@ -72,7 +80,7 @@ class Simulation:
         if name in self.scheme.encodings:
             return self._constant(name, "scale", self.scheme.encodings[name].scale)
         point, branch = name.rsplit(".", 1)[1].rstrip("0123456789"), int(name[-1])
-        layer = next(layer for layer in self.scheme.layers if layer.name == name.rsplit(".", 1)[0])
+        layer = self._attentions[name.rsplit(".", 1)[0]]
         scales = divisor.branch_scales(
             layer, branch, self.scheme.encodings[layer.inputs[branch]], self.scheme.ranges, self.scheme.power_of_two
         )
@@ -100,49 +108,49 @@ class Simulation:
 
     def before_rounding(self, layer: Layer, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Real output of a layer before its last rounding; tensors: real values of its inputs and residual, by name."""
-        x = tensors[layer.inputs[0]]
-        match layer.kind:
-            case "attention":
+        match layer:
+            case LinearAttentionLayer():
                 return torch.cat(
                     [self._attend(layer, branch, tensors[name]) for branch, name in enumerate(layer.inputs)], 1
                 )
-            case "pool":
-                return x.mean((2, 3), keepdim=True)
-            case "norm":
+            case PoolLayer():
+                return tensors[layer.input].mean((2, 3), keepdim=True)
+            case LayerNormLayer():
+                x = tensors[layer.input]
                 centred = x - x.mean(1, keepdim=True)
                 normal = centred * torch.rsqrt((centred**2).mean(1, keepdim=True) + layer.eps)
-                result = normal * _column(self.weight(layer)) + _column(self.bias(layer))
-            case _:
-                conv = layer.convolution
-                result = functional.conv2d(
-                    self._pad(layer, x), self.weight(layer), self.bias(layer), conv.stride, groups=conv.groups
-                )
-        if layer.activation == "hardswish":
-            return functional.hardswish(self._operand(layer, result))
-        return result if layer.residual is None else result + tensors[layer.residual]
+                return self._activate(layer, normal * _column(self.weight(layer)) + _column(self.bias(layer)))
+            case ConvolutionLayer():
+                conv, x = layer.folded, self._pad(layer, tensors[layer.input])
+                result = functional.conv2d(x, self.weight(layer), self.bias(layer), conv.stride, groups=conv.groups)
+                return self._activate(layer, result if layer.residual is None else result + tensors[layer.residual])
 
     def run(self, layer: Layer, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Real output of a layer, rounded."""
         return self.fake_quantize(layer.name, self.before_rounding(layer, tensors))
 
-    def _pad(self, layer: Layer, x: torch.Tensor) -> torch.Tensor:
-        padding = [layer.convolution.padding] * 4
-        if layer.inputs[0] != INPUT:
+    def _pad(self, layer: ConvolutionLayer, x: torch.Tensor) -> torch.Tensor:
+        padding = [layer.folded.padding] * 4
+        if layer.input != INPUT:
             return functional.pad(x, padding) if padding[0] else x
         # The network's input has fractional zero points, so that its padding is not exactly 0.
         zero = _column(self.zero_point(INPUT))
         value = (torch.round(zero) - zero) * _column(self.scale(INPUT))
         return functional.pad(x - value, padding) + value
 
-    def _operand(self, layer: Layer, x: torch.Tensor) -> torch.Tensor:
-        """The 16-bit fixed-point operand of hardswish, rounded only where that shows."""
+    def _activate(self, layer: WeightedLayer, x: torch.Tensor) -> torch.Tensor:
+        """Hardswish, where a layer has it, of a 16-bit fixed-point operand that is rounded only where that shows."""
+        if layer.activation != "hardswish":
+            return x
         step = 2.0 ** -self.scheme.weights[layer.name].fraction_bits
         low, high = arithmetic.signed_range(arithmetic.FIXED_POINT_BITS)
         if step <= FINE_OPERAND * self.scheme.encodings[layer.name].scale.min():
-            return x.clamp(max=high * step)
-        return fake_quantize(x, torch.tensor(step, dtype=x.dtype), low, high)
+            return functional.hardswish(x.clamp(max=high * step))
+        return functional.hardswish(fake_quantize(x, torch.tensor(step, dtype=x.dtype), low, high))
 
-    def attention_products(self, layer: Layer, branch: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def attention_products(
+        self, layer: LinearAttentionLayer, branch: int, x: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """K^T V (N, heads, v, k) and row sums (N, heads, k, 1) of a branch before their rounding; x: its input."""
         _, k, v, scales = self._split(layer, branch, x)
         k = k.relu()
@@ -151,7 +159,7 @@ class Simulation:
         return v @ k.transpose(2, 3), k.sum(3, keepdim=True)
 
     def attention_output(
-        self, layer: Layer, branch: int, x: torch.Tensor, kv: torch.Tensor, sums: torch.Tensor
+        self, layer: LinearAttentionLayer, branch: int, x: torch.Tensor, kv: torch.Tensor, sums: torch.Tensor
     ) -> torch.Tensor:
         """(N, heads * dim, H, W) output of a branch before its rounding, from K^T V and row sums, rounded."""
         q, _, _, scales = self._split(layer, branch, x)
@@ -163,7 +171,7 @@ class Simulation:
             divided = divided * _column(self._constant(layer.name, f"gain{branch}", gain))
         return divided.reshape(len(x), layer.heads * layer.dim, *x.shape[2:])
 
-    def _attend(self, layer: Layer, branch: int, x: torch.Tensor) -> torch.Tensor:
+    def _attend(self, layer: LinearAttentionLayer, branch: int, x: torch.Tensor) -> torch.Tensor:
         low, high = arithmetic.signed_range(ACTIVATION_BITS)
         rounded = (
             fake_quantize(value, _column(self.scale(f"{layer.name}.{what}{branch}")), low, high)
@@ -171,12 +179,14 @@ class Simulation:
         )
         return self.attention_output(layer, branch, x, *rounded)
 
-    def _split(self, layer: Layer, branch: int, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def _split(self, layer: LinearAttentionLayer, branch: int, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """q, k, v (N, heads, dim, tokens), and the scales of their channels (heads, 3, dim, 1)."""
         q, k, v = x.reshape(len(x), layer.heads, 3, layer.dim, -1).unbind(2)
         return q, k, v, self.scale(layer.inputs[branch]).reshape(layer.heads, 3, layer.dim, 1)
 
-    def _divisor(self, layer: Layer, branch: int, value: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    def _divisor(
+        self, layer: LinearAttentionLayer, branch: int, value: torch.Tensor, unit: torch.Tensor
+    ) -> torch.Tensor:
         """Real divisors as the hardware uses them: powers of two, or 8-bit numbers. unit: of the integers
         of the divisor, (heads, 1, 1)."""
         exact = value.detach() / unit.detach()
@@ -197,7 +207,7 @@ class Simulation:
         slope = value / unit / exact.clamp(min=1)
         return used * unit * torch.where(exact > 0, slope + (1 - slope.detach()), torch.ones_like(slope))
 
-    def _offsets(self, layer: Layer) -> torch.Tensor:
+    def _offsets(self, layer: LinearAttentionLayer) -> torch.Tensor:
         key = (layer.name, "offsets")
         return (
             self._constants[key]

@@ -8,15 +8,22 @@ tensor absorb it, so that every ratio of scales that a requantizer sees is a pow
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from triovit.golden.integer.network import INPUT
-from triovit.golden.network.efficientvit.graph import Layer
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.classifier import Classifier
+from triovit.golden.network.graph import (
+    ConvolutionLayer,
+    Layer,
+    LayerNormLayer,
+    LinearAttentionLayer,
+    PoolLayer,
+    readers,
+)
 from triovit.golden.quantization import exponents
 from triovit.golden.quantization.calibration import capture
 from triovit.golden.quantization.calibration.observers import Range
@@ -30,20 +37,23 @@ BATCH = 8
 MOST_SMOOTHING = 6  # exponents of a channel's factor stay within +-6
 
 
-def constants(layers: list[Layer], pixels: int) -> dict[str, float]:
+def constants(layers: Sequence[Layer]) -> dict[str, float]:
     """The constant factor of every tensor's scale."""
     found: dict[str, float] = {}
     for layer in layers:
-        if layer.activation == "hardswish":
-            found[layer.name] = 1 / 6
-        elif layer.kind == "pool":
-            found[layer.name] = found[layer.inputs[0]] / pixels
-        else:
-            found[layer.name] = found[layer.residual] if layer.residual else 1.0
+        match layer:
+            case ConvolutionLayer(activation="hardswish") | LayerNormLayer(activation="hardswish"):
+                found[layer.name] = 1 / 6
+            case PoolLayer():
+                found[layer.name] = found[layer.input] / layer.pixels
+            case ConvolutionLayer(residual=str(added)):
+                found[layer.name] = found[added]
+            case _:
+                found[layer.name] = 1.0
     return found
 
 
-def smoothing_factors(layer: Layer, layers: list[Layer], found: Range, exponent: float) -> np.ndarray | None:
+def smoothing_factors(layer: Layer, layers: Sequence[Layer], found: Range, exponent: float) -> np.ndarray | None:
     """(channels,) powers of two, how much coarser each channel of a tensor is stored; None where that cannot be.
 
     s_j = 2**round(log2(max|X_j|**t / max|W_j|**(1 - t))), W_j the weights of all readers on channel j, relative to the
@@ -51,13 +61,17 @@ def smoothing_factors(layer: Layer, layers: list[Layer], found: Range, exponent:
     take s_j, the producer's requantizer (a record a channel) 1 / s_j, whatever non-linearity lies before that, and a
     residual sum has a shift a channel.
     """
-    readers = [reader for reader in layers if layer.name in reader.inputs]
-    if any(reader.kind != "convolution" or reader.convolution.groups > 1 for reader in readers):
+    dense = [
+        reader.folded
+        for reader in readers(layers, layer.name)
+        if isinstance(reader, ConvolutionLayer) and reader.folded.groups == 1
+    ]
+    if len(dense) < len(readers(layers, layer.name)):
         return None
-    if layer.kind == "attention":
+    if isinstance(layer, LinearAttentionLayer):
         return None  # its records are a head each
     spread = (np.maximum(found.high, 0) - np.minimum(found.low, 0)) / 2
-    weight = np.max([np.abs(reader.convolution.weight).max(axis=(0, 2, 3)) for reader in readers], axis=0)
+    weight = np.max([np.abs(conv.weight).max(axis=(0, 2, 3)) for conv in dense], axis=0)
     used = (spread > 0) & (weight > 0)
     if not used.any():
         return None
@@ -69,12 +83,11 @@ def smoothing_factors(layer: Layer, layers: list[Layer], found: Range, exponent:
 
 
 def search_encodings(
-    model: EfficientViT,
-    layers: list[Layer],
+    model: Classifier,
+    layers: Sequence[Layer],
     rules: dict[str, TensorRule],
     ranges: dict[str, Range],
     factors: dict[str, np.ndarray | None],
-    pixels: int,
     images: np.ndarray,
     mean,
     std,
@@ -87,7 +100,7 @@ def search_encodings(
     needs, and takes the one with the least error: that of the outputs of the convolutions that read the tensor, or its
     own where attention, pool or LayerNorm does.
     """
-    constant = constants(layers, pixels)
+    constant = constants(layers)
     tried: dict[str, list[Encoding]] = {}
     for layer in layers[:-1]:
         name = layer.name
@@ -126,7 +139,7 @@ def search_encodings(
         scale, zero_point = (
             np.choose(best, [getattr(encoding, what) for encoding in tried[name]]) for what in ("scale", "zero_point")
         )
-        finest = _finest(layer, chosen, ranges, settings, constant[name], pixels)
+        finest = _finest(layer, chosen, ranges, settings, constant[name])
         if (scale < finest).any():
             scale = np.maximum(scale, finest).reshape(-1, rule.group).max(axis=1)
             chosen[name] = encode(ranges[name], dataclasses.replace(rule, scales=len(scale)), scale)
@@ -141,16 +154,16 @@ def _finest(
     ranges: dict[str, Range],
     settings: Settings,
     constant: float,
-    pixels: int,
 ) -> np.ndarray | float:
     """The finest scale that a requantization can reach: a shift cannot multiply.
 
     For a pool that of the sum of pixels, behind hardswish that of its product, 2 ** -(2 * fraction bits) / 6.
     """
-    if layer.kind == "pool":
-        return chosen[layer.inputs[0]].scale / pixels
-    if layer.activation == "hardswish":
-        return constant * 2.0 ** (-2 * operand_bits(layer, chosen[layer.inputs[0]], ranges, settings))
+    match layer:
+        case PoolLayer():
+            return chosen[layer.input].scale / layer.pixels
+        case ConvolutionLayer(activation="hardswish") | LayerNormLayer(activation="hardswish"):
+            return constant * 2.0 ** (-2 * operand_bits(layer, chosen[layer.input], ranges, settings))
     return 0.0
 
 
@@ -162,29 +175,23 @@ def round_trip(x: torch.Tensor, encoding: Encoding) -> torch.Tensor:
     return ((torch.floor(x / scale + 0.5) + zero).clamp(-128, 127) - zero) * scale
 
 
-def _measure(layer: Layer, layers: list[Layer], rule: TensorRule) -> Callable[[torch.Tensor, torch.Tensor], np.ndarray]:
+def _measure(
+    layer: Layer, layers: Sequence[Layer], rule: TensorRule
+) -> Callable[[torch.Tensor, torch.Tensor], np.ndarray]:
     """Squared errors (rule.scales,) from a tensor and its round trip."""
-    readers = [reader for reader in layers if layer.name in reader.inputs]
+    reading = readers(layers, layer.name)
+    convolutions = [reader.folded for reader in reading if isinstance(reader, ConvolutionLayer)]
 
     def by_scale(error: torch.Tensor) -> np.ndarray:
         return (error**2).sum((0, 2, 3)).double().numpy().reshape(rule.scales, -1).sum(axis=1)
 
-    if readers and all(reader.kind == "convolution" for reader in readers):
-        weights = [torch.from_numpy(reader.convolution.weight).float() for reader in readers]
+    if reading and len(convolutions) == len(reading):
+        weights = [torch.from_numpy(conv.weight).float() for conv in convolutions]
 
         def outputs(x, back):
             return sum(
-                by_scale(
-                    functional.conv2d(
-                        back - x,
-                        weight,
-                        None,
-                        reader.convolution.stride,
-                        reader.convolution.padding,
-                        groups=reader.convolution.groups,
-                    )
-                )
-                for reader, weight in zip(readers, weights, strict=True)
+                by_scale(functional.conv2d(back - x, weight, None, conv.stride, conv.padding, groups=conv.groups))
+                for conv, weight in zip(convolutions, weights, strict=True)
             )
 
         return outputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,9 @@ from triovit.golden.identity import network_hash
 from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.network import INPUT, IntegerNetwork
 from triovit.golden.integer.serialize import check_texts
-from triovit.golden.network.efficientvit.graph import Layer, plan
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.architectures import layers_of
+from triovit.golden.network.classifier import Classifier
+from triovit.golden.network.graph import ConvolutionLayer, Layer, WeightedLayer
 from triovit.golden.quantization import export, power_of_two
 from triovit.golden.quantization.calibration.calibrate import Progress, calibrate
 from triovit.golden.quantization.calibration.images import calibration_metadata, check_images
@@ -46,7 +47,7 @@ class Quantization:
 
 
 def quantize(
-    model: EfficientViT,
+    model: Classifier,
     images: Iterable[np.ndarray],
     *,
     name: str,
@@ -58,12 +59,13 @@ def quantize(
 ) -> IntegerNetwork:
     """Quantize a float network to 8 bits (divisors of attention: 4-bit log2).
 
-    model: any size and class count. images: (R, R, 3) uint8 arrays, R the model's resolution; some hundreds from the
-    training set, or `calibration.images.random_images`. name, classes: of the result (no classes, or one a logit).
-    settings: default `Settings()`. mean, std: the model's normalization of pixels / 255. progress: called with (what,
-    images done, images in all). The result is validated; its metadata says how it was made, and `logit_scale`
-    turns its logits into real numbers. Raises QuantizationError, one line, for an empty or ill-shaped calibration
-    set and for weights or activations that are not finite; NetworkError, before any work, for names that no file holds.
+    model: of any architecture, size and class count. images: (R, R, 3) uint8 arrays, R the model's resolution; some
+    hundreds from the training set, or `calibration.images.random_images`. name, classes: of the result (no classes, or
+    one a logit). settings: default `Settings()`. mean, std: the model's normalization of pixels / 255. progress: called
+    with (what, images done, images in all). The result is validated; its metadata says how it was made, and
+    `logit_scale` turns its logits into real numbers. Raises QuantizationError, one line, for an empty or ill-shaped
+    calibration set and for activations that are not finite; GraphError for weights that are not, and for a network of
+    no architecture; NetworkError, before any work, for names that no file holds.
     """
     return quantize_model(
         model, images, name=name, classes=classes, settings=settings, mean=mean, std=std, progress=progress
@@ -71,7 +73,7 @@ def quantize(
 
 
 def quantize_model(
-    model: EfficientViT,
+    model: Classifier,
     images: Iterable[np.ndarray],
     *,
     name: str,
@@ -83,7 +85,7 @@ def quantize_model(
 ) -> Quantization:
     """`quantize`, with the encodings that `compare` needs."""
     settings, classes = settings or Settings(), tuple(classes)
-    layers = plan(model)
+    layers = layers_of(model)
     if classes and len(classes) != model.n_classes:
         raise QuantizationError(f"classes must name all {model.n_classes} outputs, not {len(classes)}")
     check_texts(name, classes)
@@ -111,8 +113,8 @@ def quantize_model(
 
 
 def make_scheme(
-    model: EfficientViT,
-    layers: list[Layer],
+    model: Classifier,
+    layers: Sequence[Layer],
     images: np.ndarray,
     settings: Settings,
     mean,
@@ -120,24 +122,23 @@ def make_scheme(
     progress: Progress | None = None,
 ) -> Scheme:
     """Calibrate, and decide scales, weights and divisors; images: (N, R, R, 3) uint8."""
-    rules = tensor_rules(layers, _channels(layers), settings)
+    rules = tensor_rules(layers, settings)
     ranges = calibrate(model, layers, rules, images, settings, mean, std, progress)
-    pixels = (model.resolution // 32) ** 2  # of the only pool's input
-    encodings = _encodings(model, layers, rules, ranges, settings, pixels, images, mean, std, progress)
+    encodings = _encodings(model, layers, rules, ranges, settings, images, mean, std, progress)
     moments = measure_moments(model, layers, images, mean, std, progress) if needs_moments(settings) else {}
     weights = {
         layer.name: quantize_layer(layer, encodings, ranges, settings, moments.get(layer.name))
         for layer in layers
-        if layer.kind in ("convolution", "norm")
+        if isinstance(layer, WeightedLayer)
     }
     if settings.bias_correction:
         layers = [
-            correct_bias(layer, weights[layer.name], encodings[layer.inputs[0]], moments[layer.name])
-            if layer.kind == "convolution"
+            correct_bias(layer, weights[layer.name], encodings[layer.input], moments[layer.name])
+            if isinstance(layer, ConvolutionLayer)
             else layer
             for layer in layers
         ]
-    scheme = Scheme(settings, tuple(layers), ranges, encodings, weights, pixels)
+    scheme = Scheme(settings, tuple(layers), ranges, encodings, weights)
     scheme = _with_divisors(model, scheme, images, mean, std, progress)
     if settings.reconstruction != "none":
         scheme, results = reconstruct(model, scheme, images, mean, std, progress)
@@ -147,7 +148,7 @@ def make_scheme(
 
 
 def _with_divisors(
-    model: EfficientViT, scheme: Scheme, images: np.ndarray, mean, std, progress: Progress | None
+    model: Classifier, scheme: Scheme, images: np.ndarray, mean, std, progress: Progress | None
 ) -> Scheme:
     """The scheme with searched divisors, where its settings ask for that."""
     if not scheme.settings.divisor_search and not scheme.settings.divisor_gain:
@@ -156,12 +157,11 @@ def _with_divisors(
 
 
 def _encodings(
-    model: EfficientViT,
-    layers: list[Layer],
+    model: Classifier,
+    layers: Sequence[Layer],
     rules: dict[str, TensorRule],
     ranges: dict[str, Range],
     settings: Settings,
-    pixels: int,
     images: np.ndarray,
     mean,
     std,
@@ -179,7 +179,7 @@ def _encodings(
         }
     if shift_only:
         encodings = power_of_two.search_encodings(
-            model, layers, rules, ranges, factors, pixels, images, mean, std, settings, progress
+            model, layers, rules, ranges, factors, images, mean, std, settings, progress
         )
     else:
         encodings = {INPUT: pixel_encoding(mean, std)}
@@ -187,19 +187,5 @@ def _encodings(
             layer.name: encode_range(ranges[layer.name], rules[layer.name], factors.get(layer.name))
             for layer in layers[:-1]
         }
-    encodings[logits.name] = logit_encoding(ranges[logits.name], model.n_classes, shift_only)
+    encodings[logits.name] = logit_encoding(ranges[logits.name], logits.channels, shift_only)
     return encodings
-
-
-def _channels(layers: list[Layer]) -> dict[str, int]:
-    """Channels of every tensor."""
-    channels: dict[str, int] = {INPUT: 3}
-    for layer in layers:
-        match layer.kind:
-            case "convolution":
-                channels[layer.name] = len(layer.convolution.bias)
-            case "attention":
-                channels[layer.name] = len(layer.inputs) * layer.heads * layer.dim
-            case _:
-                channels[layer.name] = channels[layer.inputs[0]]
-    return channels

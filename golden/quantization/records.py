@@ -19,7 +19,7 @@ TOLERANCE = Fraction(1, 1 << 40)  # scales are float64: a power of two over 6 is
 
 
 @dataclass(frozen=True)
-class Records:
+class RecordMaker:
     """Makes the records of one node. name: of the node, for errors. power_of_two: every multiplier is 1 (P2-ViT)."""
 
     name: str

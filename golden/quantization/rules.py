@@ -7,9 +7,10 @@ because ReLU is a clamp of the integers at 0; layer normalization subtracts a me
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import ConvolutionLayer, Layer, LinearAttentionLayer, PoolLayer, readers
 from triovit.golden.quantization.settings import Settings
 
 
@@ -27,19 +28,20 @@ class TensorRule:
     rectified: bool = False
 
 
-def tensor_rules(layers: list[Layer], channels: dict[str, int], settings: Settings) -> dict[str, TensorRule]:
-    """A rule for the output of every layer but the last. channels: of each layer's tensor."""
-    return {layer.name: _rule(layer, layers, channels[layer.name], settings) for layer in layers[:-1]}
+def tensor_rules(layers: Sequence[Layer], settings: Settings) -> dict[str, TensorRule]:
+    """A rule for the output of every layer but the last."""
+    return {layer.name: _rule(layer, readers(layers, layer.name), settings) for layer in layers[:-1]}
 
 
-def _rule(producer: Layer, layers: list[Layer], channels: int, settings: Settings) -> TensorRule:
-    readers = [layer for layer in layers if producer.name in layer.inputs]  # a residual sum takes any encoding
-    attention = [layer for layer in readers if layer.kind == "attention"]
+def _rule(producer: Layer, readers: list[Layer], settings: Settings) -> TensorRule:
+    """readers: of the producer's tensor; a residual sum is none of them, it takes any encoding."""
+    channels = producer.channels
+    attention = [layer for layer in readers if isinstance(layer, LinearAttentionLayer)]
     if attention:
         dim = attention[0].dim
         return TensorRule(dim, channels // dim if settings.head_scales else 1, True, len(readers) == len(attention))
     shared = max(_scale_group(reader, channels, settings) for reader in readers)
-    shifted = all(_shifts(reader, settings) for reader in readers) and producer.kind != "attention"
+    shifted = all(_shifts(reader, settings) for reader in readers) and not isinstance(producer, LinearAttentionLayer)
     if shifted:
         return TensorRule(1, channels // shared)
     return TensorRule(shared, channels // shared, settings.symmetric)
@@ -47,16 +49,17 @@ def _rule(producer: Layer, layers: list[Layer], channels: int, settings: Setting
 
 def _scale_group(reader: Layer, channels: int, settings: Settings) -> int:
     """Consecutive channels that must have one scale."""
-    if reader.kind == "pool":
-        return 1 if settings.migration else channels
-    if reader.kind == "convolution" and reader.convolution.groups > 1:
-        depthwise = reader.convolution.weight.shape[1] == 1
-        own = settings.migration if depthwise else settings.head_scales
-        return reader.convolution.weight.shape[1] if own else channels
+    match reader:
+        case PoolLayer():
+            return 1 if settings.migration else channels
+        case ConvolutionLayer() if reader.folded.groups > 1:
+            own = settings.migration if reader.depthwise else settings.head_scales
+            return reader.folded.weight.shape[1] if own else channels
     return channels
 
 
 def _shifts(reader: Layer, settings: Settings) -> bool:
     """Whether the input has a zero point a channel under one scale."""
-    dense = reader.kind == "convolution" and reader.convolution.weight.shape[1] > 1
-    return dense and (settings.shifting == "all" or (settings.shifting == "projection" and reader.projection))
+    if not isinstance(reader, ConvolutionLayer) or reader.folded.weight.shape[1] == 1:
+        return False  # of a filter over one channel, a scale does that
+    return settings.shifting == "all" or (settings.shifting == "projection" and reader.projection)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import Layer
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.encoding import Encoding
-from triovit.golden.quantization.reconstruction.result import UnitResult
+from triovit.golden.quantization.reconstruction.result import BlockResult
 from triovit.golden.quantization.settings import Settings
 from triovit.golden.quantization.weights.quantized import QuantizedWeights
 
@@ -30,9 +30,9 @@ class Divisor:
 class Scheme:
     """layers: in execution order, biases corrected. ranges: of calibration, by point (see `calibrate`).
 
-    encodings: of every tensor, the input's and the logits' included. weights: of every "convolution" and "norm" layer.
-    divisors: of every attention, one a branch. pixels: H * W of the pool's input. reconstruction: what it did to each
-    unit, if there was one.
+    encodings: of every tensor, the input's and the logits' included. weights: of every convolution and LayerNorm.
+    divisors: of every attention, one a branch. reconstruction: what it did to each
+    block, if there was one.
     """
 
     settings: Settings
@@ -40,9 +40,8 @@ class Scheme:
     ranges: dict[str, Range]
     encodings: dict[str, Encoding]
     weights: dict[str, QuantizedWeights]
-    pixels: int
     divisors: dict[str, tuple[Divisor, ...]] = field(default_factory=dict)
-    reconstruction: tuple[UnitResult, ...] = ()
+    reconstruction: tuple[BlockResult, ...] = ()
 
     @property
     def power_of_two(self) -> bool:

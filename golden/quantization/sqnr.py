@@ -14,8 +14,9 @@ from triovit.golden.batch.executor import BatchExecutor
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.identity import network_hash
 from triovit.golden.integer.network import IntegerNetwork
-from triovit.golden.network.efficientvit.graph import Layer, plan
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.architectures import layers_of
+from triovit.golden.network.classifier import Classifier
+from triovit.golden.network.graph import Layer
 from triovit.golden.quantization.calibration.capture import Progress, run
 from triovit.golden.quantization.calibration.images import check_images
 from triovit.golden.quantization.encoding import Encoding, from_metadata
@@ -39,19 +40,19 @@ class TensorError:
     saturated: float
 
 
-def match_layers(model: EfficientViT, network: IntegerNetwork) -> list[Layer]:
+def match_layers(model: Classifier, network: IntegerNetwork) -> list[Layer]:
     """The float network's layers, which must be the nodes of `network`; else QuantizationError naming the first.
 
     Weights must be those that were quantized, if the network's metadata has their hash: older files have none.
     """
-    layers, shapes = plan(model), network.shapes()
+    layers, shapes = layers_of(model), network.shapes()
     other = f"the float network is not the one that became {network.name}:"
     for layer, node in zip(layers, network.nodes, strict=False):
         channels = shapes[node.name][0]
         if layer.name != node.name:
             raise QuantizationError(f"{other} layer {layer.name} stands in the place of {node.name}")
-        if layer.kind == "convolution" and len(layer.convolution.bias) != channels:
-            raise QuantizationError(f"{other} {layer.name} has {len(layer.convolution.bias)} channels, not {channels}")
+        if layer.channels != channels:
+            raise QuantizationError(f"{other} {layer.name} has {layer.channels} channels, not {channels}")
     if len(layers) != len(network.nodes):
         raise QuantizationError(f"{other} {len(layers)} layers, not {len(network.nodes)}")
     if tuple(network.input_shape) != (3, model.resolution, model.resolution):
@@ -62,7 +63,7 @@ def match_layers(model: EfficientViT, network: IntegerNetwork) -> list[Layer]:
 
 
 def compare(
-    model: EfficientViT, network: IntegerNetwork, images: Iterable[np.ndarray], progress: Progress | None = None
+    model: Classifier, network: IntegerNetwork, images: Iterable[np.ndarray], progress: Progress | None = None
 ) -> list[TensorError]:
     """Errors of all nodes' tensors in execution order, over some (R, R, 3) uint8 images.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import nn
 
 from triovit.golden.batch.executor import BatchExecutor
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.nodes import Attention
-from triovit.golden.network.efficientvit.graph import Layer
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.graph import Layer
 from triovit.golden.quantization.calibration.capture import Progress, run
 from triovit.golden.quantization.calibration.observers import MinMaxObserver, Range
 
@@ -133,15 +134,15 @@ def observe(network: IntegerNetwork, pixels: np.ndarray, progress: Progress | No
 
 
 def float_ranges(
-    model: EfficientViT,
-    layers: list[Layer],
+    model: nn.Module,
+    layers: Sequence[Layer],
     names: list[str],
     pixels: np.ndarray,
     mean,
     std,
     progress: Progress | None = None,
 ) -> dict[str, Range]:
-    """Range of each channel of some of the float network's tensors. layers: of `plan`, names: some of theirs."""
+    """Range of each channel of some of the float network's tensors. layers: of the network, names: some of theirs."""
     observers = {name: MinMaxObserver(name, 1) for name in names}
     visits = [
         (model.get_submodule(layer.output), lambda _input, output, to=observers[layer.name]: to.observe(output))

@@ -9,7 +9,7 @@ import numpy as np
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.nodes import Attention
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.classifier import Classifier
 from triovit.golden.quantization.calibration.capture import Progress
 from triovit.golden.quantization.encoding import from_metadata
 from triovit.golden.quantization.sqnr import TensorError, compare, match_layers
@@ -40,7 +40,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportSubject:
     """What a report is about. file, sha256, size: of the network's file (name, hash, bytes).
 
     model: the float network, or None. pixels: (N, R, R, 3) uint8 images, or None; data: where they are from.
@@ -50,7 +50,7 @@ class Subject:
     file: str
     sha256: str
     size: int
-    model: EfficientViT | None = None
+    model: Classifier | None = None
     pixels: np.ndarray | None = None
     data: str = ""
     accuracies: tuple[Accuracy, ...] = ()
@@ -73,7 +73,7 @@ class Findings:
     lacking: dict[str, list[str]] = field(default_factory=dict)
 
 
-def find(subject: Subject, progress: Progress | None = None) -> Findings:
+def find(subject: ReportSubject, progress: Progress | None = None) -> Findings:
     """Run the networks over the images and look at everything.
 
     progress: called with (what, images done, images in all). Raises QuantizationError when the float network is not the

@@ -7,7 +7,7 @@ import json
 from triovit.golden.evaluation.accuracy import Share
 from triovit.golden.integer.family import family, first_reason
 from triovit.golden.quantization.methods import METHODS
-from triovit.golden.report.findings import Accuracy, Findings, Subject
+from triovit.golden.report.findings import Accuracy, Findings, ReportSubject
 from triovit.golden.report.names import short_names
 from triovit.golden.report.page import LEFT, RIGHT, TEXT, Html, Section, heading, page, paragraph, table
 from triovit.golden.report.sections import Sections
@@ -16,14 +16,14 @@ from triovit.golden.report.vector import style
 HANDLED = ("settings", "encodings", "preset", "method", "float_top1", "integer_top1", "test_images")  # told elsewhere
 
 
-def report(subject: Subject, findings: Findings) -> str:
+def report(subject: ReportSubject, findings: Findings) -> str:
     """The HTML page: self-contained, without scripts, for light and dark screens."""
     with style():
         sections = Sections(subject.network, findings, short_names(subject.network)).all()
     return page(f"Quantization report: {subject.network.name}", [summary(subject, findings), *sections])
 
 
-def summary(subject: Subject, findings: Findings) -> Section:
+def summary(subject: ReportSubject, findings: Findings) -> Section:
     """What the network is, how it was made, and how good it is."""
     network, metadata = subject.network, subject.network.metadata
     weights = sum(layer.size for layer in findings.weights)
@@ -84,7 +84,7 @@ def measured(metadata: dict) -> list[Accuracy]:
     return found
 
 
-def to_json(subject: Subject, findings: Findings) -> dict:
+def to_json(subject: ReportSubject, findings: Findings) -> dict:
     """The numbers of the tables for machines."""
     activations = findings.activations
     return {

@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass
 
 from triovit.golden.errors import TriovitError
-from triovit.golden.network.efficientvit.presets import PRESETS
+from triovit.golden.network.architectures import preset_names
 from triovit.golden.training.images import SIDE
 from triovit.golden.validation import SEED, at_least, faults, one_of, within
 
 START_DIVISOR = 25  # of the peak rate, before the warm-up
 END_DIVISOR = 10_000  # of the peak rate, after the last step
-RULES = {
-    "preset": one_of(*PRESETS),
+RULES = {  # beside that of the preset, which must be one of an architecture
     "resolution": (f"{SIDE} or {2 * SIDE}", lambda side: side in (SIDE, 2 * SIDE)),
     "epochs": at_least(1),
     "batch": at_least(2),
@@ -72,7 +71,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        if found := faults(self, RULES):
+        if found := faults(self, {"preset": one_of(*preset_names()), **RULES}):
             raise TrainingError("; ".join(found))
 
     def steps_per_epoch(self, images: int) -> int:

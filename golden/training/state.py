@@ -30,7 +30,7 @@ ENTRIES = {
 
 
 @dataclass
-class State:
+class TrainingState:
     """A run between two steps.
 
     recipe: the run's. images: `fingerprint` of its training images. step: steps done; random numbers and the learning
@@ -54,7 +54,7 @@ def fingerprint(images: torch.Tensor, labels: torch.Tensor) -> str:
     return digest.hexdigest()
 
 
-def save_state(state: State, path: Path) -> None:
+def save_state(state: TrainingState, path: Path) -> None:
     """Write `state`; the file at `path` is the old one or the new one at any time, also after a loss of power."""
     content = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     content |= {"format": FORMAT, "recipe": dataclasses.asdict(state.recipe)}
@@ -62,7 +62,7 @@ def save_state(state: State, path: Path) -> None:
         torch.save(content, partial)
 
 
-def load_state(path: Path, recipe: Recipe, images: str) -> State:
+def load_state(path: Path, recipe: Recipe, images: str) -> TrainingState:
     """The state at `path`, which must be of a run with this recipe on these images.
 
     Raises TrainingError for a file that is damaged, holds more than tensors and plain values (nothing in it is
@@ -90,4 +90,4 @@ def load_state(path: Path, recipe: Recipe, images: str) -> State:
         )
     if content["images"] != images:
         raise TrainingError(f"{path}: is of a run on other training images; give another --state or --restart")
-    return State(**content | {"recipe": recipe})
+    return TrainingState(**content | {"recipe": recipe})

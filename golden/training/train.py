@@ -16,12 +16,13 @@ from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.evaluation.evaluate import evaluate
 from triovit.golden.evaluation.predictors import FloatPredictor
 from triovit.golden.messages import first_line
+from triovit.golden.network.architectures import build
 from triovit.golden.network.checkpoint import save_checkpoint
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.classifier import Classifier
 from triovit.golden.training.augment import augment, network_input
 from triovit.golden.training.images import AUGMENTATION, SIDE, epoch_order, random_numbers
 from triovit.golden.training.recipe import Recipe, TrainingError
-from triovit.golden.training.state import State, fingerprint, load_state, save_state
+from triovit.golden.training.state import TrainingState, fingerprint, load_state, save_state
 
 STATISTICS_BATCH = 128
 EVALUATION_BATCH = 250
@@ -43,7 +44,7 @@ class Training:
         self.fingerprint = fingerprint(images, labels)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            model = EfficientViT(recipe.preset, n_classes, recipe.resolution)
+            model = build(recipe.preset, n_classes, recipe.resolution)
         self.model = model.to(memory_format=torch.channels_last)  # 1.4 times as fast as channels first
         self.optimizer = _optimizer(self.model, recipe)
         self.step = 0
@@ -102,9 +103,9 @@ class Training:
                 norm.momentum = momentum
         self.model.eval()
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """What `restore` needs to go on from here."""
-        return State(
+        return TrainingState(
             self.recipe,
             self.fingerprint,
             self.step,
@@ -149,7 +150,7 @@ class Training:
         return loss.item()
 
 
-def accuracy(model: EfficientViT, dataset: Dataset, progress: Callable[[int, int], None]) -> tuple[int, int]:
+def accuracy(model: Classifier, dataset: Dataset, progress: Callable[[int, int], None]) -> tuple[int, int]:
     """(correct, seen) of a network in evaluation mode; progress: called with both after every batch."""
     share = evaluate(
         FloatPredictor(model),
@@ -160,9 +161,9 @@ def accuracy(model: EfficientViT, dataset: Dataset, progress: Callable[[int, int
     return share.correct, share.images
 
 
-def plain_copy(model: EfficientViT) -> EfficientViT:
+def plain_copy(model: Classifier) -> Classifier:
     """The same network with weights in torch's ordinary memory format, as it will be read from a file."""
-    copy = EfficientViT(model.preset.name, model.n_classes, model.resolution)
+    copy = build(model.preset.name, model.n_classes, model.resolution)
     copy.load_state_dict(model.state_dict())
     return copy.eval()
 
@@ -180,7 +181,7 @@ def describe(recipe: Recipe, count: int) -> str:
     )
 
 
-def save_weights(model: EfficientViT, path: Path, recipe: Recipe, classes, correct: int, seen: int, count: int) -> None:
+def save_weights(model: Classifier, path: Path, recipe: Recipe, classes, correct: int, seen: int, count: int) -> None:
     """Write the weights file, with the metadata that `golden.network.bundled` reads, each a JSON string.
 
     correct, seen: of the test images. count: number of training images.

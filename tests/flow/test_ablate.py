@@ -81,7 +81,7 @@ def test_networks_are_kept(triovit, photos, tmp_path, monkeypatch):
     assert load_network(files[0]).metadata["method"] == "minmax"
 
     seen = []
-    monkeypatch.setattr("triovit.flow.ablate.ablate", lambda subject, *_, **__: seen.append(subject.networks))
+    monkeypatch.setattr("triovit.flow.ablate.ablate", lambda experiment, *_, **__: seen.append(experiment.networks))
     files[0].unlink()
     triovit(*common, "--networks", "kept")
     assert seen == [tmp_path / "kept"]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network.bundled import BUNDLED_PATH
-from triovit.golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
+from triovit.golden.network.efficientvit.checkpoint import CLASSIFIER_KEY, STEM_KEY
 
 
 @pytest.fixture(scope="module")

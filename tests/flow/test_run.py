@@ -10,7 +10,7 @@ from triovit.flow.images import find_image
 from triovit.golden.integer.execute import execute
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network.bundled import BUNDLED_PATH, load_bundled
-from triovit.golden.network.checkpoint import CLASSIFIER_KEY, STEM_KEY
+from triovit.golden.network.efficientvit.checkpoint import CLASSIFIER_KEY, STEM_KEY
 
 
 def logits(outcome):

@@ -1,1 +1,1 @@
-"""EfficientViT: the float model, its blocks and presets, and its layers as the quantizer sees them."""
+"""EfficientViT: the float model, its blocks and presets, its published checkpoints, and its layers."""

@@ -1,15 +1,16 @@
-"""The float network as a list of the integer network's nodes, each with its float parameters.
+"""EfficientViT's layers.
 
-A node is named after the float module that computes it (the path of the official checkpoints without `.conv`),
-for example `backbone.stages.2.op_list.1.context_module.main.qkv`; `input` is the image. The last convolution of a
-residual block also adds the block's input, so its tensor is the output of the whole block.
+A layer is named after the float module that computes it (the path of the official checkpoints without `.conv`), for
+example `backbone.stages.2.op_list.1.context_module.main.qkv`. The last convolution of a residual block also adds the
+block's input, so its tensor is the output of the whole block. Blocks of reconstruction are DSConv, MBConv and LiteMLA
+(as in Trio-ViT's release), the first and the last convolution, the pool, and the fully connected layers, the first with
+its LayerNorm.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
 from torch import nn
 
 from triovit.golden.integer.network import INPUT
@@ -17,7 +18,6 @@ from triovit.golden.network.efficientvit.blocks import (
     AttentionBlock,
     ConvNormAct,
     DSConv,
-    LinearAttention,
     LinearNormAct,
     LiteMLA,
     MBConv,
@@ -25,133 +25,139 @@ from triovit.golden.network.efficientvit.blocks import (
     Residual,
 )
 from triovit.golden.network.efficientvit.model import EfficientViT
-from triovit.golden.network.fold import FoldedConvolution, fold
-from triovit.golden.quantization.settings import QuantizationError
+from triovit.golden.network.efficientvit.presets import STRIDE
+from triovit.golden.network.fold import fold, layer_norm_parameters
+from triovit.golden.network.graph import (
+    ConvolutionLayer,
+    GraphError,
+    Layer,
+    LayerNormLayer,
+    LinearAttentionLayer,
+    PoolLayer,
+)
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One node to be.
-
-    name: of the node and its tensor. kind: "convolution" (fully connected ones too), "attention", "pool" or "norm".
-    inputs: names of tensors. output: float module whose output is the node's tensor. residual: tensor added to
-    the result, or None. activation: as in PostParameters. operand: float module whose input is hardswish's.
-    convolution: folded parameters. gamma, beta, eps: of a LayerNorm. heads, dim: of an attention, a branch.
-    projection: True for an MBConv's or DSConv's last layer. fully_connected: True for the classifier's two layers.
-    """
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    output: str
-    residual: str | None = None
-    activation: str = "linear"
-    operand: str | None = None
-    convolution: FoldedConvolution | None = None
-    gamma: np.ndarray | None = None
-    beta: np.ndarray | None = None
-    eps: float = 0.0
-    heads: int = 0
-    dim: int = 0
-    projection: bool = False
-    fully_connected: bool = False
-
-
-def plan(model: EfficientViT) -> list[Layer]:
-    """Layers in execution order; raises QuantizationError for another model or for parameters that are not finite."""
-    if not isinstance(model, EfficientViT):
-        raise QuantizationError(f"model must be an EfficientViT, not {type(model).__name__}")
-    layers: list[Layer] = []
-    tensor = _walk("backbone.input_stem", model.backbone.input_stem, INPUT, layers)
+def efficientvit_layers(model: EfficientViT) -> list[Layer]:
+    """Layers in execution order; raises GraphError for modules without a rule and parameters that are not finite."""
+    walk = _Walk(pixels=(model.resolution // STRIDE) ** 2)
+    tensor = walk.module("backbone.input_stem", model.backbone.input_stem, INPUT)
     for number, stage in enumerate(model.backbone.stages):
-        tensor = _walk(f"backbone.stages.{number}", stage, tensor, layers)
-    _walk("head", model.head, tensor, layers)
-    layers[-1] = replace(layers[-1], activation="wide")
-    return layers
+        tensor = walk.module(f"backbone.stages.{number}", stage, tensor)
+    walk.module("head", model.head, tensor)
+    walk.change_last(wide=True)
+    return walk.layers
 
 
-def _walk(name: str, module: nn.Module, source: str, layers: list[Layer]) -> str:
-    """Append the layers of `module`, which reads the tensor `source`; returns the name of its output tensor."""
-    match module:
-        case ConvNormAct():
-            active = isinstance(module.act, nn.Hardswish)
-            layers.append(
-                Layer(
-                    name,
-                    "convolution",
-                    (source,),
-                    name,
-                    convolution=fold(name, module.conv, module.norm),
-                    activation="hardswish" if active else "linear",
-                    operand=f"{name}.act" if active else None,
-                )
-            )
-        case nn.Conv2d():
-            layers.append(Layer(name, "convolution", (source,), name, convolution=fold(name, module)))
-        case nn.AdaptiveAvgPool2d():
-            layers.append(Layer(name, "pool", (source,), name))
-        case LinearNormAct():
-            layers.append(
-                Layer(
-                    f"{name}.linear",
-                    "convolution",
-                    (source,),
-                    f"{name}.linear",
-                    convolution=fold(f"{name}.linear", module.linear),
-                    fully_connected=True,
-                )
-            )
-            if isinstance(module.norm, nn.LayerNorm):
-                gamma, beta = (p.detach().double().numpy() for p in (module.norm.weight, module.norm.bias))
-                if not np.isfinite(gamma).all() or not np.isfinite(beta).all():
-                    raise QuantizationError(f"{name}.norm: weights and biases must be finite numbers")
-                layers.append(
-                    Layer(
-                        f"{name}.norm",
-                        "norm",
-                        (layers[-1].name,),
-                        f"{name}.act",
-                        activation="hardswish",
-                        operand=f"{name}.act",
-                        gamma=gamma,
-                        beta=beta,
-                        eps=module.norm.eps,
+class _Walk:
+    """Collects the layers of modules. pixels: of the map that the head's pool reads."""
+
+    def __init__(self, pixels: int):
+        self.layers: list[Layer] = []
+        self.pixels = pixels
+
+    def module(self, name: str, module: nn.Module, source: str, block: str = "") -> str:
+        """Append the layers of `module`, which reads the tensor `source`; returns the name of its output tensor.
+
+        block: the one that the module is in; empty outside of blocks, where every module is one of its own.
+        """
+        own = block or name
+        match module:
+            case ConvNormAct():
+                return self._add(
+                    ConvolutionLayer(
+                        name=name,
+                        output=name,
+                        block=own,
+                        input=source,
+                        module=f"{name}.conv",
+                        folded=fold(name, module.conv, module.norm),
+                        hardswish=f"{name}.act" if isinstance(module.act, nn.Hardswish) else None,
                     )
                 )
-        case Residual():
-            result = _walk(f"{name}.main", module.main, source, layers)
-            if module.shortcut:
-                layers[-1] = replace(layers[-1], residual=source, output=name)
-            return result
-        case LiteMLA():
-            qkv = _walk(f"{name}.qkv", module.qkv, source, layers)
-            branches = [qkv]
-            for number, scale in enumerate(module.aggreg):
-                tensor = qkv
-                for position, part in enumerate(scale):
-                    tensor = _walk(f"{name}.aggreg.{number}.{position}", part, tensor, layers)
-                branches.append(tensor)
-            attention: LinearAttention = module.attention
-            heads = module.qkv.conv.out_channels // (3 * attention.dim)
-            layers.append(
-                Layer(
-                    f"{name}.attention",
-                    "attention",
-                    tuple(branches),
-                    f"{name}.attention",
-                    heads=heads,
-                    dim=attention.dim,
+            case nn.Conv2d():
+                return self._add(
+                    ConvolutionLayer(
+                        name=name, output=name, block=own, input=source, module=name, folded=fold(name, module)
+                    )
                 )
+            case nn.AdaptiveAvgPool2d():
+                channels = self.layers[-1].channels
+                return self._add(
+                    PoolLayer(name=name, output=name, block=own, input=source, channels=channels, pixels=self.pixels)
+                )
+            case LinearNormAct():
+                return self._linear(name, module, source, own)
+            case Residual():
+                result = self.module(f"{name}.main", module.main, source, name)
+                if module.shortcut:
+                    self.change_last(residual=source, output=name)
+                return result
+            case LiteMLA():
+                return self._attention(name, module, source, own)
+            case OpList() | AttentionBlock() | DSConv() | MBConv():
+                children = module.op_list.named_children() if isinstance(module, OpList) else module.named_children()
+                prefix = f"{name}.op_list" if isinstance(module, OpList) else name
+                for child, part in children:
+                    source = self.module(f"{prefix}.{child}", part, source, block)
+                if isinstance(module, (DSConv, MBConv)):
+                    self.change_last(projection=True)
+                return source
+        raise GraphError(f"{name}: no rule for a {type(module).__name__}")
+
+    def change_last(self, **changes) -> None:
+        """Other fields of the layer that was added last."""
+        self.layers[-1] = replace(self.layers[-1], **changes)
+
+    def _add(self, layer: Layer) -> str:
+        self.layers.append(layer)
+        return layer.name
+
+    def _linear(self, name: str, module: LinearNormAct, source: str, block: str) -> str:
+        linear = f"{name}.linear"
+        tensor = self._add(
+            ConvolutionLayer(
+                name=linear,
+                output=linear,
+                block=block,
+                input=source,
+                module=linear,
+                folded=fold(linear, module.linear),
+                fully_connected=True,
             )
-            return _walk(f"{name}.proj", module.proj, layers[-1].name, layers)
-        case OpList() | AttentionBlock() | DSConv() | MBConv():
-            children = module.op_list.named_children() if isinstance(module, OpList) else module.named_children()
-            prefix = f"{name}.op_list" if isinstance(module, OpList) else name
-            for child, part in children:
-                source = _walk(f"{prefix}.{child}", part, source, layers)
-            if isinstance(module, (DSConv, MBConv)):
-                layers[-1] = replace(layers[-1], projection=True)
-            return source
-        case _:
-            raise QuantizationError(f"{name}: no rule for a {type(module).__name__}")
-    return layers[-1].name
+        )
+        if not isinstance(module.norm, nn.LayerNorm):
+            return tensor
+        gamma, beta = layer_norm_parameters(f"{name}.norm", module.norm)
+        return self._add(
+            LayerNormLayer(
+                name=f"{name}.norm",
+                output=f"{name}.act",
+                block=block,
+                input=tensor,
+                gamma=gamma,
+                beta=beta,
+                eps=module.norm.eps,
+                hardswish=f"{name}.act",
+            )
+        )
+
+    def _attention(self, name: str, module: LiteMLA, source: str, block: str) -> str:
+        qkv = self.module(f"{name}.qkv", module.qkv, source, block)
+        branches = [qkv]
+        for number, scale in enumerate(module.aggreg):
+            tensor = qkv
+            for position, part in enumerate(scale):
+                tensor = self.module(f"{name}.aggreg.{number}.{position}", part, tensor, block)
+            branches.append(tensor)
+        dim = module.attention.dim
+        attention = self._add(
+            LinearAttentionLayer(
+                name=f"{name}.attention",
+                output=f"{name}.attention",
+                block=block,
+                inputs=tuple(branches),
+                heads=module.qkv.conv.out_channels // (3 * dim),
+                dim=dim,
+            )
+        )
+        return self.module(f"{name}.proj", module.proj, attention, block)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from triovit.golden.network.classifier import Classifier
 from triovit.golden.network.efficientvit.blocks import (
     AttentionBlock,
     ConvNormAct,
@@ -53,8 +54,8 @@ class Backbone(nn.Module):
         return x
 
 
-class EfficientViT(nn.Module):
-    """Classifier: normalized images (N, 3, R, R), float -> logits (N, n_classes).
+class EfficientViT(Classifier):
+    """Normalized images (N, 3, R, R), float -> logits (N, n_classes).
 
     Parameters
     ----------

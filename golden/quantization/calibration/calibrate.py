@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 import torch
+from torch import nn
 
-from triovit.golden.network.efficientvit.graph import Layer
-from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.graph import ConvolutionLayer, Layer, LayerNormLayer, LinearAttentionLayer
 from triovit.golden.quantization.calibration.capture import Progress, Visit, run
 from triovit.golden.quantization.calibration.factory import first_observer, second_observer
 from triovit.golden.quantization.calibration.observers import MinMaxObserver, Range
@@ -20,8 +20,8 @@ OPERAND = ".operand"  # point: what goes into a layer's hardswish
 
 
 def calibrate(
-    model: EfficientViT,
-    layers: list[Layer],
+    model: nn.Module,
+    layers: Sequence[Layer],
     rules: dict[str, TensorRule],
     images: np.ndarray,
     settings: Settings,
@@ -43,11 +43,11 @@ def calibrate(
         for layer in layers
     }
     for layer in layers:
-        if layer.operand:
-            observers[layer.name + OPERAND] = MinMaxObserver(layer.name)
-        if layer.kind == "attention":
-            for point in attention_points(layer):
-                observers[point] = MinMaxObserver(point, 1)
+        match layer:
+            case ConvolutionLayer(hardswish=str()) | LayerNormLayer(hardswish=str()):
+                observers[layer.name + OPERAND] = MinMaxObserver(layer.name)
+            case LinearAttentionLayer():
+                observers |= {point: MinMaxObserver(point, 1) for point in attention_points(layer)}
     options = {"batch": settings.batch, "mean": mean, "std": std, "progress": progress}
     run(model, images, _visits(model, layers, observers), what="ranges", **options)
     ranges = {name: observer.range() for name, observer in observers.items()}
@@ -62,14 +62,15 @@ def calibrate(
     return ranges
 
 
-def attention_points(layer: Layer) -> list[str]:
+def attention_points(layer: LinearAttentionLayer) -> list[str]:
     """Names of the points inside an attention."""
     return [f"{layer.name}.{what}{branch}" for branch in range(len(layer.inputs)) for what in ("kv", "sum", "divisor")]
 
 
-def attention_values(layer: Layer, module: torch.nn.Module, qkv: torch.Tensor) -> dict[str, torch.Tensor]:
-    """(N, heads, ...) values of the points of one attention; qkv: all branches' channels."""
-    q, k, v = module.split(qkv)
+def attention_values(layer: LinearAttentionLayer, qkv: torch.Tensor) -> dict[str, torch.Tensor]:
+    """(N, heads, ...) values of the points of one attention; qkv: all branches' channels, float32 or wider."""
+    q, k, v = qkv.reshape(len(qkv), -1, 3, layer.dim, qkv[0, 0].numel()).unbind(2)
+    q, k = q.relu(), k.relu()
     sums = k.sum(3)
     products = {"kv": v @ k.transpose(2, 3), "sum": sums, "divisor": (q * sums[..., None]).sum(2)}
     return {
@@ -79,18 +80,19 @@ def attention_values(layer: Layer, module: torch.nn.Module, qkv: torch.Tensor) -
     }
 
 
-def _visits(model: EfficientViT, layers: list[Layer], observers: dict) -> Iterator[tuple[torch.nn.Module, Visit]]:
+def _visits(model: nn.Module, layers: Sequence[Layer], observers: dict) -> Iterator[tuple[nn.Module, Visit]]:
     """What to look at while the network runs, for those points that have an observer."""
     for layer in layers:
         module, operand = model.get_submodule(layer.output), layer.name + OPERAND
         if layer.name in observers:
             yield module, lambda _input, output, observer=observers[layer.name]: observer.observe(output)
-        if operand in observers:
-            yield model.get_submodule(layer.operand), lambda x, _, observer=observers[operand]: observer.observe(x)
-        if layer.kind == "attention" and observers.keys() >= set(attention_points(layer)):
-            yield module, partial(_observe_attention, layer, module, observers)
+        match layer:
+            case ConvolutionLayer(hardswish=str(path)) | LayerNormLayer(hardswish=str(path)) if operand in observers:
+                yield model.get_submodule(path), lambda x, _, observer=observers[operand]: observer.observe(x)
+            case LinearAttentionLayer() if observers.keys() >= set(attention_points(layer)):
+                yield module, partial(_observe_attention, layer, observers)
 
 
-def _observe_attention(layer: Layer, module: torch.nn.Module, observers: dict, qkv: torch.Tensor, _output) -> None:
-    for point, values in attention_values(layer, module, qkv).items():
+def _observe_attention(layer: LinearAttentionLayer, observers: dict, qkv: torch.Tensor, _output) -> None:
+    for point, values in attention_values(layer, qkv).items():
         observers[point].observe(values)

@@ -9,23 +9,14 @@ import torch
 from torch import nn
 
 from triovit.golden.data.images import normalize
-from triovit.golden.network.efficientvit.blocks import ConvNormAct
-from triovit.golden.network.efficientvit.graph import Layer
-from triovit.golden.network.efficientvit.model import EfficientViT
 
 Progress = Callable[[str, int, int], None]  # (what is running, images done, images in all)
 Visit = Callable[[torch.Tensor, torch.Tensor], None]  # (first input, output) of a module
 
 
-def convolution_module(model: EfficientViT, layer: Layer) -> nn.Module:
-    """The float module that computes a convolution (or fully connected) layer, without normalization and activation."""
-    module = model.get_submodule(layer.name)
-    return module.conv if isinstance(module, ConvNormAct) else module
-
-
 @torch.inference_mode()
 def run(
-    model: EfficientViT,
+    model: nn.Module,
     images: np.ndarray,
     visits: Iterable[tuple[nn.Module, Visit]],
     *,

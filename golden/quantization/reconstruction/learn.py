@@ -1,4 +1,4 @@
-"""Learning one unit: weight roundings and scales that make its output the float network's."""
+"""Learning one block: weight roundings and scales that make its output the float network's."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from triovit.golden.network.graph import ConvolutionLayer
 from triovit.golden.quantization.fake_quantized import Simulation
-from triovit.golden.quantization.reconstruction.learned import LearnedUnit
+from triovit.golden.quantization.reconstruction.blocks import Block
+from triovit.golden.quantization.reconstruction.learned import LearnedBlock
 from triovit.golden.quantization.reconstruction.options import Options
-from triovit.golden.quantization.reconstruction.units import Unit
 
 Steps = Callable[[int], None]  # called after every step with the number of steps done
 
 
 def learn(
-    sim: LearnedUnit,
+    sim: LearnedBlock,
     source: torch.Tensor,
     target: torch.Tensor,
     options: Options,
     generator: torch.Generator,
     steps: Steps,
 ) -> int:
-    """Learn a unit's parameters in place; returns the number of steps.
+    """Learn a block's parameters in place; returns the number of steps.
 
-    source: (N, C, H, W) integers of the unit's input, as the quantized network before it gives them. target: real
+    source: (N, C, H, W) integers of the block's input, as the quantized network before it gives them. target: real
     outputs of the float network, (N, C', H', W'). First the roundings, then the scales of tensors, then those inside an
     attention, or all at once (see `Options`).
     """
@@ -41,7 +42,7 @@ def learn(
             (options.scale_iterations, [], tensors, options.norm),
             (options.attention_iterations, [], inner, options.norm),
         ]
-    done, size = 0, batch_size(sim.unit, source, target, options)
+    done, size = 0, batch_size(sim.block, source, target, options)
     for count, alphas, scales, norm in phases:
         if not alphas and not scales:
             continue
@@ -59,7 +60,7 @@ def learn(
         for step in range(count):
             index = next(chosen)
             optimizer.zero_grad(set_to_none=True)
-            loss = (forward(sim, sim.unit, source[index]) - target[index]).abs().pow(norm).sum(1).mean()
+            loss = (forward(sim, sim.block, source[index]) - target[index]).abs().pow(norm).sum(1).mean()
             beta = exponent(step / count, options)
             if alphas and beta is not None:
                 loss = loss + options.regularization * sum(r.regularizer(beta) for r in sim.roundings.values())
@@ -73,7 +74,7 @@ def learn(
     return done
 
 
-def total_steps(sim: LearnedUnit, options: Options) -> int:
+def total_steps(sim: LearnedBlock, options: Options) -> int:
     """Steps that `learn` will take."""
     if options.joint:
         return options.iterations if sim.roundings or sim.factors else 0
@@ -84,13 +85,13 @@ def total_steps(sim: LearnedUnit, options: Options) -> int:
     )
 
 
-def forward(sim: Simulation, unit: Unit, integers: torch.Tensor) -> torch.Tensor:
-    """Real output of a unit, rounded to its encoding, from integers of its input."""
-    x = sim.decode(unit.source, integers).contiguous(memory_format=torch.channels_last)  # faster convolutions
-    tensors = {unit.source: x}
-    for layer in unit.layers:
+def forward(sim: Simulation, block: Block, integers: torch.Tensor) -> torch.Tensor:
+    """Real output of a block, rounded to its encoding, from integers of its input."""
+    x = sim.decode(block.source, integers).contiguous(memory_format=torch.channels_last)  # faster convolutions
+    tensors = {block.source: x}
+    for layer in block.layers:
         tensors[layer.name] = sim.run(layer, tensors)
-    return tensors[unit.output]
+    return tensors[block.output]
 
 
 def exponent(share: float, options: Options) -> float | None:
@@ -109,13 +110,13 @@ def batches(count: int, size: int, generator: torch.Generator) -> Iterator[torch
         yield from order[: count - count % size].split(size)
 
 
-def batch_size(unit: Unit, source: torch.Tensor, target: torch.Tensor, options: Options) -> int:
+def batch_size(block: Block, source: torch.Tensor, target: torch.Tensor, options: Options) -> int:
     """Images a step: fewer where maps are large, at least 2."""
     if not options.values:
         return options.batch
     pixels, largest = source[0, 0].numel(), max(source[0].numel(), target[0].numel())
-    for layer in unit.layers:
-        if layer.convolution is not None:
-            pixels //= layer.convolution.stride**2
-            largest = max(largest, pixels * len(layer.convolution.bias))
+    for layer in block.layers:
+        if isinstance(layer, ConvolutionLayer):
+            pixels //= layer.folded.stride**2
+            largest = max(largest, pixels * layer.channels)
     return int(np.clip(options.values // largest, 2, options.batch))

@@ -1,4 +1,4 @@
-"""The simulation of one unit with what is learned in the place of constants."""
+"""The simulation of one block with what is learned in the place of constants."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import torch
 
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import ConvolutionLayer, LinearAttentionLayer, WeightedLayer
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.fake_quantized import Simulation
+from triovit.golden.quantization.reconstruction.blocks import Block
 from triovit.golden.quantization.reconstruction.rounding import Rounding
-from triovit.golden.quantization.reconstruction.units import Unit
 from triovit.golden.quantization.scheme import Scheme
 from triovit.golden.quantization.weights import additive, uniform
 from triovit.golden.quantization.weights.layers import step_rule
@@ -22,41 +22,41 @@ LEAST_FACTOR, MOST_FACTOR = 0.5, 2.0
 POINTS = ("kv", "sum")
 
 
-class LearnedUnit(Simulation):
-    """Parameters of one unit.
+class LearnedBlock(Simulation):
+    """Parameters of one block.
 
-    roundings: of every convolution's weights. factors: on the scales of the unit's tensors, one a tensor, so that
+    roundings: of every convolution's weights. factors: on the scales of the block's tensors, one a tensor, so that
     channel-wise factors and zero points stay; q, k and v have one each where they have scales a head. inner: factors on
     the scales of K^T V and row sums, one a branch. Where scales are powers of two, both are empty.
     """
 
-    def __init__(self, scheme: Scheme, unit: Unit):
+    def __init__(self, scheme: Scheme, block: Block):
         super().__init__(scheme)
-        self.unit = unit
+        self.block = block
+        self.convolutions = [layer for layer in block.layers if isinstance(layer, ConvolutionLayer)]
         self.roundings = {
-            layer.name: Rounding(layer, scheme.weights[layer.name], scheme.encodings[layer.inputs[0]])
-            for layer in unit.layers
-            if layer.kind == "convolution"
+            layer.name: Rounding(layer, scheme.weights[layer.name], scheme.encodings[layer.input])
+            for layer in self.convolutions
         }
         self.factors: dict[str, torch.Tensor] = {}
         self.inner: dict[str, torch.Tensor] = {}
         self._fixed: dict[str, torch.Tensor] = {}
         if scheme.power_of_two:
             return
-        read = {name: layer for layer in unit.layers if layer.kind == "attention" for name in layer.inputs}
-        for layer in unit.layers:
+        attentions = [layer for layer in block.layers if isinstance(layer, LinearAttentionLayer)]
+        self._dim = {name: layer.dim for layer in attentions for name in layer.inputs}
+        for layer in block.layers:
             if layer.activation != "wide":  # logits keep their headroom
-                split = layer.name in read and scheme.settings.head_scales
+                split = layer.name in self._dim and scheme.settings.head_scales
                 self.factors[layer.name] = torch.ones(3 if split else 1, requires_grad=True)
-            if layer.kind == "attention":
-                self.inner |= {
-                    f"{layer.name}.{point}{branch}": torch.ones(1, requires_grad=True)
-                    for branch in range(len(layer.inputs))
-                    for point in POINTS
-                }
-        self._dim = {name: layer.dim for name, layer in read.items()}
+        self.inner = {
+            f"{layer.name}.{point}{branch}": torch.ones(1, requires_grad=True)
+            for layer in attentions
+            for branch in range(len(layer.inputs))
+            for point in POINTS
+        }
 
-    def weight(self, layer: Layer) -> torch.Tensor:
+    def weight(self, layer: WeightedLayer) -> torch.Tensor:
         if layer.name in self._fixed:
             return self._fixed[layer.name]
         return self.roundings[layer.name].soft() if layer.name in self.roundings else super().weight(layer)
@@ -69,7 +69,7 @@ class LearnedUnit(Simulation):
     def freeze(self) -> None:
         """From now on weights are the integers that were decided."""
         decided = Simulation(self._with_roundings())
-        self._fixed = {layer.name: decided.weight(layer) for layer in self.unit.layers if layer.name in self.roundings}
+        self._fixed = {layer.name: decided.weight(layer) for layer in self.convolutions}
 
     @torch.no_grad()
     def limit(self) -> None:
@@ -92,7 +92,7 @@ class LearnedUnit(Simulation):
             ranges[point] = Range(ranges[point].low * factor, ranges[point].high * factor)
         weights = dict(scheme.weights)
         for layer in scheme.layers:
-            if layer.kind == "convolution" and {layer.name, layer.residual, *layer.inputs} & set(self.factors):
+            if isinstance(layer, ConvolutionLayer) and {layer.name, layer.residual, layer.input} & set(self.factors):
                 weights[layer.name] = rescale(layer, weights[layer.name], self.scheme, encodings)
         return dataclasses.replace(scheme, encodings=encodings, ranges=ranges, weights=weights)
 
@@ -112,12 +112,12 @@ class LearnedUnit(Simulation):
 
 
 def rescale(
-    layer: Layer, weights: QuantizedWeights, before: Scheme, encodings: dict[str, Encoding]
+    layer: ConvolutionLayer, weights: QuantizedWeights, before: Scheme, encodings: dict[str, Encoding]
 ) -> QuantizedWeights:
     """The weights with steps for new encodings; the same integers, where no step would become too small for the
     accumulator (filters that batch normalization has all but switched off): those filters are rounded again.
     """
-    conv, source = layer.convolution, layer.inputs[0]
+    conv, source = layer.folded, layer.input
     ratio = by_filter(encodings[source].scale / before.encodings[source].scale, conv)
     step = weights.step * np.broadcast_to(ratio, (len(weights.step), *ratio.shape[1:]))[:, 0, 0, 0]
     least = np.broadcast_to(step_rule(layer, encodings, before.settings, weights.fraction_bits).least, step.shape)

@@ -1,4 +1,4 @@
-"""What reconstruction did to each unit."""
+"""What reconstruction did to each block."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class UnitResult:
-    """One unit. signal: mean square of the float output on held-out calibration images. before, after: mean squared
+class BlockResult:
+    """One block. signal: mean square of the float output on held-out calibration images. before, after: mean squared
     error of the quantized output there; after is never larger. kept: "nothing", "learned", "bias" or "learned, bias":
     which candidate won. iterations: run. changed: weights that left their first integer. weights: all of them.
     """
@@ -32,15 +32,15 @@ class UnitResult:
 
     @property
     def sqnr(self) -> float:
-        """Signal to quantization noise afterwards in dB, all error before the unit included; infinite without error."""
+        """Signal to quantization noise afterwards in dB, error before the block included; infinite without error."""
         if not self.after:
             return math.inf
         return 10 * math.log10(self.signal / self.after) if self.signal else -math.inf
 
 
-def format_report(results: Iterable[UnitResult]) -> str:
+def format_report(results: Iterable[BlockResult]) -> str:
     """The results as lines of text."""
-    lines = [f"{'unit':<52} {'SQNR dB':>8} {'gain dB':>8} {'iterations':>10} {'changed':>8}  kept"]
+    lines = [f"{'block':<52} {'SQNR dB':>8} {'gain dB':>8} {'iterations':>10} {'changed':>8}  kept"]
     lines += [
         f"{r.name:<52} {r.sqnr:8.2f} {r.gain:8.2f} {r.iterations:>10} {100 * r.changed / max(r.weights, 1):7.2f}%"
         f"  {r.kept}"

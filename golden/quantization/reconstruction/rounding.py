@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import ConvolutionLayer
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.weights.quantized import QuantizedWeights, by_filter
 from triovit.golden.quantization.weights.uniform import limit
@@ -21,13 +21,13 @@ class Rounding:
     from the lower to the upper one. It starts where the real weight is.
     """
 
-    def __init__(self, layer: Layer, weights: QuantizedWeights, source: Encoding):
+    def __init__(self, layer: ConvolutionLayer, weights: QuantizedWeights, source: Encoding):
         self.layer = layer
         self.weights = weights
-        unit = weights.step[:, None, None, None] / by_filter(source.scale, layer.convolution)
-        self.lower, self.upper = neighbours(layer.convolution.weight / unit, weights)
+        unit = weights.step[:, None, None, None] / by_filter(source.scale, layer.folded)
+        self.lower, self.upper = neighbours(layer.folded.weight / unit, weights)
         gap = self.upper - self.lower
-        share = (layer.convolution.weight / unit - self.lower) / np.where(gap > 0, gap, 1)
+        share = (layer.folded.weight / unit - self.lower) / np.where(gap > 0, gap, 1)
         share = torch.from_numpy(np.where(gap > 0, np.clip(share, 0, 1), 0.0)).float()
         self.alpha = torch.logit((share - GAMMA) / (ZETA - GAMMA)).requires_grad_()
         self._base = torch.from_numpy(self.lower * unit).float()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
 
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import ConvolutionLayer, LayerNormLayer, WeightedLayer
 from triovit.golden.quantization.calibration.calibrate import OPERAND
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.encoding import Encoding, fraction_bits
@@ -25,33 +24,33 @@ def needs_moments(settings: Settings) -> bool:
 
 
 def quantize_layer(
-    layer: Layer,
+    layer: WeightedLayer,
     encodings: dict[str, Encoding],
     ranges: dict[str, Range],
     settings: Settings,
     moments: Moments | None = None,
 ) -> QuantizedWeights:
-    """Integer weights of a "convolution" or "norm" layer.
+    """Integer weights of a convolution or LayerNorm.
 
     encodings: of the layer's input, output and residual tensors. The input's scales are multiplied into the weights
     before rounding (for a depthwise layer this is channel-wise migration, for the first layer the normalization of
     pixels). moments: of the input; with them steps are searched by output error where `needs_moments` says so.
     """
-    fraction = operand_bits(layer, encodings[layer.inputs[0]], ranges, settings)
-    weight, bits = _real_weights(layer, encodings[layer.inputs[0]]), weight_bits(layer, settings)
-    if layer.kind == "norm":
+    fraction = operand_bits(layer, encodings[layer.input], ranges, settings)
+    weight, bits = _real_weights(layer, encodings[layer.input]), weight_bits(layer, settings)
+    if isinstance(layer, LayerNormLayer):
         unit = np.array([2.0**-fraction])
         rule = steps.StepRule(unit, np.abs(layer.beta).max(keepdims=True), _exponents(settings))
         values, step, _ = uniform.quantize_uniform(weight, rule)
         return QuantizedWeights(values, step, fraction_bits=fraction)
-    conv = layer.convolution
+    conv = layer.folded
     rule = step_rule(layer, encodings, settings, fraction)
     searched = moments is not None and (rule.power_of_two or bits < 8)
-    error = moments.output_error(_columns(layer, encodings[layer.inputs[0]])) if searched else None
+    error = moments.output_error(_columns(layer, encodings[layer.input])) if searched else None
     norm = settings.norm if settings.weight_observer == "lp" else None
     values, step, squared = uniform.quantize_uniform(weight, rule, bits, norm=norm, error=error)
     result = QuantizedWeights(values.reshape(conv.weight.shape), step, bits, fraction_bits=fraction)
-    if not settings.apot_share or not _pointwise(layer):
+    if not settings.apot_share or not layer.pointwise:
         return result
     apot = ApotFormat(settings.apot_exponent_bits)
     levels, level_step, level_squared = additive.quantize_additive(weight, rule, apot, error or steps.squared_error)
@@ -60,9 +59,11 @@ def quantize_layer(
     return QuantizedWeights(values, np.where(chosen, level_step, step), bits, apot, chosen, fraction)
 
 
-def step_rule(layer: Layer, encodings: dict[str, Encoding], settings: Settings, fraction: int) -> steps.StepRule:
+def step_rule(
+    layer: ConvolutionLayer, encodings: dict[str, Encoding], settings: Settings, fraction: int
+) -> steps.StepRule:
     """Limits of the accumulator steps of a convolution layer; fraction: bits of its hardswish operand."""
-    conv, target = layer.convolution, encodings[layer.name]
+    conv, target = layer.folded, encodings[layer.name]
     residual = encodings[layer.residual] if layer.residual else None
     offset = 0.0 if residual is None else residual.zero_point * residual.scale
     hardswish = layer.activation == "hardswish"
@@ -72,7 +73,7 @@ def step_rule(layer: Layer, encodings: dict[str, Encoding], settings: Settings, 
     return steps.StepRule(unit, np.abs(conv.bias - offset), _exponents(settings), most)
 
 
-def operand_bits(layer: Layer, source: Encoding, ranges: dict[str, Range], settings: Settings) -> int:
+def operand_bits(layer: WeightedLayer, source: Encoding, ranges: dict[str, Range], settings: Settings) -> int:
     """Fraction bits of a layer's hardswish operand, 0 without one. source: of the layer's input.
 
     Where requantization is a shift, the operand may not be finer than the coarsest filter's accumulator, twice its step
@@ -88,46 +89,33 @@ def operand_bits(layer: Layer, source: Encoding, ranges: dict[str, Range], setti
     return most
 
 
-def correct_bias(layer: Layer, weights: QuantizedWeights, source: Encoding, moments: Moments) -> Layer:
+def correct_bias(
+    layer: ConvolutionLayer, weights: QuantizedWeights, source: Encoding, moments: Moments
+) -> ConvolutionLayer:
     """The layer with a bias that takes back the mean output error of its integer weights."""
-    conv = layer.convolution
+    conv = layer.folded
     difference = (weights.real(conv, source) - conv.weight).reshape(len(conv.weight), -1)
-    return with_bias(layer, conv.bias - moments.mean_error(difference))
-
-
-def with_bias(layer: Layer, bias: np.ndarray) -> Layer:
-    """The convolution layer with another bias (F,)."""
-    return dataclasses.replace(layer, convolution=dataclasses.replace(layer.convolution, bias=bias))
+    return layer.with_bias(conv.bias - moments.mean_error(difference))
 
 
 def _exponents(settings: Settings) -> str | None:
     return settings.exponents if settings.scales == "power-of-two" else None
 
 
-def weight_bits(layer: Layer, settings: Settings) -> int:
+def weight_bits(layer: WeightedLayer, settings: Settings) -> int:
     """Bits of a layer's uniform weights."""
-    return settings.depthwise_bits if _depthwise(layer) else 8
+    return settings.depthwise_bits if isinstance(layer, ConvolutionLayer) and layer.depthwise else 8
 
 
-def _columns(layer: Layer, source: Encoding) -> np.ndarray:
+def _columns(layer: ConvolutionLayer, source: Encoding) -> np.ndarray:
     """(F, n) scales of the inputs that a convolution's weights meet."""
-    conv = layer.convolution
+    conv = layer.folded
     return np.broadcast_to(by_filter(source.scale, conv), conv.weight.shape).reshape(len(conv.weight), -1)
 
 
-def _real_weights(layer: Layer, source: Encoding) -> np.ndarray:
+def _real_weights(layer: WeightedLayer, source: Encoding) -> np.ndarray:
     """(F, n) weights with the input's scales multiplied in."""
-    if layer.kind == "norm":
+    if isinstance(layer, LayerNormLayer):
         return layer.gamma[None] * 2.0**-arithmetic.LAYER_NORM_FRACTION_BITS
     columns = _columns(layer, source)
-    return layer.convolution.weight.reshape(columns.shape) * columns
-
-
-def _depthwise(layer: Layer) -> bool:
-    return layer.kind == "convolution" and layer.convolution.groups > 1 and layer.convolution.weight.shape[1] == 1
-
-
-def _pointwise(layer: Layer) -> bool:
-    """Convolutions of 1 x 1 over all channels; the fully connected layers of the classifier are none."""
-    conv = layer.convolution
-    return conv.groups == 1 and conv.weight.shape[2] == 1 and not layer.fully_connected
+    return layer.folded.weight.reshape(columns.shape) * columns

@@ -6,15 +6,15 @@ output error is dw . E[x] and the mean squared one dw E[x x^T] dw.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from triovit.golden.network.efficientvit.graph import Layer
-from triovit.golden.network.efficientvit.model import EfficientViT
-from triovit.golden.network.fold import FoldedConvolution
+from triovit.golden.network.classifier import Classifier
+from triovit.golden.network.graph import ConvolutionLayer, FoldedConvolution, Layer
 from triovit.golden.quantization.calibration import capture
 from triovit.golden.quantization.weights.steps import Error
 
@@ -46,7 +46,7 @@ class Moments:
 
 
 def measure_moments(
-    model: EfficientViT, layers: list[Layer], images: np.ndarray, mean, std, progress: capture.Progress | None = None
+    model: Classifier, layers: Sequence[Layer], images: np.ndarray, mean, std, progress: capture.Progress | None = None
 ) -> dict[str, Moments]:
     """Moments of the inputs of all convolution layers, by name, from at most 64 of the (N, R, R, 3) uint8 images."""
     sums: dict[str, list] = {}
@@ -60,11 +60,11 @@ def measure_moments(
 
         return add
 
-    convolutions = [layer for layer in layers if layer.kind == "convolution"]
+    convolutions = [layer for layer in layers if isinstance(layer, ConvolutionLayer)]
     capture.run(
         model,
         capture.evenly(images, IMAGES),
-        [(capture.convolution_module(model, layer), visit(layer.name, layer.convolution)) for layer in convolutions],
+        [(model.get_submodule(layer.module), visit(layer.name, layer.folded)) for layer in convolutions],
         batch=BATCH,
         mean=mean,
         std=std,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.network.fold import FoldedConvolution
+from triovit.golden.network.graph import FoldedConvolution
 from triovit.golden.quantization.encoding import Encoding
 
 

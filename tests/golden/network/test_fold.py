@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from triovit.golden.network.efficientvit.blocks import ConvNormAct, LinearNormAct
 from triovit.golden.network.fold import fold
-from triovit.golden.quantization.settings import QuantizationError
+from triovit.golden.network.graph import GraphError
 
 
 def randomized(module, seed=0):
@@ -71,7 +71,7 @@ def test_linear_layer_is_a_convolution_on_a_pixel(hidden):
 def test_values_that_are_not_finite_are_refused(name, value):
     module = randomized(ConvNormAct(2, 2, bias=True))
     module.state_dict()[name].view(-1)[1] = value
-    with pytest.raises(QuantizationError, match=r"^stem: weights, biases and normalization must be finite numbers$"):
+    with pytest.raises(GraphError, match=r"^stem: weights, biases and normalization must be finite numbers$"):
         fold("stem", module.conv, module.norm)
 
 

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from triovit.golden.network.efficientvit.graph import Layer
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.efficientvit.presets import PRESETS, Preset
-from triovit.golden.network.fold import FoldedConvolution
+from triovit.golden.network.graph import ConvolutionLayer, FoldedConvolution, Layer, WeightedLayer, addend
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.scheme import Scheme
 from triovit.golden.quantization.settings import Settings
 from triovit.golden.quantization.weights.layers import quantize_layer
 
 
-def convolution_layer(weight, bias, *, source="input", stride=1, groups=1, **fields) -> Layer:
-    """A convolution called "a" with a padding that keeps the size; fields: others of `Layer`."""
+def convolution_layer(weight, bias, *, name="a", source="input", stride=1, groups=1, **fields) -> ConvolutionLayer:
+    """A convolution with a padding that keeps the size; fields: others of `ConvolutionLayer`."""
     folded = FoldedConvolution(weight, bias, stride, weight.shape[2] // 2, groups)
-    return Layer("a", "convolution", (source,), "a", convolution=folded, **fields)
+    return ConvolutionLayer(name=name, output=name, block=name, module=name, input=source, folded=folded, **fields)
 
 
-def scheme_of(layer: Layer, encodings, ranges=None, *, pixels=1, moments=None, **settings) -> Scheme:
+def scheme_of(layer: Layer, encodings, ranges=None, *, moments=None, **settings) -> Scheme:
     """The scheme of a network of this layer alone. encodings: of its tensors, in the order inputs, output, residual."""
     settings, ranges = Settings(**settings), ranges or {}
-    names = (*layer.inputs, layer.name, *([layer.residual] if layer.residual else []))
+    names = (*layer.inputs, layer.name, *filter(None, [addend(layer)]))
     encodings = dict(zip(names, encodings, strict=True))
     weights = {}
-    if layer.kind in ("convolution", "norm"):
+    if isinstance(layer, WeightedLayer):
         weights[layer.name] = quantize_layer(layer, encodings, ranges, settings, moments)
-    return Scheme(settings, (layer,), ranges, encodings, weights, pixels)
+    return Scheme(settings, (layer,), ranges, encodings, weights)
 
 
 def tiny_model(seed: int = 1, classes: int = 5, resolution: int = 32) -> EfficientViT:

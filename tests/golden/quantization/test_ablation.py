@@ -9,7 +9,7 @@ from triovit.golden.evaluation.predictors import IntegerPredictor
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.seeded import initialize, random_images
-from triovit.golden.quantization.ablation import Result, Subject, ablate, file_name, float_predictions
+from triovit.golden.quantization.ablation import Experiment, Result, ablate, file_name, float_predictions
 from triovit.golden.quantization.variants import VARIANTS, find_variant
 
 torch.set_num_threads(1)
@@ -22,8 +22,8 @@ class Pictures:
         self._pictures = random_images(count, 32, 9)
         self.classes = tuple("abcdefg")
         self.labels = [0] * count
-        subject = Subject(model, [], self, IMAGENET_MEAN, IMAGENET_STD)
-        found = float_predictions(subject).top[:, 0]
+        experiment = Experiment(model, [], self, IMAGENET_MEAN, IMAGENET_STD)
+        found = float_predictions(experiment).top[:, 0]
         self.labels = [int(k) for k in found]
         self.labels[0], self.labels[1] = (self.labels[0] + 1) % 7, (self.labels[1] + 1) % 7
 
@@ -35,10 +35,10 @@ class Pictures:
 
 
 @pytest.fixture(scope="module")
-def subject(tmp_path_factory):
+def experiment(tmp_path_factory):
     model = initialize(EfficientViT("b0", 7, 32), 1)
     calibration = list(random_images(6, 32, 4).numpy())
-    return Subject(
+    return Experiment(
         model,
         calibration,
         Pictures(model, 24),
@@ -54,27 +54,27 @@ def variants():
     return {name: find_variant(name) for name in ("trio", "minmax", "m2")}
 
 
-def test_results_are_those_of_the_saved_networks(subject, variants):
-    reference = float_predictions(subject)
-    assert reference.accuracy().correct == len(subject.dataset) - 2
+def test_results_are_those_of_the_saved_networks(experiment, variants):
+    reference = float_predictions(experiment)
+    assert reference.accuracy().correct == len(experiment.dataset) - 2
     seen = []
-    results = ablate(subject, reference, variants, done=lambda result: seen.append(result.name))
+    results = ablate(experiment, reference, variants, done=lambda result: seen.append(result.name))
     assert [result.name for result in results] == seen == list(variants)
     assert [result.family for result in results] == ["trio", "trio", "m2"]
-    pixels = np.stack([subject.dataset.image(k, 32).numpy() for k in range(len(subject.dataset))])
+    pixels = np.stack([experiment.dataset.image(k, 32).numpy() for k in range(len(experiment.dataset))])
     for result in results:
-        network = load_network(subject.networks / file_name(result.name))
+        network = load_network(experiment.networks / file_name(result.name))
         found = IntegerPredictor(network).logits(torch.from_numpy(pixels)).argmax(1).numpy()
-        assert result.top1 == (found == subject.dataset.labels).sum()
+        assert result.top1 == (found == experiment.dataset.labels).sum()
         assert result.agreement == (found == reference.top[:, 0]).sum()
-        assert result.top1 <= result.top5 <= result.images == len(subject.dataset)
+        assert result.top1 <= result.top5 <= result.images == len(experiment.dataset)
         assert network.metadata["method"] == result.name
 
 
-def test_a_cluster_gives_the_same(subject, variants, address):
-    reference = float_predictions(subject)
-    here = ablate(subject, reference, variants)
-    there = ablate(subject, reference, variants, scheduler=address)
+def test_a_cluster_gives_the_same(experiment, variants, address):
+    reference = float_predictions(experiment)
+    here = ablate(experiment, reference, variants)
+    there = ablate(experiment, reference, variants, scheduler=address)
     for one, other in zip(here, there, strict=True):
         assert {**one.to_dict(), "seconds": 0} == {**other.to_dict(), "seconds": 0}
 

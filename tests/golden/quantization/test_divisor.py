@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from triovit.golden.integer import arithmetic
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import LinearAttentionLayer
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.divisor import (
     BranchScales,
@@ -18,7 +18,7 @@ from triovit.golden.quantization.divisor import (
 )
 from triovit.golden.quantization.encoding import Encoding
 
-LAYER = Layer("att", "attention", ("x", "y"), "att", heads=2, dim=4)
+LAYER = LinearAttentionLayer(name="att", output="att", block="att", inputs=("x", "y"), heads=2, dim=4)
 SOURCE = Encoding(np.array([0.5, 0.25, 0.125, 0.0625, 2.0, 1.0]).repeat(4), np.zeros(24, dtype=int))
 
 

@@ -9,7 +9,8 @@ import torch
 from tests.golden.quantization.schemes import tiny_model
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from triovit.golden.network import seeded
-from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.network.architectures import layers_of
+from triovit.golden.network.graph import LinearAttentionLayer
 from triovit.golden.quantization import divisor_search
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.divisor_search import AROUND, GAINS, _gains, search_divisors
@@ -35,7 +36,7 @@ def images():
 @pytest.fixture(scope="module")
 def plain(model, images):
     """A scheme without searched divisors."""
-    return make_scheme(model, plan(model), images, Settings(), IMAGENET_MEAN, IMAGENET_STD)
+    return make_scheme(model, layers_of(model), images, Settings(), IMAGENET_MEAN, IMAGENET_STD)
 
 
 def with_settings(scheme, **changes):
@@ -43,7 +44,7 @@ def with_settings(scheme, **changes):
 
 
 def attentions(scheme):
-    return [layer for layer in scheme.layers if layer.kind == "attention"]
+    return [layer for layer in scheme.layers if isinstance(layer, LinearAttentionLayer)]
 
 
 def errors(model, scheme, layer, images, divisors):
@@ -125,7 +126,7 @@ def test_both_together(model, plain, images):
 
 def test_the_choice_reaches_the_integer_network(model, images):
     settings = METHODS["trio"]
-    scheme = make_scheme(model, plan(model), images, settings, IMAGENET_MEAN, IMAGENET_STD)
+    scheme = make_scheme(model, layers_of(model), images, settings, IMAGENET_MEAN, IMAGENET_STD)
     for layer in attentions(scheme):
         node = attention(layer, scheme)
         without = attention(layer, dataclasses.replace(scheme, divisors={}))
@@ -139,7 +140,7 @@ def test_the_choice_reaches_the_integer_network(model, images):
 
 def test_no_offset_beyond_what_a_shift_reaches(model, images):
     settings = Settings(scales="power-of-two", divisor_search=True)
-    scheme = make_scheme(model, plan(model), images, settings, IMAGENET_MEAN, IMAGENET_STD)
+    scheme = make_scheme(model, layers_of(model), images, settings, IMAGENET_MEAN, IMAGENET_STD)
     for layer in attentions(scheme):
         for post in attention(layer, scheme).divide:
             assert set(post.m1) == {1}

@@ -10,7 +10,7 @@ from torch.nn import functional
 from tests.golden.quantization.schemes import convolution_layer, scheme_of
 from triovit.golden.integer.network import INPUT, IntegerNetwork
 from triovit.golden.network.efficientvit.blocks import LinearAttention
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import LayerNormLayer, LinearAttentionLayer, PoolLayer
 from triovit.golden.quantization import export
 from triovit.golden.quantization.calibration.calibrate import OPERAND
 from triovit.golden.quantization.calibration.observers import Range
@@ -34,7 +34,7 @@ def layer_of(rng, *, kernel=1, groups=1, stride=1, out=CHANNELS, spread=1.0, **f
 def weights_of(scheme):
     """(float weights that the integers stand for, so that only activation rounding is left to test; steps)."""
     layer, weights = scheme.layers[0], scheme.weights["a"]
-    return weights.real(layer.convolution, scheme.encodings[layer.inputs[0]]), weights.step
+    return weights.real(layer.folded, scheme.encodings[layer.inputs[0]]), weights.step
 
 
 def float_convolution(x, weight, conv):
@@ -62,10 +62,10 @@ def float_convolution(x, weight, conv):
 @pytest.mark.parametrize("activation", ["linear", "hardswish"])
 def test_convolution_is_right_to_half_a_step(shape, activation):
     rng = np.random.default_rng(1)
-    layer = layer_of(rng, activation=activation, **shape)
+    layer = layer_of(rng, hardswish="a" if activation == "hardswish" else None, **shape)
     source, target = encoding(rng, own_scales=True), encoding(rng, own_scales=True, scale=0.2)
     x = rng.integers(-128, 128, (CHANNELS, 6, 5)).astype(np.int8)
-    operand = float_convolution(source.decode(x), layer.convolution.weight, layer.convolution)
+    operand = float_convolution(source.decode(x), layer.folded.weight, layer.folded)
     ranges = {"a" + OPERAND: Range(operand.min(keepdims=True), 1.05 * operand.max(keepdims=True))}
     scheme = scheme_of(layer, (source, target), ranges)
     node = export.node(layer, scheme)
@@ -74,8 +74,8 @@ def test_convolution_is_right_to_half_a_step(shape, activation):
     weight, step = weights_of(scheme)
     largest = np.abs(node.weight.astype(int)).max(axis=(1, 2, 3))
     assert (largest == 127).all()
-    assert node.pad_value.size == (CHANNELS if layer.convolution.padding else 0)
-    expected = float_convolution(source.decode(x), weight, layer.convolution)
+    assert node.pad_value.size == (CHANNELS if layer.folded.padding else 0)
+    expected = float_convolution(source.decode(x), weight, layer.folded)
     if activation == "hardswish":
         assert operand.max() < 2 ** (15 - bits)
         expected = functional.hardswish(torch.from_numpy(expected)).numpy()
@@ -112,7 +112,7 @@ def test_padding_is_exactly_zero():
     zero = np.broadcast_to(source.zero_point.astype(np.int8)[:, None, None], (CHANNELS, 4, 4))
     got = node.run({INPUT: zero})["a"]
     assert (got == got[:, :1, :1]).all()  # borders and middle alike
-    expected = np.clip(np.round(layer.convolution.bias / target.scale) + target.zero_point, -128, 127)
+    expected = np.clip(np.round(layer.folded.bias / target.scale) + target.zero_point, -128, 127)
     assert np.abs(got[:, 0, 0] - expected).max() <= 1
 
 
@@ -132,7 +132,7 @@ def test_residual_is_added_before_the_one_rounding(own_scales):
     tensors = {name: rng.integers(-128, 128, (CHANNELS, 5, 5)).astype(np.int8) for name in (INPUT, "r")}
     got = node.run(tensors)["a"].astype(np.int64)
     weight, step = weights_of(scheme)
-    expected = float_convolution(source.decode(tensors[INPUT]), weight, layer.convolution)
+    expected = float_convolution(source.decode(tensors[INPUT]), weight, layer.folded)
     expected += residual.decode(tensors["r"])
     inside = (got > -128) & (got < 127)
     allowed = 0.5 * target.scale + step / 2 + 2.0**-14 * 40
@@ -182,7 +182,7 @@ def test_first_layer_takes_pixels():
     assert node.pad_value.tolist() == [124 - 128, 116 - 128, 104 - 128]  # 255 * mean, rounded
     x = rng.integers(-128, 128, (3, 8, 8)).astype(np.int8)
     got = node.run({INPUT: x})["a"].astype(np.int64)
-    expected = float_convolution(source.decode(x), layer.convolution.weight, layer.convolution)
+    expected = float_convolution(source.decode(x), layer.folded.weight, layer.folded)
     error = np.abs(target.decode(got) - expected)
     assert error[:, 1:, 1:].max() < 0.1 + 0.1  # half a step, and the weights' rounding
     assert error.max() < 0.1 + 0.1 + 0.1  # at the border the mean is rounded to a pixel
@@ -199,13 +199,17 @@ def test_scales_that_are_too_far_apart():
 def test_pool_is_right_to_half_a_step(side):
     rng = np.random.default_rng(9)
     source, target = encoding(rng, own_scales=True), encoding(rng, scale=0.06)
-    layer = Layer("p", "pool", (INPUT,), "p")
-    node = export.node(layer, scheme_of(layer, (source, target), pixels=side * side))
+    layer = PoolLayer(name="p", output="p", block="p", input=INPUT, channels=CHANNELS, pixels=side * side)
+    node = export.node(layer, scheme_of(layer, (source, target)))
     x = rng.integers(-128, 128, (CHANNELS, side, side)).astype(np.int8)
     got = node.run({INPUT: x})["p"].astype(np.int64)
     expected = source.decode(x).mean((1, 2), keepdims=True)
     low, high = (target.decode(np.full_like(got, end)) for end in (-128, 127))
     assert np.abs(target.decode(got) - np.clip(expected, low, high)).max() <= 0.06 * 0.5001
+
+
+def norm_layer(gamma, beta, eps):
+    return LayerNormLayer(name="n", output="n", block="n", input=INPUT, hardswish="n", gamma=gamma, beta=beta, eps=eps)
 
 
 @pytest.mark.parametrize("eps", [1e-5, 0.5])
@@ -214,16 +218,7 @@ def test_layer_norm(eps):
     channels = 320
     source = Encoding(np.full(channels, 0.03), np.full(channels, -17))
     target = Encoding(np.full(channels, 0.02), rng.integers(-110, -100, channels))
-    layer = Layer(
-        "n",
-        "norm",
-        (INPUT,),
-        "n",
-        activation="hardswish",
-        gamma=rng.normal(1, 0.3, channels),
-        beta=rng.normal(0, 0.5, channels),
-        eps=eps,
-    )
+    layer = norm_layer(rng.normal(1, 0.3, channels), rng.normal(0, 0.5, channels), eps)
     ranges = {"n" + OPERAND: Range(np.array([-5.0]), np.array([5.0]))}
     node = export.node(layer, scheme_of(layer, (source, target), ranges))
     assert node.epsilon == round(eps * channels**2 / 0.03**2)
@@ -240,7 +235,7 @@ def test_layer_norm(eps):
 
 
 def test_epsilon_too_large():
-    layer = Layer("n", "norm", (INPUT,), "n", activation="hardswish", gamma=np.ones(8), beta=np.zeros(8), eps=1.0)
+    layer = norm_layer(np.ones(8), np.zeros(8), 1.0)
     target, ranges = Encoding(np.full(8, 0.02), np.zeros(8, dtype=np.int64)), {"n" + OPERAND: Range(*np.ones((2, 1)))}
     with pytest.raises(QuantizationError, match=r"n: eps 1\.0 is too large beside inputs of step 1e-06"):
         export.node(layer, scheme_of(layer, (Encoding(np.full(8, 1e-6), np.zeros(8)), target), ranges))
@@ -248,7 +243,7 @@ def test_epsilon_too_large():
 
 def attention_layer(heads, dim, tokens, rng, spread=1.0):
     """An attention with two branches, encodings, ranges and inputs that were 'calibrated' on those inputs."""
-    layer = Layer("att", "attention", ("x", "y"), "att", heads=heads, dim=dim)
+    layer = LinearAttentionLayer(name="att", output="att", block="att", inputs=("x", "y"), heads=heads, dim=dim)
     sources, tensors, ranges, reals = [], {}, {}, []
     for branch, name in enumerate(layer.inputs):
         scale = (0.02 * rng.uniform(1, spread + 1e-9, 3 * heads)).repeat(dim)

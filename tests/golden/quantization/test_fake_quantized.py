@@ -9,6 +9,7 @@ import torch
 from triovit.golden.integer.execute import execute, pixels_to_input
 from triovit.golden.network.bundled import load_bundled
 from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.graph import ConvolutionLayer, LinearAttentionLayer
 from triovit.golden.network.seeded import initialize, random_images
 from triovit.golden.quantization.fake_quantized import Simulation, fake_quantize
 from triovit.golden.quantization.methods import METHODS
@@ -57,7 +58,7 @@ def explanation(sim, layer, tensors, real, steps):
         operand = 1.5 * 2.0 ** -sim.scheme.weights[layer.name].fraction_bits
         allowed = 0.5 + operand / sim.scheme.encodings[layer.name].scale
         return "operand" if (steps.amax((1, 2)) <= exact(allowed) + 1e-3).all() else None
-    if layer.kind == "attention":
+    if isinstance(layer, LinearAttentionLayer):
         return "product" if attention_agrees(sim, layer, tensors, real) else None
     return None
 
@@ -148,11 +149,9 @@ def test_a_wrong_parameter_is_found(seeded):
     model, images, _ = seeded
     result = quantize_model(model, images, name="seeded", settings=METHODS["trio"])
     layer = result.layers[3]
-    assert layer.kind == "convolution" and layer.activation == "hardswish"
+    assert isinstance(layer, ConvolutionLayer) and layer.activation == "hardswish"
     shift = 4 * result.encodings[layer.name].scale
-    changed = dataclasses.replace(
-        layer, convolution=dataclasses.replace(layer.convolution, bias=layer.convolution.bias + shift)
-    )
+    changed = layer.with_bias(layer.folded.bias + shift)
     layers = tuple(changed if other is layer else other for other in result.layers)
     wrong = dataclasses.replace(result, scheme=dataclasses.replace(result.scheme, layers=layers))
     with pytest.raises(AssertionError, match=layer.name.replace(".", r"\.")):
@@ -171,7 +170,7 @@ def test_rounded_outputs_encode_to_the_integers(seeded):
         integers = sim.encode(layer.name, sim.run(layer, real))[0]
         assert integers.dtype == (torch.int16 if layer.activation == "wide" else torch.int8)
         difference = np.abs(integers.numpy().astype(int) - tensors[layer.name])
-        few = 0.15 if layer.kind == "attention" else 0.02
+        few = 0.15 if isinstance(layer, LinearAttentionLayer) else 0.02
         assert difference.max() <= 1 and (difference > 0).mean() < few, layer.name
 
 
@@ -198,7 +197,7 @@ def test_every_input_of_a_unit_has_a_gradient(seeded, method):
     model, images, _ = seeded
     result = quantize_model(model, images, name="seeded", settings=METHODS[method])
     sim = Simulation(result.scheme)
-    layer = next(layer for layer in result.layers if layer.kind == "attention")
+    layer = next(layer for layer in result.layers if isinstance(layer, LinearAttentionLayer))
     generator = torch.Generator().manual_seed(0)
     real = {
         name: sim.fake_quantize(

@@ -11,13 +11,14 @@ from tests.golden.quantization.schemes import convolution_layer, tiny_model
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from triovit.golden.integer.network import INPUT
 from triovit.golden.network import seeded
-from triovit.golden.network.efficientvit.graph import Layer, plan
+from triovit.golden.network.architectures import layers_of
+from triovit.golden.network.graph import ConvolutionLayer, LayerNormLayer, LinearAttentionLayer, PoolLayer
 from triovit.golden.quantization import power_of_two
 from triovit.golden.quantization.calibration.calibrate import calibrate
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.encoding import Encoding, encode, encode_range, range_scales
 from triovit.golden.quantization.power_of_two import constants, round_trip, search_encodings, smoothing_factors
-from triovit.golden.quantization.quantize import _channels, make_scheme
+from triovit.golden.quantization.quantize import make_scheme
 from triovit.golden.quantization.rules import TensorRule, tensor_rules
 from triovit.golden.quantization.settings import Settings
 from triovit.golden.quantization.weights.layers import quantize_layer
@@ -35,7 +36,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def layers(model):
-    return plan(model)
+    return layers_of(model)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def rules(layers):
-    return tensor_rules(layers, _channels(layers), SETTINGS)
+    return tensor_rules(layers, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,9 @@ def ranges(model, layers, rules, images):
     return calibrate(model, layers, rules, images, SETTINGS, IMAGENET_MEAN, IMAGENET_STD)
 
 
-def test_constants(layers):
-    found = constants(layers, 49)
+def test_constants():
+    layers = layers_of(tiny_model(resolution=96))
+    found = constants(layers)
     assert set(found) == {layer.name for layer in layers}
     assert found["backbone.input_stem.op_list.0"] == 1 / 6  # hardswish
     assert found["backbone.input_stem.op_list.1.main.point_conv"] == 1 / 6  # a residual sum takes it over
@@ -63,20 +65,23 @@ def test_constants(layers):
     assert found[f"{stage}.1.main.point_conv"] == found[f"{stage}.0.main.point_conv"] == 1
     assert found[f"{ATTENTION}.qkv"] == found[f"{ATTENTION}.attention"] == found[f"{ATTENTION}.proj"] == 1
     assert found["head.op_list.0"] == found["head.op_list.2.norm"] == 1 / 6
-    assert found["head.op_list.1"] == 1 / 6 / 49
+    assert found["head.op_list.1"] == 1 / 6 / 9
     assert found["head.op_list.2.linear"] == found["head.op_list.3.linear"] == 1
 
 
 def reader(name, weight, source="t", groups=1):
-    layer = convolution_layer(weight, np.zeros(len(weight)), source=source, groups=groups)
-    return dataclasses.replace(layer, name=name)
+    return convolution_layer(weight, np.zeros(len(weight)), name=name, source=source, groups=groups)
 
 
-def factors_of(spread, weight, exponent=0.5, kind="convolution", **ends):
+def producer_of(channels):
+    return reader("t", np.ones((channels, 1, 1, 1)), "s")
+
+
+def factors_of(spread, weight, exponent=0.5, **ends):
     """Factors of a tensor whose channels spread over 2 * spread and meet weights of these magnitudes."""
     spread, weight = np.array(spread, dtype=float), np.array(weight, dtype=float)
     found = Range(ends.get("low", -spread), ends.get("high", spread))
-    producer = Layer("t", kind, ("s",), "t")
+    producer = producer_of(len(spread))
     return smoothing_factors(producer, [producer, reader("a", weight[None, :, None, None])], found, exponent)
 
 
@@ -114,22 +119,25 @@ def test_ranges_count_from_zero():
 
 
 def test_only_dense_readers_can_take_factors():
-    producer = Layer("t", "convolution", ("s",), "t")
+    producer = producer_of(4)
     found, dense = Range(-np.arange(1.0, 5), np.arange(1.0, 5)), reader("a", np.ones((2, 4, 1, 1)))
     depthwise = reader("b", np.ones((4, 1, 3, 3)), groups=4)
-    attention = Layer("c", "attention", ("t",), "c")
+    common = {"name": "c", "output": "c", "block": "c"}
+    attention = LinearAttentionLayer(**common, inputs=("t",), heads=1, dim=4)
+    pool = PoolLayer(**common, input="t", channels=4, pixels=1)
+    norm = LayerNormLayer(**common, input="t", gamma=np.ones(4), beta=np.ones(4), eps=1.0)
     assert smoothing_factors(producer, [producer, dense], found, 1.0) is not None
-    for other in (depthwise, attention, Layer("c", "pool", ("t",), "c"), Layer("c", "norm", ("t",), "c")):
+    for other in (depthwise, attention, pool, norm):
         assert smoothing_factors(producer, [producer, other], found, 1.0) is None
         assert smoothing_factors(producer, [producer, dense, other], found, 1.0) is None
-    produced = Layer("t", "attention", ("s",), "t")
+    produced = dataclasses.replace(attention, name="t", inputs=("s",))
     assert smoothing_factors(produced, [produced, dense], found, 1.0) is None
-    adder = dataclasses.replace(depthwise, inputs=("u",), residual="t")  # a residual sum takes any scale
+    adder = dataclasses.replace(depthwise, input="u", residual="t")  # a residual sum takes any scale
     assert smoothing_factors(producer, [producer, dense, adder], found, 1.0) is not None
 
 
 def test_the_largest_weight_of_all_readers_counts():
-    producer, found = Layer("t", "convolution", ("s",), "t"), Range(-np.ones(3), np.ones(3))
+    producer, found = producer_of(3), Range(-np.ones(3), np.ones(3))
     first = reader("a", np.array([[1, 1, 4.0], [1, -1, 1]])[:, :, None, None])
     second = reader("b", np.array([[1, -16, 1.0]])[:, :, None, None])
     assert smoothing_factors(producer, [producer, first, second], found, 0.0).tolist() == [4, 0.25, 1]
@@ -141,21 +149,21 @@ def test_smoothing_leaves_the_float_function_alone():
     spread = 2.0 ** rng.uniform(-3, 3, 16)
     weight = rng.normal(size=(8, 16, 1, 1)) / spread[:, None, None]  # small channels matter as much as large ones
     layer = convolution_layer(weight, rng.normal(size=8), source="t")
-    producer = Layer("t", "convolution", ("s",), "t")
+    producer = producer_of(16)
     found = Range(-spread, spread)
     target = Encoding(np.full(8, 2.0**-4), np.zeros(8, dtype=int))
     x = rng.uniform(-1, 1, (16, 500)) * spread[:, None]
-    exact_output = layer.convolution.weight[:, :, 0, 0] @ x
+    exact_output = layer.folded.weight[:, :, 0, 0] @ x
     noise = {}
     for exponent in (None, 0.5):
         factors = exponent and smoothing_factors(producer, [producer, layer], found, exponent)
         source = encode_range(found, TensorRule(1, 1), factors)
         assert (np.abs(source.decode(source.quantize(x)) - x) <= source.scale[:, None] * 0.5001).all()
         quantized = quantize_layer(layer, {"t": source, "a": target}, {}, SETTINGS)
-        real = quantized.real(layer.convolution, source)
-        step = quantized.step[:, None, None, None] / by_filter(source.scale, layer.convolution)
+        real = quantized.real(layer.folded, source)
+        step = quantized.step[:, None, None, None] / by_filter(source.scale, layer.folded)
         clipped = np.abs(quantized.values) == 127
-        assert (np.abs(real - layer.convolution.weight) <= 0.5001 * step)[~clipped].all()
+        assert (np.abs(real - layer.folded.weight) <= 0.5001 * step)[~clipped].all()
         output = real[:, :, 0, 0] @ source.decode(source.quantize(x))
         noise[exponent] = ((output - exact_output) ** 2).sum() / (exact_output**2).sum()
     assert noise[0.5] < 0.2 * noise[None]
@@ -180,10 +188,10 @@ def coded(x, scale, zero):
 def error_of(x, back, layer, layers, rule):
     """(scales,) squared errors: of what reads the tensor if all are convolutions, otherwise of the tensor."""
     readers = [other for other in layers if layer.name in other.inputs]
-    if all(other.kind == "convolution" for other in readers):
+    if all(isinstance(other, ConvolutionLayer) for other in readers):
         errors = []
         for other in readers:
-            conv = other.convolution
+            conv = other.folded
             out = functional.conv2d(
                 torch.from_numpy(back - x),
                 torch.from_numpy(conv.weight),
@@ -206,8 +214,8 @@ def error_of(x, back, layer, layers, rule):
     ids=["plain", "smoothing", "smoothing without migration"],
 )
 def test_exponents_have_the_least_error_of_four(model, layers, images, settings):
-    pixels, chosen, kinds, factors = 1, [], set(), {}
-    rules = tensor_rules(layers, _channels(layers), settings)
+    chosen, kinds, factors = [], set(), {}
+    rules = tensor_rules(layers, settings)
     ranges = calibrate(model, layers, rules, images, settings, IMAGENET_MEAN, IMAGENET_STD)
     if settings.smoothing:
         factors = {
@@ -216,22 +224,20 @@ def test_exponents_have_the_least_error_of_four(model, layers, images, settings)
             if rules[layer.name].group == 1 and rules[layer.name].scales == 1
         }
         assert sum(found is not None for found in factors.values()) > 10
-    found = search_encodings(
-        model, layers, rules, ranges, factors, pixels, images, IMAGENET_MEAN, IMAGENET_STD, settings
-    )
+    found = search_encodings(model, layers, rules, ranges, factors, images, IMAGENET_MEAN, IMAGENET_STD, settings)
     assert list(found) == [INPUT, *(layer.name for layer in layers[:-1])]
     for layer in layers[:-1]:
         name, rule, mine = layer.name, rules[layer.name], factors.get(layer.name)
-        x, constant = captured(model, layer, images), constants(layers, pixels)[layer.name]
+        x, constant = captured(model, layer, images), constants(layers)[layer.name]
         full, tried, errors = range_scales(ranges[name], rule, mine), [], []
         for change in (-1, 0, 1, 2):
             encoding = encode(ranges[name], rule, constant * 2.0 ** (np.floor(np.log2(full / constant)) + change), mine)
             tried.append(encoding)
             errors.append(error_of(x, coded(x, encoding.scale, encoding.zero_point), layer, layers, rule))
         errors = np.array(errors)
-        if layer.kind == "pool":  # a shift cannot multiply: no channel finer than the sum of its pixels
+        if isinstance(layer, PoolLayer):  # a shift cannot multiply: no channel finer than the sum of its pixels
             best = tried[int(errors.argmin())]
-            finest = found[layer.inputs[0]].scale / pixels
+            finest = found[layer.input].scale / layer.pixels
             expected = encode(ranges[name], TensorRule(1, len(finest)), np.maximum(best.scale, finest))
             np.testing.assert_allclose(found[name].scale, expected.scale, rtol=1e-12)
             np.testing.assert_array_equal(found[name].zero_point, expected.zero_point)
@@ -245,12 +251,12 @@ def test_exponents_have_the_least_error_of_four(model, layers, images, settings)
             assert np.array_equal(tried[matches[0]].zero_point[part], found[name].zero_point[part])
             assert errors[matches[0], number] <= errors[:, number].min() * (1 + 1e-3) + 1e-9, name
             chosen.append(matches[0])
-        kinds.add((layer.kind, rule.scales > 1, rule.symmetric, rule.rectified))
+        kinds.add((type(layer), rule.scales > 1, rule.symmetric, rule.rectified))
     assert (raised > 0) == (not settings.migration)
     counts = np.bincount(chosen, minlength=4)
     assert counts[1:3].min() > (10 if settings.migration else 2)
-    assert ("convolution", True, True, True) in kinds  # q, k, v of the multi-scale branch
-    ratio = np.concatenate([found[layer.name].scale / constants(layers, pixels)[layer.name] for layer in layers[:-1]])
+    assert (ConvolutionLayer, True, True, True) in kinds  # q, k, v of the multi-scale branch
+    ratio = np.concatenate([found[layer.name].scale / constants(layers)[layer.name] for layer in layers[:-1]])
     assert np.abs(np.log2(ratio) - np.round(np.log2(ratio))).max() < 1e-12
 
 
@@ -260,12 +266,12 @@ def test_of_equal_exponents_the_one_below_the_range_wins(model, layers, rules, r
     with torch.no_grad():
         for parameter in zeros.parameters():
             parameter.zero_()
-    found = search_encodings(zeros, layers, rules, ranges, {}, 1, images[:1], IMAGENET_MEAN, IMAGENET_STD, SETTINGS)
+    found = search_encodings(zeros, layers, rules, ranges, {}, images[:1], IMAGENET_MEAN, IMAGENET_STD, SETTINGS)
     for layer in layers[:-1]:
         scales = range_scales(ranges[layer.name], rules[layer.name])
-        constant = constants(layers, 1)[layer.name]
+        constant = constants(layers)[layer.name]
         expected = constant * 2.0 ** np.floor(np.log2(scales / constant))
-        if layer.kind != "pool":
+        if not isinstance(layer, PoolLayer):
             assert np.array_equal(found[layer.name].scale.reshape(len(scales), -1)[:, 0], expected), layer.name
 
 
@@ -279,7 +285,6 @@ def test_at_most_32_images(model, layers, rules, ranges, images, monkeypatch):
         rules,
         ranges,
         {},
-        1,
         images,
         IMAGENET_MEAN,
         IMAGENET_STD,
@@ -300,7 +305,7 @@ def test_round_trip_is_the_encoding():
 
 def test_every_ratio_of_a_scheme_is_a_power_of_two(model, layers, images):
     scheme = make_scheme(model, layers, images, SMOOTHING, IMAGENET_MEAN, IMAGENET_STD)
-    rules, smoothed = tensor_rules(layers, _channels(layers), SMOOTHING), 0
+    rules, smoothed = tensor_rules(layers, SMOOTHING), 0
     for layer in scheme.layers[:-1]:
         scale = scheme.encodings[layer.name].scale
         ratio = np.log2(scale / scale[0])

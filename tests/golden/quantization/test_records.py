@@ -8,10 +8,10 @@ import pytest
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.records import PostParameters
 from triovit.golden.quantization.encoding import Encoding
-from triovit.golden.quantization.records import Records, exact, exact_sum, half_up
+from triovit.golden.quantization.records import RecordMaker, exact, exact_sum, half_up
 from triovit.golden.quantization.settings import QuantizationError
 
-DYADIC, SHIFTS = Records("layer"), Records("layer", True)
+DYADIC, SHIFTS = RecordMaker("layer"), RecordMaker("layer", True)
 
 
 @pytest.mark.parametrize("ratio", [Fraction(1, 3), Fraction(65535), Fraction(7, 1 << 40), Fraction(float(np.pi))])

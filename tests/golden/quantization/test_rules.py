@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.golden.quantization.schemes import convolution_layer
-from triovit.golden.network.efficientvit.graph import Layer
+from triovit.golden.network.graph import LayerNormLayer, LinearAttentionLayer, PoolLayer
 from triovit.golden.quantization.rules import TensorRule, tensor_rules
 from triovit.golden.quantization.settings import Settings
 
@@ -17,22 +17,27 @@ CHANNELS = 12
 def reader(kind, source="t", name="r", **fields):
     """A layer that reads a tensor of 12 channels."""
     shapes = {
-        "pointwise": ((5, 12, 1, 1), 1),
-        "dense": ((5, 12, 3, 3), 1),
+        "pointwise": ((12, 12, 1, 1), 1),
+        "dense": ((12, 12, 3, 3), 1),
         "depthwise": ((12, 1, 3, 3), 12),
         "grouped": ((12, 4, 1, 1), 3),
     }
     if kind in shapes:
         shape, groups = shapes[kind]
-        layer = convolution_layer(np.ones(shape), np.zeros(shape[0]), source=source, groups=groups, **fields)
-        return dataclasses.replace(layer, name=name)
-    return Layer(name, kind, (source,), name, heads=1, dim=4, **fields)
+        return convolution_layer(np.ones(shape), np.zeros(shape[0]), name=name, source=source, groups=groups, **fields)
+    common = {"name": name, "output": name, "block": name}
+    match kind:
+        case "pool":
+            return PoolLayer(**common, input=source, channels=CHANNELS, pixels=4)
+        case "norm":
+            return LayerNormLayer(**common, input=source, gamma=np.ones(CHANNELS), beta=np.ones(CHANNELS), eps=1.0)
+    return LinearAttentionLayer(**common, inputs=(source,), heads=3, dim=4)
 
 
 def rule(*readers, producer="pointwise", **settings):
-    last = dataclasses.replace(reader("norm", name="last"), inputs=tuple(layer.name for layer in readers))
+    last = dataclasses.replace(reader("attention", name="last"), inputs=tuple(layer.name for layer in readers))
     layers = [reader(producer, "s", "t"), *readers, last]
-    found = tensor_rules(layers, {layer.name: CHANNELS for layer in layers}, Settings(**settings))
+    found = tensor_rules(layers, Settings(**settings))
     assert set(found) == {layer.name for layer in layers[:-1]}
     return found["t"]
 

@@ -14,7 +14,7 @@ from triovit.golden.quantization.calibration.images import random_images
 from triovit.golden.quantization.methods import METHODS
 from triovit.golden.quantization.quantize import quantize
 from triovit.golden.quantization.settings import QuantizationError
-from triovit.golden.report.findings import NO_ENCODINGS, NO_IMAGES, NO_MODEL, Accuracy, Subject, find
+from triovit.golden.report.findings import NO_ENCODINGS, NO_IMAGES, NO_MODEL, Accuracy, ReportSubject, find
 from triovit.golden.report.report import method, report, to_json
 from triovit.golden.report.weights import WeightScheme
 
@@ -75,7 +75,7 @@ def subject(model):
     network = quantize(model, images, name="seeded <b>", settings=METHODS["m2"])
     network = network.with_metadata(method="m2", float_top1=90.0, integer_top1=80.0, test_images=100)
     accuracy = Accuracy("b0 (golden)", "photos", 1234, 56.78, 1.23, 99.5)
-    return Subject(network, "b0.safetensors", "ab" * 32, 12345, model, np.stack(images), "photos", (accuracy,))
+    return ReportSubject(network, "b0.safetensors", "ab" * 32, 12345, model, np.stack(images), "photos", (accuracy,))
 
 
 @pytest.fixture(scope="module")

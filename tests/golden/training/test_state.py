@@ -9,13 +9,15 @@ import torch
 
 from triovit.golden.training import state as module
 from triovit.golden.training.recipe import Recipe, TrainingError
-from triovit.golden.training.state import State, fingerprint, load_state, save_state
+from triovit.golden.training.state import TrainingState, fingerprint, load_state, save_state
 
 RECIPE = Recipe(epochs=3)
 
 
 def a_state(step=5):
-    return State(RECIPE, "abc", step, 1.5, {"w": torch.arange(4.0)}, {"state": {0: {"step": torch.tensor(2.0)}}}, 7.5)
+    return TrainingState(
+        RECIPE, "abc", step, 1.5, {"w": torch.arange(4.0)}, {"state": {0: {"step": torch.tensor(2.0)}}}, 7.5
+    )
 
 
 def test_round_trip(tmp_path):

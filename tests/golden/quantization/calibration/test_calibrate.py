@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from triovit.golden.network.efficientvit.graph import plan
+from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.calibration.calibrate import OPERAND, calibrate
 from triovit.golden.quantization.calibration.images import check_images, random_images
-from triovit.golden.quantization.quantize import _channels
 from triovit.golden.quantization.rules import tensor_rules
 from triovit.golden.quantization.settings import QuantizationError, Settings
 
@@ -26,8 +25,8 @@ def model():
 
 def run(model, images, progress=None, **settings):
     settings = Settings(**settings)
-    layers = plan(model)
-    rules = tensor_rules(layers, _channels(layers), settings)
+    layers = layers_of(model)
+    rules = tensor_rules(layers, settings)
     return calibrate(model, layers, rules, images, settings, IMAGENET_MEAN, IMAGENET_STD, progress)
 
 
@@ -108,7 +107,7 @@ def test_progress_and_mode(model, observer):
     ranges = run(model, images, lambda *call: calls.append(call), batch=2, observer=observer)
     assert model.training
     model.eval()
-    tensors = len([name for name in ranges if name in {layer.name for layer in plan(model)[:-1]}])
+    tensors = len([name for name in ranges if name in {layer.name for layer in layers_of(model)[:-1]}])
     passes = [(what, done, 5) for what in ("ranges", "histograms") for done in (2, 4, 5)]
     assert calls == passes + [("clipping ranges", done, tensors) for done in range(1, tensors + 1)]
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())

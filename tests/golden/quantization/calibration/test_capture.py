@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from tests.golden.quantization.schemes import tiny_model
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from triovit.golden.network import seeded
-from triovit.golden.network.efficientvit.graph import plan
-from triovit.golden.quantization.calibration.capture import convolution_module, evenly, run
+from triovit.golden.quantization.calibration.capture import evenly, run
 
 
 @pytest.fixture
@@ -73,15 +71,6 @@ def test_the_model_is_left_as_it_was(model, images, training, fails):
     assert model.training == training
     assert not any(module._forward_hooks for module in model.modules())
     assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
-
-
-def test_convolution_modules(model):
-    """The module without normalization and activation, whose input and output channels are the layer's."""
-    for layer in plan(model):
-        if layer.kind == "convolution":
-            module = convolution_module(model, layer)
-            assert isinstance(module, nn.Conv2d | nn.Linear)
-            assert module.weight.numel() == layer.convolution.weight.size
 
 
 def test_evenly():

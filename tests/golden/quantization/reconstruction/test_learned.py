@@ -1,4 +1,4 @@
-"""What is learned about a unit, and the scheme that it becomes."""
+"""What is learned about a block, and the scheme that it becomes."""
 
 import dataclasses
 
@@ -9,15 +9,16 @@ import torch
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.network import seeded
 from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.graph import ConvolutionLayer, LinearAttentionLayer, addend
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization import export
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.fake_quantized import Simulation
 from triovit.golden.quantization.methods import METHODS
 from triovit.golden.quantization.quantize import quantize_model
+from triovit.golden.quantization.reconstruction.blocks import split
 from triovit.golden.quantization.reconstruction.learn import forward
-from triovit.golden.quantization.reconstruction.learned import LearnedUnit, rescale
-from triovit.golden.quantization.reconstruction.units import split
+from triovit.golden.quantization.reconstruction.learned import LearnedBlock, rescale
 from triovit.golden.quantization.weights.layers import step_rule
 
 ATTENTION = "backbone.stages.2.op_list.1.context_module"
@@ -38,12 +39,12 @@ def schemes(model):
     }
 
 
-def unit_of(model, scheme, name):
-    return next(unit for unit in split(model, scheme.layers) if unit.name == name)
+def block_of(scheme, name):
+    return next(block for block in split(scheme.layers) if block.name == name)
 
 
 def moved(sim, seed=0):
-    """The same unit with other factors and other decisions."""
+    """The same block with other factors and other decisions."""
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         for factor in (*sim.factors.values(), *sim.inner.values()):
@@ -54,8 +55,8 @@ def moved(sim, seed=0):
 
 
 def test_parameters(model, schemes):
-    unit = unit_of(model, schemes["trio"], ATTENTION)
-    sim = LearnedUnit(schemes["trio"], unit)
+    block = block_of(schemes["trio"], ATTENTION)
+    sim = LearnedBlock(schemes["trio"], block)
     prefix = f"{ATTENTION}.main"
     assert {name: len(factor) for name, factor in sim.factors.items()} == {
         f"{prefix}.qkv": 3,
@@ -65,41 +66,41 @@ def test_parameters(model, schemes):
         f"{prefix}.proj": 1,
     }
     assert set(sim.inner) == {f"{prefix}.attention.{point}{branch}" for point in ("kv", "sum") for branch in (0, 1)}
-    assert set(sim.roundings) == {layer.name for layer in unit.layers if layer.kind == "convolution"}
-    one = LearnedUnit(schemes["minmax"], unit_of(model, schemes["minmax"], ATTENTION))  # one scale for q, k and v
+    assert set(sim.roundings) == {layer.name for layer in block.layers if isinstance(layer, ConvolutionLayer)}
+    one = LearnedBlock(schemes["minmax"], block_of(schemes["minmax"], ATTENTION))  # one scale for q, k and v
     assert {len(factor) for factor in one.factors.values()} == {1}
-    shifts = LearnedUnit(schemes["p2"], unit_of(model, schemes["p2"], ATTENTION))
+    shifts = LearnedBlock(schemes["p2"], block_of(schemes["p2"], ATTENTION))
     assert not shifts.factors and not shifts.inner and shifts.roundings
-    last = unit_of(model, schemes["trio"], "head.op_list.3")
-    assert not LearnedUnit(schemes["trio"], last).factors  # logits
+    last = block_of(schemes["trio"], "head.op_list.3")
+    assert not LearnedBlock(schemes["trio"], last).factors  # logits
 
 
 @pytest.mark.parametrize("method", ["trio", "m2", "p2", "minmax"])
 @pytest.mark.parametrize("name", [ATTENTION, BLOCK, "head.op_list.2"])
 def test_the_result_computes_what_was_learned(model, schemes, method, name):
-    """Frozen, the unit and the scheme it becomes are the same function: scales are absorbed, integers stay."""
+    """Frozen, the block and the scheme it becomes are the same function: scales are absorbed, integers stay."""
     scheme = schemes[method]
-    unit = unit_of(model, scheme, name)
-    sim = moved(LearnedUnit(scheme, unit))
+    block = block_of(scheme, name)
+    sim = moved(LearnedBlock(scheme, block))
     sim.freeze()
     result = sim.result()
     generator = torch.Generator().manual_seed(0)
-    integers = torch.randint(-128, 128, (2, len(scheme.encodings[unit.source].scale), 4, 4), generator=generator)
+    integers = torch.randint(-128, 128, (2, len(scheme.encodings[block.source].scale), 4, 4), generator=generator)
     integers = integers[:, :, :1, :1] if name.startswith("head") else integers
     with torch.no_grad():
-        learned, exported = forward(sim, unit, integers), forward(Simulation(result), unit, integers)
-    step = torch.from_numpy(result.encodings[unit.output].scale).float()[:, None, None]
+        learned, exported = forward(sim, block, integers), forward(Simulation(result), block, integers)
+    step = torch.from_numpy(result.encodings[block.output].scale).float()[:, None, None]
     difference = ((learned - exported) / step).abs()
     # float32 near ties, and biases in other steps, which are coarse with 4-bit weights
     assert (difference > 0.01).double().mean() < (0.15 if method == "m2" else 0.02)
     assert difference.max() < 4
-    assert (learned != forward(Simulation(scheme), unit, integers)).double().mean() > 0.3
-    inside = {layer.name for layer in unit.layers}
+    assert (learned != forward(Simulation(scheme), block, integers)).double().mean() > 0.3
+    inside = {layer.name for layer in block.layers}
     for layer in scheme.layers:
-        if layer.kind != "convolution":
+        if not isinstance(layer, ConvolutionLayer):
             continue
         old, new = scheme.weights[layer.name], result.weights[layer.name]
-        conv = layer.convolution
+        conv = layer.folded
         if layer.name not in inside:
             same = old.real(conv, scheme.encodings[layer.inputs[0]])
             assert np.array_equal(new.values, old.values)
@@ -109,11 +110,11 @@ def test_the_result_computes_what_was_learned(model, schemes, method, name):
 
 
 def test_one_factor_a_tensor(model, schemes):
-    """Ratios of channels (channel-wise migration) and zero points are kept; other units' tensors are not touched."""
+    """Ratios of channels (channel-wise migration) and zero points are kept; other blocks' tensors are not touched."""
     scheme = schemes["trio"]
-    unit = unit_of(model, scheme, BLOCK)
-    result = moved(LearnedUnit(scheme, unit)).result()
-    inside = {layer.name for layer in unit.layers}
+    block = block_of(scheme, BLOCK)
+    result = moved(LearnedBlock(scheme, block)).result()
+    inside = {layer.name for layer in block.layers}
     for name, encoding in scheme.encodings.items():
         new = result.encodings[name]
         assert np.array_equal(new.zero_point, encoding.zero_point)
@@ -124,10 +125,10 @@ def test_one_factor_a_tensor(model, schemes):
 
 def test_factors_of_q_k_v_and_of_products(model, schemes):
     scheme = schemes["trio"]
-    unit = unit_of(model, scheme, ATTENTION)
-    sim = moved(LearnedUnit(scheme, unit))
+    block = block_of(scheme, ATTENTION)
+    sim = moved(LearnedBlock(scheme, block))
     result = sim.result()
-    attention = next(layer for layer in unit.layers if layer.kind == "attention")
+    attention = next(layer for layer in block.layers if isinstance(layer, LinearAttentionLayer))
     for name in attention.inputs:
         ratio = (result.encodings[name].scale / scheme.encodings[name].scale).reshape(attention.heads, 3, -1)
         expected = sim.factors[name].detach().numpy()[None, :, None]
@@ -138,7 +139,7 @@ def test_factors_of_q_k_v_and_of_products(model, schemes):
 
 
 def test_factors_are_limited(model, schemes):
-    sim = LearnedUnit(schemes["trio"], unit_of(model, schemes["trio"], BLOCK))
+    sim = LearnedBlock(schemes["trio"], block_of(schemes["trio"], BLOCK))
     with torch.no_grad():
         for factor, value in zip(sim.factors.values(), (-1.0, 9.0, 1.5), strict=True):
             factor.fill_(value)
@@ -152,17 +153,17 @@ def test_steps_do_not_fall_below_the_accumulator(schemes, method):
     scheme = schemes[method]
     layer = next(layer for layer in scheme.layers if layer.name == f"{BLOCK}.main.inverted_conv")
     old = scheme.weights[layer.name]
-    conv = layer.convolution
+    conv = layer.folded
     bias = conv.bias.copy()
     bias[:4] = old.step[:4] * 2.0**30  # the smallest legal step
-    layer = dataclasses.replace(layer, convolution=dataclasses.replace(conv, bias=bias))
+    layer = layer.with_bias(bias)
     source = scheme.encodings[layer.inputs[0]]
     encodings = scheme.encodings | {layer.inputs[0]: Encoding(source.scale * 0.5, source.zero_point)}
     new = rescale(layer, old, scheme, encodings)
     assert new.step[:4] == pytest.approx(old.step[:4])
     assert new.step[4:] == pytest.approx(old.step[4:] / 2)
     assert np.array_equal(new.values[4:], old.values[4:])
-    error = new.real(layer.convolution, encodings[layer.inputs[0]])[:4] - conv.weight[:4]
+    error = new.real(layer.folded, encodings[layer.inputs[0]])[:4] - conv.weight[:4]
     step = new.step[:4, None, None, None] / encodings[layer.inputs[0]].scale[None, :, None, None]
     uniform = ~old.apot_filters[:4] if old.apot is not None else np.ones(4, dtype=bool)
     assert uniform.any()
@@ -172,14 +173,14 @@ def test_steps_do_not_fall_below_the_accumulator(schemes, method):
 def test_a_residual_with_another_scale_leaves_steps_that_hold_the_bias(model, schemes):
     """The bias holds the residual's zero point: a layer that only adds a tensor depends on its scale too."""
     scheme = schemes["trio"]
-    unit = unit_of(model, scheme, "backbone.stages.1.op_list.0")
-    added = unit.layers[-1].name
-    adder = next(layer for layer in scheme.layers if layer.residual == added)
-    assert added not in adder.inputs and adder not in unit.layers
+    block = block_of(scheme, "backbone.stages.1.op_list.0")
+    added = block.layers[-1].name
+    adder = next(layer for layer in scheme.layers if addend(layer) == added)
+    assert added not in adder.inputs and adder not in block.layers
     old = scheme.weights[adder.name]
     fine = step_rule(adder, scheme.encodings, scheme.settings, old.fraction_bits).least  # as of filters switched off
     scheme = dataclasses.replace(scheme, weights={**scheme.weights, adder.name: dataclasses.replace(old, step=fine)})
-    sim = LearnedUnit(scheme, unit)
+    sim = LearnedBlock(scheme, block)
     with torch.no_grad():
         sim.factors[added].fill_(2.0)
     result = sim.result()

@@ -1,4 +1,4 @@
-"""Reconstruction of whole networks: it helps, hurts no unit, and ends in integers."""
+"""Reconstruction of whole networks: it helps, hurts no block, and ends in integers."""
 
 import dataclasses
 
@@ -9,9 +9,10 @@ import torch
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.network import seeded
+from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.bundled import load_bundled
-from triovit.golden.network.efficientvit.graph import plan
 from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.graph import ConvolutionLayer
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization import export
 from triovit.golden.quantization.methods import METHODS
@@ -19,7 +20,7 @@ from triovit.golden.quantization.quantize import make_scheme, quantize_model
 from triovit.golden.quantization.reconstruction.learn import batches, exponent
 from triovit.golden.quantization.reconstruction.options import OPTIONS, Options, find_options
 from triovit.golden.quantization.reconstruction.reconstruct import reconstruct
-from triovit.golden.quantization.reconstruction.result import UnitResult, format_report
+from triovit.golden.quantization.reconstruction.result import BlockResult, format_report
 from triovit.golden.quantization.reconstruction.rounding import check, neighbours
 from triovit.golden.quantization.settings import QuantizationError
 from triovit.golden.quantization.weights.quantized import by_filter
@@ -40,7 +41,7 @@ def images():
 @pytest.fixture(scope="module")
 def schemes(model, images):
     return {
-        name: make_scheme(model, plan(model), images, METHODS[name], IMAGENET_MEAN, IMAGENET_STD)
+        name: make_scheme(model, layers_of(model), images, METHODS[name], IMAGENET_MEAN, IMAGENET_STD)
         for name in ("trio", "m2", "p2")
     }
 
@@ -52,15 +53,15 @@ def run(model, scheme, images, options=SHORT, progress=None):
 @pytest.mark.parametrize("method", ["trio", "m2", "p2"])
 def test_result(model, images, schemes, method):
     scheme = schemes[method]
-    result, units = run(model, scheme, images)
-    assert len(units) == 20 and all(unit.after <= unit.before for unit in units)
-    assert sum(unit.gain > 0 for unit in units) > 10
-    assert any(unit.changed for unit in units)
+    result, blocks = run(model, scheme, images)
+    assert len(blocks) == 20 and all(block.after <= block.before for block in blocks)
+    assert sum(block.gain > 0 for block in blocks) > 10
+    assert any(block.changed for block in blocks)
     for layer in result.layers:
-        if layer.kind == "convolution":
+        if isinstance(layer, ConvolutionLayer):
             old, new = scheme.weights[layer.name], result.weights[layer.name]
             source = scheme.encodings[layer.inputs[0]]
-            ratio = layer.convolution.weight * by_filter(source.scale, layer.convolution)
+            ratio = layer.folded.weight * by_filter(source.scale, layer.folded)
             lower, upper = neighbours(ratio / old.step[:, None, None, None], old)
             # either a neighbour, or never touched (what calibration decided may be further away)
             kept = new.values == old.values
@@ -85,26 +86,26 @@ def test_result(model, images, schemes, method):
 
 
 def test_the_same_seed_gives_the_same_result(model, images, schemes):
-    first, units = run(model, schemes["trio"], images)
+    first, blocks = run(model, schemes["trio"], images)
     again, same = run(model, schemes["trio"], images)
-    assert units == same
+    assert blocks == same
     for name, found in first.weights.items():
         assert np.array_equal(found.values, again.weights[name].values)
         assert np.array_equal(found.step, again.weights[name].step)
     other = dataclasses.replace(schemes["trio"], settings=dataclasses.replace(schemes["trio"].settings, seed=1))
-    assert run(model, other, images)[1] != units
+    assert run(model, other, images)[1] != blocks
 
 
 def test_it_helps_a_trained_network():
     """4-bit depthwise layers of the bundled network: the learned part of it, beyond what bias correction gives."""
     bundled = load_bundled()
     images = seeded.random_images(24, 64, 5).numpy()
-    scheme = make_scheme(bundled.model, plan(bundled.model), images, METHODS["m2"], bundled.mean, bundled.std)
+    scheme = make_scheme(bundled.model, layers_of(bundled.model), images, METHODS["m2"], bundled.mean, bundled.std)
     gains = {}
     for iterations in (1, 40):
         options = dataclasses.replace(OPTIONS["fast"], iterations=iterations, batch=8)
-        _, units = reconstruct(bundled.model, scheme, images, bundled.mean, bundled.std, None, options)
-        gains[iterations] = sum(unit.gain for unit in units[:6])
+        _, blocks = reconstruct(bundled.model, scheme, images, bundled.mean, bundled.std, None, options)
+        gains[iterations] = sum(block.gain for block in blocks[:6])
     assert gains[40] > gains[1] + 0.4
 
 
@@ -116,9 +117,9 @@ def test_the_quantizer_reconstructs(model, images, schemes, monkeypatch):
     found = quantize_model(
         model, images, name="x", settings=settings, progress=lambda what, done, total: seen.append(what)
     )
-    expected, units = run(model, schemes["trio"], images)
-    assert found.scheme.reconstruction == units
-    assert found.network.metadata["reconstruction"] == [dataclasses.asdict(unit) for unit in units]
+    expected, blocks = run(model, schemes["trio"], images)
+    assert found.scheme.reconstruction == blocks
+    assert found.network.metadata["reconstruction"] == [dataclasses.asdict(block) for block in blocks]
     assert found.network.metadata["settings"]["reconstruction"] == "fast"
     assert all(
         np.array_equal(found.scheme.weights[name].values, part.values) for name, part in expected.weights.items()
@@ -135,14 +136,14 @@ def test_published_phases(model, images, schemes):
     """Roundings, then scales, then those inside attention; power-of-two scales leave the first phase alone."""
     options = Options(images=8, iterations=3, scale_iterations=2, attention_iterations=1, batch=4)
     steps = {}
-    _, units = run(model, schemes["trio"], images, options, lambda what, done, total: steps.update({what: total}))
-    by_name = {unit.name: unit.iterations for unit in units}
+    _, blocks = run(model, schemes["trio"], images, options, lambda what, done, total: steps.update({what: total}))
+    by_name = {block.name: block.iterations for block in blocks}
     assert by_name["backbone.input_stem.op_list.0"] == 5
     assert by_name["backbone.stages.2.op_list.1.context_module"] == 6
     assert by_name["head.op_list.1"] == 2 and by_name["head.op_list.3"] == 3  # the pool has no weights, logits no scale
     assert {what.removeprefix("reconstruction of "): total for what, total in steps.items()} == by_name
-    _, units = run(model, schemes["p2"], images, options)
-    assert {unit.iterations for unit in units} == {0, 3}
+    _, blocks = run(model, schemes["p2"], images, options)
+    assert {block.iterations for block in blocks} == {0, 3}
 
 
 def test_the_model_is_left_as_it_was(model, images, schemes):
@@ -157,8 +158,8 @@ def test_the_model_is_left_as_it_was(model, images, schemes):
 
 
 def test_one_image_is_enough(model, images, schemes):
-    _, units = run(model, schemes["trio"], images[:1], dataclasses.replace(SHORT, iterations=2))
-    assert all(unit.after <= unit.before for unit in units)
+    _, blocks = run(model, schemes["trio"], images[:1], dataclasses.replace(SHORT, iterations=2))
+    assert all(block.after <= block.before for block in blocks)
 
 
 def test_published_options():
@@ -195,8 +196,8 @@ def test_batches_hold_every_image_once():
 
 def test_report():
     results = (
-        UnitResult("a", 100.0, 1.0, 0.1, "learned, bias", 30, 5, 10),
-        UnitResult("b", 0.0, 0.0, 0.0, "nothing", 0, 0, 0),
+        BlockResult("a", 100.0, 1.0, 0.1, "learned, bias", 30, 5, 10),
+        BlockResult("b", 0.0, 0.0, 0.0, "nothing", 0, 0, 0),
     )
     assert (results[0].gain, results[0].sqnr) == pytest.approx((10, 30))
     assert (results[1].gain, results[1].sqnr) == (0, float("inf"))

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.golden.quantization.schemes import convolution_layer
 from triovit.golden.integer.apot import ApotFormat
-from triovit.golden.network.efficientvit.graph import Layer
-from triovit.golden.network.fold import FoldedConvolution
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.reconstruction.rounding import Rounding, check, neighbours
 from triovit.golden.quantization.weights.quantized import QuantizedWeights
@@ -22,12 +21,11 @@ def case(bits=8, apot=False, seed=0):
     ratio = rng.uniform(-1.2 * largest, 1.2 * largest, (6, CHANNELS, 1, 1))
     ratio[0, 0] = 3  # an integer already
     weight = ratio * step[:, None, None, None] / source.scale[None, :, None, None]
-    conv = FoldedConvolution(weight, np.zeros(6), 1, 0, 1)
     filters = np.array([False, True] * 3) if apot else np.zeros(0, dtype=bool)
     weights = QuantizedWeights(
         np.clip(np.rint(ratio), -largest, largest).astype(np.int64), step, bits, ApotFormat() if apot else None, filters
     )
-    return Layer("a", "convolution", ("input",), "a", convolution=conv), weights, source, ratio
+    return convolution_layer(weight, np.zeros(6)), weights, source, ratio
 
 
 @pytest.mark.parametrize(("bits", "apot"), [(8, False), (4, False), (8, True)])
@@ -72,7 +70,7 @@ def test_decisions_become_hard():
     assert values.dtype == np.int64
     assert np.array_equal(values, np.where(up, np.ceil(ratio.clip(-7, 7)), np.floor(ratio.clip(-7, 7))))
     # then the soft weights are exactly the hard ones', and the regularizer is at its minimum
-    real = dataclasses.replace(weights, values=values).real(layer.convolution, source)
+    real = dataclasses.replace(weights, values=values).real(layer.folded, source)
     assert rounding.soft().detach().numpy() == pytest.approx(real, rel=1e-5)
     assert rounding.regularizer(2.0).item() == 0
 

@@ -9,7 +9,8 @@ from tests.golden.quantization.schemes import convolution_layer, tiny_model
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.integer.apot import ApotFormat
 from triovit.golden.network import seeded
-from triovit.golden.network.efficientvit.graph import Layer, plan
+from triovit.golden.network.architectures import layers_of
+from triovit.golden.network.graph import ConvolutionLayer, LayerNormLayer, WeightedLayer
 from triovit.golden.quantization.calibration.calibrate import OPERAND
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.encoding import Encoding
@@ -42,7 +43,7 @@ def scheme_for(model, images):
 
     def make(settings):
         if settings not in found:
-            found[settings] = make_scheme(model, plan(model), images, settings, IMAGENET_MEAN, IMAGENET_STD)
+            found[settings] = make_scheme(model, layers_of(model), images, settings, IMAGENET_MEAN, IMAGENET_STD)
         return found[settings]
 
     return make
@@ -50,26 +51,26 @@ def scheme_for(model, images):
 
 @pytest.fixture(scope="module")
 def moments(model, images):
-    return measure_moments(model, plan(model), images, IMAGENET_MEAN, IMAGENET_STD)
+    return measure_moments(model, layers_of(model), images, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def convolutions(scheme):
-    return [layer for layer in scheme.layers if layer.kind == "convolution"]
+    return [layer for layer in scheme.layers if isinstance(layer, ConvolutionLayer)]
 
 
 def is_depthwise(layer):
-    return layer.convolution.groups == len(layer.convolution.weight) > 1
+    return layer.folded.groups == len(layer.folded.weight) > 1
 
 
 def is_pointwise(layer):
-    return layer.convolution.groups == 1 and layer.convolution.weight.shape[2:] == (1, 1)
+    return layer.folded.groups == 1 and layer.folded.weight.shape[2:] == (1, 1)
 
 
 def test_m2_gives_each_kind_of_layer_its_weights(scheme_for):
     scheme = scheme_for(M2)
     seen = {"depthwise": 0, "additive": 0, "other": 0}
     for layer in convolutions(scheme):
-        found, size = scheme.weights[layer.name], len(layer.convolution.weight)
+        found, size = scheme.weights[layer.name], len(layer.folded.weight)
         if is_depthwise(layer):
             seen["depthwise"] += 1
             assert (found.bits, np.abs(found.values).max(), found.apot) == (4, 7, None)
@@ -100,7 +101,7 @@ def test_filters_are_those_that_lose_least(scheme_for):
     """Of a pointwise layer, by the squared errors of the scaled weights under both schemes."""
     scheme, layer = scheme_for(M2), None
     layer = next(layer for layer in convolutions(scheme) if layer.name.endswith("stages.0.op_list.0.main.point_conv"))
-    conv, found = layer.convolution, scheme.weights[layer.name]
+    conv, found = layer.folded, scheme.weights[layer.name]
     scaled = (conv.weight * by_filter(scheme.encodings[layer.inputs[0]].scale, conv)).reshape(len(conv.weight), -1)
     rule = step_rule(layer, scheme.encodings, M2, 0)
     levels, level_step, level_error = additive.quantize_additive(scaled, rule, ApotFormat(3))
@@ -116,7 +117,7 @@ def test_filters_are_those_that_lose_least(scheme_for):
 def test_real_weights_are_the_float_ones_within_half_a_step(scheme_for):
     scheme = scheme_for(Settings())
     for layer in convolutions(scheme):
-        conv, found, source = layer.convolution, scheme.weights[layer.name], scheme.encodings[layer.inputs[0]]
+        conv, found, source = layer.folded, scheme.weights[layer.name], scheme.encodings[layer.inputs[0]]
         error = np.abs(found.real(conv, source) - conv.weight) * by_filter(source.scale, conv)
         assert (error <= found.step[:, None, None, None] * 0.5001).all(), layer.name
 
@@ -126,7 +127,7 @@ def test_with_moments_steps_go_by_output_error(scheme_for, moments, settings):
     """Steps of the scheme, against the output errors of the other candidates."""
     scheme, better = scheme_for(settings), 0
     for layer in convolutions(scheme):
-        conv, found, source = layer.convolution, scheme.weights[layer.name], scheme.encodings[layer.inputs[0]]
+        conv, found, source = layer.folded, scheme.weights[layer.name], scheme.encodings[layer.inputs[0]]
         if found.apot or (settings is M2 and found.bits == 8):
             continue
         columns = np.broadcast_to(by_filter(source.scale, conv), conv.weight.shape).reshape(len(conv.weight), -1)
@@ -146,7 +147,7 @@ def test_with_moments_steps_go_by_output_error(scheme_for, moments, settings):
 def test_lp_weights_take_the_norm_of_the_settings():
     layer = convolution_layer(np.random.default_rng(0).normal(size=(8, 400, 1, 1)), np.zeros(8))
     source, target = Encoding(np.geomspace(0.5, 1, 400), np.zeros(400, int)), Encoding(np.ones(8), np.zeros(8))
-    scaled, steps = layer.convolution.weight[:, :, 0, 0] * source.scale, []
+    scaled, steps = layer.folded.weight[:, :, 0, 0] * source.scale, []
     for norm in (0.5, 2.4):
         found = quantize_layer(layer, {"input": source, "a": target}, {}, Settings(weight_observer="lp", norm=norm))
         rule = step_rule(layer, {"a": target}, Settings(), 0)
@@ -161,12 +162,12 @@ def test_in_power_of_two_mode_no_operand_is_finer_than_an_accumulator(scheme_for
     scheme, limited = scheme_for(P2), 0
     dyadic = scheme_for(Settings())
     for layer in scheme.layers:
-        if layer.kind not in ("convolution", "norm"):
+        if not isinstance(layer, WeightedLayer):
             continue
         found = scheme.weights[layer.name]
         unit = 2.0**-found.fraction_bits if layer.activation == "hardswish" else scheme.encodings[layer.name].scale
         ratio = found.step / unit
-        if layer.kind == "convolution":
+        if isinstance(layer, ConvolutionLayer):
             assert (ratio <= 1).all(), layer.name
             assert (np.frexp(ratio)[0] == 0.5).all(), layer.name
         assert found.fraction_bits <= dyadic.weights[layer.name].fraction_bits
@@ -188,13 +189,13 @@ def test_in_power_of_two_mode_no_operand_is_finer_than_an_accumulator(scheme_for
 )
 def test_operand_bits(largest, bits, expected):
     weight = np.array([[0.0, -largest, 0.0], [0.0, 0.0, largest / 3]]).reshape(2, 1, 1, 3) / 4
-    layer = convolution_layer(weight, np.zeros(2), activation="hardswish", groups=2)
+    layer = convolution_layer(weight, np.zeros(2), hardswish="a.act", groups=2)
     source = Encoding(np.full(2, 4.0), np.zeros(2, dtype=int))
     ranges = {"a" + OPERAND: Range(np.array([-5.0]), np.array([17.0]))}
     assert operand_bits(layer, source, ranges, Settings(depthwise_bits=bits)) == 10
     settings = Settings(scales="power-of-two", depthwise_bits=bits)
     assert operand_bits(layer, source, ranges, settings) == expected
-    assert operand_bits(replace(layer, activation="linear"), source, {}, settings) == 0
+    assert operand_bits(replace(layer, hardswish=None), source, {}, settings) == 0
 
 
 def test_step_rule_of_a_layer_with_a_residual():
@@ -206,7 +207,7 @@ def test_step_rule_of_a_layer_with_a_residual():
     rule = step_rule(layer, encodings, Settings(), 0)
     assert rule.bias.tolist() == [1 + 12.5, 8 + 100]
     assert (rule.unit.tolist(), rule.power_of_two, rule.most.tolist()) == ([0.5, 0.25], False, [0.25, 1])
-    rule = step_rule(replace(layer, residual=None, activation="hardswish"), encodings, P2, 9)
+    rule = step_rule(replace(layer, residual=None, hardswish="a.act"), encodings, P2, 9)
     assert (rule.bias.tolist(), rule.unit.tolist(), rule.most) == ([1, 8], [2.0**-9] * 2, 1)
     assert rule.power_of_two
 
@@ -214,12 +215,12 @@ def test_step_rule_of_a_layer_with_a_residual():
 @pytest.mark.parametrize("scales", ["dyadic", "power-of-two"])
 def test_layer_norm_weights(scales):
     rng = np.random.default_rng(0)
-    layer = Layer(
-        "n",
-        "norm",
-        ("x",),
-        "n",
-        activation="hardswish",
+    layer = LayerNormLayer(
+        name="n",
+        output="n",
+        block="n",
+        input="x",
+        hardswish="n",
         gamma=rng.normal(1, 0.4, 30),
         beta=rng.normal(size=30),
         eps=1e-5,
@@ -256,7 +257,7 @@ def test_squared_errors_choose_filters_whatever_the_search_used():
     target = Encoding(np.full(8, 2.0**-3), np.zeros(8, dtype=int))
     settings = Settings(scales="power-of-two", apot_share=0.5)
     found = quantize_layer(layer, {"input": one, "a": target}, {}, settings)
-    scaled = (layer.convolution.weight * 2.0**-6).reshape(8, -1)
+    scaled = (layer.folded.weight * 2.0**-6).reshape(8, -1)
     rule = step_rule(layer, {"a": target}, settings, 0)
     ratio = additive.quantize_additive(scaled, rule, ApotFormat(3))[2] / uniform.quantize_uniform(scaled, rule)[2]
     assert np.flatnonzero(found.apot_filters).tolist() == sorted(np.argsort(ratio, kind="stable")[:4].tolist())

@@ -8,8 +8,8 @@ from torch.nn import functional
 from tests.golden.quantization.schemes import convolution_layer, tiny_model
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from triovit.golden.network import seeded
-from triovit.golden.network.efficientvit.graph import plan
-from triovit.golden.quantization.calibration import capture
+from triovit.golden.network.architectures import layers_of
+from triovit.golden.network.graph import ConvolutionLayer
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.weights import moments
 from triovit.golden.quantization.weights.layers import correct_bias
@@ -40,7 +40,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def layers(model):
-    return {layer.name: layer for layer in plan(model)}
+    return {layer.name: layer for layer in layers_of(model)}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def measured(model, layers, images):
 def input_of(model, layer, images):
     """(N, C, H, W) float64 that the layer reads."""
     found = []
-    module = capture.convolution_module(model, layer)
+    module = model.get_submodule(layer.module)
     hook = module.register_forward_hook(lambda _module, inputs, _output: found.append(inputs[0]))
     with torch.no_grad():
         model(normalize(torch.from_numpy(images)))
@@ -65,9 +65,9 @@ def output_change(x, difference, conv):
 
 
 def test_every_convolution_has_moments(layers, measured):
-    assert set(measured) == {name for name, layer in layers.items() if layer.kind == "convolution"}
+    assert set(measured) == {name for name, layer in layers.items() if isinstance(layer, ConvolutionLayer)}
     for name, found in measured.items():
-        conv = layers[name].convolution
+        conv = layers[name].folded
         n = conv.weight[0].size
         assert (found.mean.shape, found.second.shape) == ((conv.groups, n), (conv.groups, n, n))
         assert found.mean.dtype == found.second.dtype == np.float64
@@ -76,7 +76,7 @@ def test_every_convolution_has_moments(layers, measured):
 @pytest.mark.parametrize("name", LAYERS.values(), ids=LAYERS)
 def test_errors_are_those_of_the_convolution(model, layers, measured, images, name):
     layer = layers[name]
-    conv, x = layer.convolution, input_of(model, layer, images)
+    conv, x = layer.folded, input_of(model, layer, images)
     rng = np.random.default_rng(0)
     difference = rng.normal(size=conv.weight.shape)
     flat = difference.reshape(len(difference), -1)
@@ -92,16 +92,16 @@ def test_errors_are_those_of_the_convolution(model, layers, measured, images, na
 @pytest.mark.parametrize("name", LAYERS.values(), ids=LAYERS)
 def test_corrected_biases_leave_no_mean_error(model, layers, measured, images, name):
     layer = layers[name]
-    conv, x = layer.convolution, input_of(model, layer, images)
+    conv, x = layer.folded, input_of(model, layer, images)
     source = Encoding(np.random.default_rng(1).uniform(0.01, 0.3, conv.channels), np.zeros(conv.channels, dtype=int))
     step = np.abs(conv.weight * by_filter(source.scale, conv)).max(axis=(1, 2, 3)) / 2  # coarse: errors show
     integers = np.floor(conv.weight * by_filter(source.scale, conv) / step[:, None, None, None]).astype(np.int64)
     quantized = QuantizedWeights(integers, step)
     corrected = correct_bias(layer, quantized, source, measured[name])
-    assert corrected.convolution.weight is conv.weight  # the bias alone
+    assert corrected.folded.weight is conv.weight  # the bias alone
     change = output_change(x, quantized.real(conv, source) - conv.weight, conv).mean((0, 2, 3)).numpy()
     assert np.abs(change).max() > 0.05
-    left = change + corrected.convolution.bias - conv.bias
+    left = change + corrected.folded.bias - conv.bias
     assert np.abs(left).max() < 1e-4 * np.abs(change).max()
 
 
@@ -135,6 +135,6 @@ def test_moments_by_hand():
 
 def test_by_filter_spreads_channels_over_groups():
     layer = convolution_layer(np.zeros((6, 2, 3, 3)), np.zeros(6), groups=3)
-    found = by_filter(np.arange(6.0), layer.convolution)
+    found = by_filter(np.arange(6.0), layer.folded)
     assert found.shape == (6, 2, 1, 1)
     assert found[:, :, 0, 0].tolist() == [[0, 1], [0, 1], [2, 3], [2, 3], [4, 5], [4, 5]]
