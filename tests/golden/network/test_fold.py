@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from triovit.golden.network.efficientvit.blocks import ConvNormAct, LinearNormAct
-from triovit.golden.network.fold import fold
+from triovit.golden.network.fold import fold, layer_norm_parameters
 from triovit.golden.network.graph import GraphError
 
 
@@ -73,6 +73,14 @@ def test_values_that_are_not_finite_are_refused(name, value):
     module.state_dict()[name].view(-1)[1] = value
     with pytest.raises(GraphError, match=r"^stem: weights, biases and normalization must be finite numbers$"):
         fold("stem", module.conv, module.norm)
+
+
+@pytest.mark.parametrize("arguments", [{"affine": False}, {"track_running_stats": False}])
+def test_a_normalization_without_parameters_is_refused(arguments):
+    with pytest.raises(GraphError, match=r"^stem: a normalization must have weights and biases"):
+        fold("stem", nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4, **arguments))
+    with pytest.raises(GraphError, match=r"^n: a normalization must have weights and biases"):
+        layer_norm_parameters("n", nn.LayerNorm(4, elementwise_affine=False))
 
 
 def test_no_bias_is_zero():
