@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from triovit.golden.batch.post import PostProcessing
+from triovit.golden.batch.post import BatchPostProcessing
 from triovit.golden.batch.precision import EXACT_FLOAT32, HAS_DIRECT
 from triovit.golden.integer.nodes import Convolution
 
@@ -26,7 +26,7 @@ class BatchConvolution:
         channels_last = weight.contiguous(memory_format=torch.channels_last)
         self.weight = weight[:, :, 0, 0].T.contiguous() if self.matrix else channels_last
         self.pad_value = torch.tensor(node.pad_value, dtype=torch.float32)
-        self.post = PostProcessing(node.post, node.residual is not None)
+        self.post = BatchPostProcessing(node.post, node.residual is not None)
 
     def __call__(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         psums = self.psums(tensors[self.node.input])

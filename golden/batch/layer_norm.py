@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from triovit.golden.batch.doubles import exponent, power_of_two
-from triovit.golden.batch.post import PostProcessing
+from triovit.golden.batch.post import BatchPostProcessing
 from triovit.golden.integer.arithmetic import FIXED_POINT_BITS, LAYER_NORM_FRACTION_BITS, signed_range
 from triovit.golden.integer.nodes import LayerNorm
 
@@ -18,7 +18,7 @@ class BatchLayerNorm:
     """
 
     def __init__(self, node: LayerNorm):
-        self.node, self.post = node, PostProcessing(node.post)
+        self.node, self.post = node, BatchPostProcessing(node.post)
         self.weight = torch.tensor(node.weight, dtype=torch.float64)
 
     def __call__(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

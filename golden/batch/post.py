@@ -23,7 +23,7 @@ BLOCK = 1 << 15  # psums worked on at a time: they and two float64 buffers, 640 
 LARGEST_OPERAND = signed_range(FIXED_POINT_BITS)[1]  # of hardswish
 
 
-class PostProcessing:
+class BatchPostProcessing:
     """The records of one node, ready for (P, C) psums of any number of pixels P.
 
     residual: whether the node adds one. All records become rows of C values.

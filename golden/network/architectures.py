@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from triovit.golden.network.classifier import Classifier, Preset
+from triovit.golden.network.classifier import Classifier, NamedPreset
 from triovit.golden.network.efficientvit.checkpoint import identify as identify_efficientvit
 from triovit.golden.network.efficientvit.checkpoint import official_name as official_efficientvit_name
 from triovit.golden.network.efficientvit.graph import efficientvit_layers
@@ -36,7 +36,7 @@ class Architecture:
 
     name: str
     article: str
-    presets: Mapping[str, Preset]
+    presets: Mapping[str, NamedPreset]
     model: type[Classifier]
     layers: Callable[[Any], list[Layer]]
     identify: Callable[[Mapping[str, torch.Tensor]], tuple[str, int] | None]

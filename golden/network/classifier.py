@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import nn
 
 
-class Preset(Protocol):
+class NamedPreset(Protocol):
     """A size of an architecture; see the architecture's own presets for what is in it."""
 
     @property
@@ -21,6 +21,6 @@ class Classifier(nn.Module):
     resolution: R. Its parameters have the names of the architecture's published checkpoints.
     """
 
-    preset: Preset
+    preset: NamedPreset
     n_classes: int
     resolution: int
