@@ -196,8 +196,8 @@ def blocks(layers: Sequence[Layer]) -> list[tuple[str, tuple[Layer, ...]]]:
 def check(layers: Sequence[Layer]) -> None:
     """Raise GraphError for what is no list of layers; the message names the layer, the rule and the value.
 
-    Names are unique, every tensor is written before it is read and has the channels that its readers need, and the last
-    layer, and no other, is a wide convolution.
+    Names are unique, every tensor is written before it is read and has the channels that its readers need, and some
+    layer reads it; the image is read by convolutions alone. The last layer, and no other, is a wide convolution.
     """
     channels = {INPUT: INPUT_CHANNELS}
     for layer in layers:
@@ -209,9 +209,14 @@ def check(layers: Sequence[Layer]) -> None:
         for needed, tensor in _needed(layer):
             if channels[tensor] != needed:
                 raise GraphError(f"{layer.name}: {tensor} must have {needed} channels, not {channels[tensor]}")
+        if addend(layer) == INPUT or (INPUT in layer.inputs and not isinstance(layer, ConvolutionLayer)):
+            raise GraphError(f"{layer.name}: the image may be the input of a convolution only")
         if isinstance(layer, ConvolutionLayer) and layer.hardswish and (layer.residual or layer.wide):
             raise GraphError(f"{layer.name}: hardswish may not go together with a residual sum or wide logits")
         channels[layer.name] = layer.channels
+    for layer in layers[:-1]:
+        if not readers(layers, layer.name):
+            raise GraphError(f"{layer.name}: must be the input of a layer after it")
     wide = [layer.name for layer in layers if layer.activation == "wide"]
     if not layers or wide != [layers[-1].name]:
         raise GraphError(f"the last layer and no other must be wide, not {', '.join(wide) or 'none'}")

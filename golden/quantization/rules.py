@@ -33,15 +33,15 @@ def tensor_rules(layers: Sequence[Layer], settings: Settings) -> dict[str, Tenso
     return {layer.name: _rule(layer, readers(layers, layer.name), settings) for layer in layers[:-1]}
 
 
-def _rule(producer: Layer, readers: list[Layer], settings: Settings) -> TensorRule:
-    """readers: of the producer's tensor; a residual sum is none of them, it takes any encoding."""
+def _rule(producer: Layer, reading: list[Layer], settings: Settings) -> TensorRule:
+    """reading: layers that read the producer's tensor; a residual sum is none of them, it takes any encoding."""
     channels = producer.channels
-    attention = [layer for layer in readers if isinstance(layer, LinearAttentionLayer)]
+    attention = [layer for layer in reading if isinstance(layer, LinearAttentionLayer)]
     if attention:
         dim = attention[0].dim
-        return TensorRule(dim, channels // dim if settings.head_scales else 1, True, len(readers) == len(attention))
-    shared = max(_scale_group(reader, channels, settings) for reader in readers)
-    shifted = all(_shifts(reader, settings) for reader in readers) and not isinstance(producer, LinearAttentionLayer)
+        return TensorRule(dim, channels // dim if settings.head_scales else 1, True, len(reading) == len(attention))
+    shared = max(_scale_group(reader, channels, settings) for reader in reading)
+    shifted = all(_shifts(reader, settings) for reader in reading) and not isinstance(producer, LinearAttentionLayer)
     if shifted:
         return TensorRule(1, channels // shared)
     return TensorRule(shared, channels // shared, settings.symmetric)

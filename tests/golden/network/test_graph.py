@@ -19,10 +19,14 @@ from triovit.golden.network.graph import (
 )
 
 
-def convolution(name, source, channels, outputs, *, groups=1, kernel=1, **fields):
+def folded(channels, outputs, groups=1, kernel=1):
     weight = np.ones((outputs, channels // groups, kernel, kernel))
-    folded = FoldedConvolution(weight, np.zeros(outputs), 1, kernel // 2, groups)
-    return ConvolutionLayer(name=name, output=name, block="b", input=source, module=name, folded=folded, **fields)
+    return FoldedConvolution(weight, np.zeros(outputs), 1, kernel // 2, groups)
+
+
+def convolution(name, source, channels, outputs, *, groups=1, kernel=1, **fields):
+    parameters = folded(channels, outputs, groups, kernel)
+    return ConvolutionLayer(name=name, output=name, block="b", input=source, module=name, folded=parameters, **fields)
 
 
 LAYERS = [
@@ -74,6 +78,9 @@ def test_kinds_of_convolutions():
         (changed("att", heads=3), "att: qkv must have 18 channels, not 12"),
         (changed("pool", channels=6), "pool: proj must have 6 channels, not 12"),
         (changed("n", gamma=np.ones(3)), "n: pool must have 3 channels, not 12"),
+        (changed("proj", residual="input", folded=folded(8, 3)), "proj: the image may be the input of a convolution"),
+        (changed("pool", input="input", channels=3), "pool: the image may be the input of a convolution only"),
+        ([*LAYERS[:3], convolution("other", "att", 8, 4), *LAYERS[3:]], "other: must be the input of a layer after it"),
         (changed("proj", hardswish="act"), "proj: hardswish may not go together with a residual sum or wide logits"),
         (changed("logits", hardswish="act"), "logits: hardswish may not go together with a residual sum or wide"),
     ],
