@@ -5,7 +5,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint types setup clean
 
 demo: setup  ## one image through the quantized network on the simulated accelerator, checked against the integer model
 	@$(BIN)/triovit compare
@@ -13,11 +13,18 @@ demo: setup  ## one image through the quantized network on the simulated acceler
 test: setup  ## the whole suite: units, cocotb benches, whole networks on the RTL
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-lint: setup  ## style of all Python files
+lint: setup types  ## style of all Python files, and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 
-setup: $(STAMP)
+types: setup  ## types of everything but the hardware (Pyright's rules, by basedpyright, whose wheel needs no network)
+	@$(BIN)/basedpyright
+
+setup: $(STAMP) build/typing/triovit
+
+build/typing/triovit:  # the tree under the name that it is imported by, for the type checker
+	@mkdir -p $(@D)
+	@ln -sfn ../.. $@
 
 $(STAMP): pyproject.toml
 	@echo "setting up .venv (once; torch is large)"

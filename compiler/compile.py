@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -55,8 +55,8 @@ def compile_network(
     nodes = enumerate(network.nodes, 1)
     for number, node in nodes:
         if node.name in pipelines:
-            _, follower = next(nodes)
-            steps += FusedPair(pipelines[node.name], node, follower, number, context).steps()
+            next(nodes)
+            steps += FusedPair(*pipelines[node.name], number, context).steps()
         else:
             steps += _lower(node, number, context)
     schedule = Schedule(config, layers)
@@ -100,8 +100,11 @@ def _borders(network: IntegerNetwork) -> dict[str, np.ndarray]:
     return {name: values.astype(np.int8) for name, (_, values) in borders(network).items()}
 
 
-def _pipelines(network: IntegerNetwork, context: Context) -> dict[str, Pipeline]:
-    """Depthwise layers that run as one pipeline with the layer behind them, which alone reads their tensor."""
+def _pipelines(network: IntegerNetwork, context: Context) -> dict[str, tuple[Pipeline, Convolution, Convolution]]:
+    """Depthwise layers that run as one pipeline with the layer behind them, which alone reads their tensor.
+
+    Name of the depthwise layer -> (pipeline, depthwise layer, layer behind it).
+    """
     readers = Counter(name for node in network.nodes for name in node.inputs)
     result = {}
     for first, second in pairwise(network.nodes):
@@ -116,11 +119,11 @@ def _pipelines(network: IntegerNetwork, context: Context) -> dict[str, Pipeline]
             and second.post.activation != "wide"
             and (pipeline := plan(first, second, context)) is not None
         ):
-            result[first.name] = pipeline
+            result[first.name] = (pipeline, first, second)
     return result
 
 
-def _is_depthwise(node: Node) -> bool:
+def _is_depthwise(node: Node) -> TypeGuard[Convolution]:
     """A convolution for RMAC_DEPTHWISE: as many outputs as inputs."""
     return (
         isinstance(node, Convolution)

@@ -29,7 +29,7 @@ def operands(instruction: Instruction) -> str:
         elif name == "mode" and value in list(PostMode):
             text = PostMode(value).name.lower()
         elif name == "destination":
-            text = "|".join(d.name for d in Destination if value & d)
+            text = "|".join(str(d.name) for d in Destination if value & d)
         elif name in ("memory", "memory_row", "memory_plane", "hash", "magic"):
             text = f"0x{value:x}"
         else:

@@ -124,7 +124,7 @@ def _prepare(options) -> tuple[Experiment, dict]:
     networks = Path(options.networks).resolve() if options.networks else None  # workers run in other folders
     if networks:
         networks.mkdir(parents=True, exist_ok=True)
-    experiment = Experiment(model, np.stack(pixels), dataset, facts.mean, facts.std, dataset.classes, networks)
+    experiment = Experiment(model, pixels, dataset, facts.mean, facts.std, dataset.classes, networks)
     header = {
         "model": network_hash(model),
         "calibration": image_hash(np.stack(pixels)),

@@ -14,7 +14,7 @@ from pathlib import Path
 from triovit.compiler.compile import compile_network
 from triovit.compiler.estimate import estimate
 from triovit.flow.arguments import add_config_option, add_seed_option
-from triovit.flow.output import check_replaceable, show, table, write_json
+from triovit.flow.output import Column, check_replaceable, show, table, write_json
 from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_config, find_network
 
 
@@ -35,7 +35,7 @@ def execute(options) -> int:
         program.save(options.output)
     result = estimate(program)
     rows = [[e.name, e.macs, e.compute, e.bytes, e.instructions, e.cycles] for e in result.layers]
-    columns = [
+    columns: list[Column] = [
         ("layer", "left"),
         *((name, "right") for name in ("MACs", "steps", "bytes", "instructions", "cycles (estimate)")),
     ]

@@ -6,11 +6,12 @@ import itertools
 from dataclasses import dataclass
 
 from triovit.compiler.memory.program import CompiledProgram
+from triovit.flow.output import Column
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.hdl.isa.names import Unit
 from triovit.sim.rtl.machine import MachineRun
 
-COLUMNS = [
+COLUMNS: list[Column] = [
     ("layer", "left"),
     ("operation", "left"),
     ("output", "right"),

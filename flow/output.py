@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -18,6 +20,8 @@ from triovit.golden.files import whole_file
 
 INPUTS = ("network", "model", "program", "config", "image", "data", "calibration", "classes", "accuracy")
 OUTPUTS = ("output", "json", "confusion", "journal")  # arguments that name files, to read and to write
+
+Column = tuple[str, Literal["left", "right"]]  # of a table: its heading, and where its values stand
 
 console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
@@ -33,8 +37,8 @@ def say(text: str) -> None:
     messages.print(text, markup=False, soft_wrap=True)
 
 
-def table(title: str, columns: list[tuple[str, str]], rows: list[list]) -> None:
-    """Print a title and a table; columns: (heading, "left" or "right"). Whole numbers get thousands separators."""
+def table(title: str, columns: Sequence[Column], rows: list[list]) -> None:
+    """Print a title and a table. Whole numbers get thousands separators."""
     result = Table(header_style="bold")
     for heading, justify in columns:
         result.add_column(heading, justify=justify, no_wrap=True)

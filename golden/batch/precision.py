@@ -10,6 +10,7 @@ convolution, by its name: `torch.nn.functional.conv2d` may choose Winograd or Fo
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 
@@ -23,9 +24,10 @@ ONEDNN_MODES = ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
 
 def check_precision() -> None:
     """Raise NetworkError when PyTorch or oneDNN may round operands of float32 products to bfloat16 or TF32."""
+    mkldnn: Any = torch.backends.mkldnn  # the attributes come from a module class that type checkers do not see
     settings = {
-        "torch.backends.mkldnn.matmul.fp32_precision": torch.backends.mkldnn.matmul.fp32_precision,
-        "torch.backends.mkldnn.conv.fp32_precision": torch.backends.mkldnn.conv.fp32_precision,
+        "torch.backends.mkldnn.matmul.fp32_precision": mkldnn.matmul.fp32_precision,
+        "torch.backends.mkldnn.conv.fp32_precision": mkldnn.conv.fp32_precision,
         **{f"the environment variable {name}": os.environ.get(name, "strict").lower() for name in ONEDNN_MODES},
     }
     for name, value in settings.items():

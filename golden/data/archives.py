@@ -142,16 +142,18 @@ class ImageArchive:
     def _read(self, name: str, place: tuple[int, int] | None) -> bytes:
         if place is None:
             self._zip = self._zip or zipfile.ZipFile(self.path)  # once: it reads the list of all members
-            size = self._zip.getinfo(name).file_size
-        else:
-            size = place[1]
-        if size > LARGEST_FILE:
-            raise ValueError(f"{size} bytes, more than {LARGEST_FILE}")
-        if place is None:
+            _check_size(self._zip.getinfo(name).file_size)
             return self._zip.read(name)
+        start, size = place
+        _check_size(size)
         with self.path.open("rb") as file:
-            file.seek(place[0])
+            file.seek(start)
             return file.read(size)
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST_FILE:
+        raise ValueError(f"{size} bytes, more than {LARGEST_FILE}")
 
 
 def _is_visible_image(name: str) -> bool:

@@ -24,9 +24,13 @@ class DatasetError(TriovitError, ValueError):
 
 
 class Images(Protocol):
-    """What calibration needs: images, and names of classes if there are any."""
+    """What calibration needs: images; names of classes, and a label an image, if there are any."""
 
-    classes: tuple[str, ...]
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def labels(self) -> Sequence[int]: ...
 
     def __len__(self) -> int: ...
 
@@ -34,9 +38,7 @@ class Images(Protocol):
 
 
 class Dataset(Images, Protocol):
-    """What evaluation needs: images with labels."""
-
-    labels: Sequence[int]
+    """What evaluation needs: images that all have labels."""
 
 
 class ImageFolder:
@@ -114,8 +116,7 @@ class _Selection:
         self._dataset = dataset
         self.indices = indices
         self.classes = dataset.classes
-        labels = getattr(dataset, "labels", ())
-        self.labels = tuple(labels[index] for index in indices) if labels else ()
+        self.labels = tuple(dataset.labels[index] for index in indices) if dataset.labels else ()
 
     def __len__(self):
         return len(self.indices)

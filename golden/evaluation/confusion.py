@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
 from triovit.golden.evaluation.accuracy import Predictions
@@ -74,7 +74,7 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> Figu
     return figure
 
 
-def _colours() -> ListedColormap:
+def _colours() -> Colormap:
     """Blues whose palest can be seen as a dot; white for nothing, grey for classes without images."""
     colours = ListedColormap(colormaps["Blues"](np.linspace(0.25, 1, 256)))
     return colours.with_extremes(under="white", bad="0.85")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.network.checkpoint import CheckpointError, read_checkpoint
@@ -33,7 +34,8 @@ def read_facts(path) -> Facts:
     found = {name: _parse(path, name, text) for name, text in metadata.items() if name in RULES}
     if faults := find_faults(found):
         raise CheckpointError(f"{path}: {'; '.join(faults)}")
-    return Facts(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+    return Facts(**values)
 
 
 def find_faults(values: dict) -> list[str]:

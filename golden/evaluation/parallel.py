@@ -127,26 +127,26 @@ def _client(scheduler: str | None, processes: int):
     for name in LOGGERS:
         logging.getLogger(name).handlers = [logging.NullHandler()]
     with ExitStack() as stack:
+        address: Any = scheduler
         if scheduler is None:
-            scheduler = stack.enter_context(
-                LocalCluster(
-                    n_workers=processes,
-                    threads_per_worker=1,
-                    processes=True,
-                    memory_limit=0,
-                    host=LOOPBACK,
-                    dashboard_address=f"{LOOPBACK}:0",
-                    scheduler_kwargs={"dashboard": False},
-                    preload=IGNORE_INTERRUPTS,
-                    silence_logs=logging.CRITICAL,
-                )
+            address = LocalCluster(
+                n_workers=processes,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                host=LOOPBACK,
+                dashboard_address=f"{LOOPBACK}:0",
+                scheduler_kwargs={"dashboard": False},
+                preload=IGNORE_INTERRUPTS,
+                silence_logs=logging.CRITICAL,
             )
+            stack.enter_context(address)
         try:
             with warnings.catch_warnings(action="ignore"):  # about versions: _check_workers refuses them
-                client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False))
+                client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
         except Exception as error:  # what answers at a wrong address can be anything
-            raise ParallelError(f"no Dask scheduler at {scheduler} (tcp://host:port): {first_line(error)}") from None
-        _check_workers(client, scheduler)
+            raise ParallelError(f"no Dask scheduler at {address} (tcp://host:port): {first_line(error)}") from None
+        _check_workers(client, address)
         try:
             yield client
         except KeyboardInterrupt:

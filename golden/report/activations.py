@@ -77,12 +77,14 @@ class BranchDivisors:
         positive = divisors > 0
         found = divisors[positive].astype(np.float64)
         self.zeros += int(divisors.size - len(found))
-        if ratio is None:
+        if ratio is not None:
+            used, count = np.maximum(codes, 1) / ratio, arithmetic.MAX_UNIFORM_DIVISOR + 1
+            ideal = np.floor(divisors * ratio + 0.5)
+        elif self.offset is not None:
             used, count = 2.0 ** (codes - float(self.offset)), arithmetic.MAX_DIVISOR_CODE + 1
             ideal = arithmetic.log2_round(divisors) + self.offset
         else:
-            used, count = np.maximum(codes, 1) / ratio, arithmetic.MAX_UNIFORM_DIVISOR + 1
-            ideal = np.floor(divisors * ratio + 0.5)
+            raise ValueError(f"{self.attention}, branch {self.branch}: must have an offset or a ratio of its codes")
         self.clipped += int((((ideal < 0) | (ideal >= count)) & positive).sum())
         self.codes = np.bincount(codes.reshape(-1), minlength=count) + (self.codes if self.codes.size else 0)
         if len(found):

@@ -108,5 +108,5 @@ def find(subject: ReportSubject, progress: Progress | None = None) -> Findings:
         [channel_ranges(name, activations.codes[name], real.get(name), encodings.get(name)) for name in role]
         for role in roles
     )
-    errors = None if "sqnr" in lacking else compare(model, network, pixels, progress)
+    errors = compare(model, network, pixels, progress) if model and "sqnr" not in lacking else None
     return Findings(weights, errors, activations, migrated, shifted, lacking)

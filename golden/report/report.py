@@ -78,7 +78,7 @@ def measured(metadata: dict) -> list[Accuracy]:
     found = []
     for key, what in (("float_top1", "float network"), ("integer_top1", "this network")):
         top1 = metadata.get(key)
-        if type(top1) in (int, float) and 0 <= top1 <= 100:
+        if isinstance(top1, int | float) and not isinstance(top1, bool) and 0 <= top1 <= 100:
             error = Share(round(top1 / 100 * images), images).standard_error if images else None
             found.append(Accuracy(what, "test images, from the network's metadata", images, float(top1), error))
     return found

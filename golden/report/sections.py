@@ -202,7 +202,7 @@ class Sections:
                 )
             )
         for number, scheme in enumerate(s for s in schemes if s.apot):
-            counts = sum(layer.counts[scheme] for layer in layers if scheme in layer.counts)
+            counts = np.sum([layer.counts[scheme] for layer in layers if scheme in layer.counts], axis=0)
             title = f"How often each level occurs: {scheme.label}"
             parts += [
                 heading(title),
@@ -327,7 +327,7 @@ class Sections:
         return layer_name(self.names[name], name)
 
     def _images(self) -> str:
-        count = self.findings.activations.images
+        count = self.findings.activations.images if self.findings.activations else 0
         return f"Over {count:,} image{'s' if count > 1 else ''}."
 
     def _section(self, name: str, title: str, parts: list[Html]) -> Section:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 FOREGROUND = "#010203"  # becomes the page's text colour; nothing else is drawn with it
 FONTS = "DejaVu Sans, Verdana, sans-serif"  # the texts are laid out for the first, the second is as wide
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
@@ -43,7 +44,7 @@ STYLE = {
 
 def style():
     """Context in which figures that become inline SVG are drawn."""
-    return mpl.rc_context(STYLE)
+    return mpl.rc_context(rc=STYLE)
 
 
 def inline_svg(figure: Figure, name: str, title: str) -> str:

@@ -90,4 +90,5 @@ def load_state(path: Path, recipe: Recipe, images: str) -> TrainingState:
         )
     if content["images"] != images:
         raise TrainingError(f"{path}: is of a run on other training images; give another --state or --restart")
-    return TrainingState(**content | {"recipe": recipe})
+    content["recipe"] = recipe
+    return TrainingState(**content)

@@ -45,7 +45,8 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             model = build(recipe.preset, n_classes, recipe.resolution)
-        self.model = model.to(memory_format=torch.channels_last)  # 1.4 times as fast as channels first
+        # 1.4 times as fast as channels first. (PyTorch's annotations of `to` lack its memory format.)
+        self.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.optimizer = _optimizer(self.model, recipe)
         self.step = 0
         self.loss_sum = 0.0  # of this epoch's steps, also when it is done

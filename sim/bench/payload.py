@@ -39,9 +39,9 @@ def pack(layout, value) -> int:
         if not low <= value <= high:
             raise OverflowError(f"{value} does not fit {shape!r}")
         return value & ((1 << shape.width) - 1)
-    bits = 0
+    bits, fields = 0, _fields(layout)
     for key, item in items:
-        field = layout[key]
+        field = fields[key]
         bits |= pack(field.shape, item) << field.offset
     return bits
 

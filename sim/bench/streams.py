@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+from abc import ABC, abstractmethod
 from collections import deque
 
 import cocotb
@@ -74,7 +75,7 @@ def stall_patterns(seed: int) -> dict[str, Stall]:
     }
 
 
-class _Port:
+class _Port(ABC):
     def __init__(self, dut, prefix, clock, stall):
         self.payload = getattr(dut, f"{prefix}_payload", None)  # a stream of zero-width payloads has no such port
         self.valid = getattr(dut, f"{prefix}_valid")
@@ -85,6 +86,10 @@ class _Port:
         self.payloads: list[int] = []
         self._counter = CycleCounter.of(clock)
         self._task = cocotb.start_soon(self._run())
+
+    @abstractmethod
+    async def _run(self) -> None:
+        """Drives the port, for ever."""
 
     def _log(self, payload):
         self.cycles.append(self._counter.value)

@@ -279,11 +279,11 @@ class RtlSimulation:
             process = stack.enter_context(
                 subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
             )
-            show = stack.enter_context(self._progress()) if progress else None
-            task = show.add_task("simulating", total=len(self._lines)) if show else None
-            for line in process.stdout:
+            show = stack.enter_context(self._progress(progress))
+            task = show.add_task("simulating", total=len(self._lines))
+            for line in process.stdout or ():
                 word, *numbers = line.split()
-                if word == "progress" and show:
+                if word == "progress":
                     cycle, mark, done = map(int, numbers)
                     label = self._marks[mark - 1] if mark else ""
                     show.update(task, completed=done, description=f"{cycle:,} cycles {label}")
@@ -292,6 +292,6 @@ class RtlSimulation:
                 raise SimulationError(f"simulation ended with code {process.returncode}: {log.read().strip()}")
 
     @staticmethod
-    def _progress():
+    def _progress(on: bool):
         columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeElapsedColumn())
-        return Progress(*columns, console=Console(stderr=True), transient=True)
+        return Progress(*columns, console=Console(stderr=True), transient=True, disable=not on)
