@@ -7,14 +7,16 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from tests.hdl.isa import words
+from triovit.golden.integer.arithmetic import MAX_FRACTION_BITS
 from triovit.hdl.compute.sequencer import Sequencer, StepKind
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import Instruction, field_offsets
-from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
+from triovit.hdl.isa.names import Destination, ErrorCode, Opcode, PostMode, Unit
 from triovit.hdl.isa.rules import broken_rules
 
 CONFIG = PRESETS["trio-tiny"].validate()
 BLOCK = CONFIG.block
+O, A, K, DIVISOR = Destination  # noqa: E741
 
 
 def expected_steps(i: Instruction) -> list[dict]:
@@ -93,7 +95,7 @@ def expected_steps(i: Instruction) -> list[dict]:
                     {
                         "out": i.out_base + g * i.out_group,
                         "attention": i.attention + g * BLOCK,
-                        "parameters": i.parameters + (0 if i.destination & 4 else g),
+                        "parameters": i.parameters + (0 if i.destination & Destination.K else g),
                     }
                     if last
                     else None,
@@ -115,6 +117,7 @@ def expected_steps(i: Instruction) -> list[dict]:
 
 
 def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
+    kept = K if opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM) else A
     fields = {
         "groups": rng.randint(1, 3),
         "rows": rng.randint(1, 3),
@@ -124,7 +127,7 @@ def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
         "blocks": rng.randint(1, 3),
         "stride": rng.randint(0, 1),
         "joint": rng.randint(0, 1) if opcode == Opcode.RMAC_CONV else 0,
-        "destination": rng.choice((1, 4, 5) if opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM) else (1, 2, 3)),
+        "destination": rng.choice((O, kept, O | kept)),
         "mode": rng.choice((0, 1, 3, 4)),
         "parameters": rng.randint(0, 30),
         "epsilon": rng.getrandbits(32),
@@ -261,16 +264,16 @@ def test_joint_waits_for_the_partner():
 @pytest.mark.parametrize(
     "field,value,opcode",
     [
-        ("mode", 5, Opcode.RMAC_CONV),
+        ("mode", max(PostMode) + 1, Opcode.RMAC_CONV),
         ("destination", 0, Opcode.MAT_CONV),
         ("source", 1, Opcode.RMAC_OUTER),
         ("source", 1, Opcode.RMAC_DEPTHWISE),
-        ("fraction_bits", 14, Opcode.MAT_CONV),
-        ("mode", 2, Opcode.RMAC_OUTER),
-        ("destination", 5, Opcode.RMAC_CONV),
-        ("destination", 4, Opcode.MAT_CONV),
-        ("destination", 4, Opcode.RMAC_LAYER_NORM),
-        ("destination", 9, Opcode.RMAC_DEPTHWISE),
+        ("fraction_bits", MAX_FRACTION_BITS + 1, Opcode.MAT_CONV),
+        ("mode", PostMode.DIVIDE, Opcode.RMAC_OUTER),
+        ("destination", O | K, Opcode.RMAC_CONV),
+        ("destination", K, Opcode.MAT_CONV),
+        ("destination", K, Opcode.RMAC_LAYER_NORM),
+        ("destination", O | DIVISOR, Opcode.RMAC_DEPTHWISE),
         ("joint", 1, Opcode.MAT_CONV),
         ("joint", 1, Opcode.RMAC_ROW_SUM),
         ("stationary", 1, Opcode.RMAC_CONV),
@@ -286,7 +289,7 @@ def test_illegal_fields(field, value, opcode):
     good = random_instruction(opcode, random.Random(1))
     bad = (int.from_bytes(good.encode(), "little"), *field_offsets(opcode)[field])
     steps, accepted, errors = run(Unit(opcode >> 4), [good, (*bad, value), good], lambda: True)
-    assert errors == [(1, 2)] and len(accepted) == 1  # nothing runs after the refused instruction
+    assert errors == [(1, ErrorCode.ILLEGAL_FIELD)] and len(accepted) == 1  # nothing runs after the refused instruction
     assert len(steps) == len(expected_steps(good))
 
 
@@ -324,7 +327,7 @@ def test_random_words_are_refused_as_the_rules_say(unit):
 
 def test_the_divisor_buffer_is_for_codes():
     good = random_instruction(Opcode.MAT_CONV, random.Random(2))
-    codes = Instruction(Opcode.MAT_CONV, good.fields | {"mode": 3, "destination": 9})
-    bytes_ = Instruction(Opcode.MAT_CONV, codes.fields | {"mode": 0})
+    codes = Instruction(Opcode.MAT_CONV, good.fields | {"mode": PostMode.LOG2, "destination": O | DIVISOR})
+    bytes_ = Instruction(Opcode.MAT_CONV, codes.fields | {"mode": PostMode.LINEAR})
     _, accepted, errors = run(Unit.MAT, [codes, bytes_], lambda: True)
-    assert errors == [(1, 2)] and len(accepted) == 1
+    assert errors == [(1, ErrorCode.ILLEGAL_FIELD)] and len(accepted) == 1
