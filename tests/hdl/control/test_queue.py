@@ -1,10 +1,17 @@
+"""The queue against a model, and a proof that what it offers stays."""
+
 import random
 
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
+from tests.hdl.formal import prove_never
 from triovit.hdl.control.queue import UnitQueue
 from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.layouts import ISSUED
 from triovit.hdl.isa.names import Opcode
 
 HEADER_WAIT_OFFSET = 24  # bits: opcode 8, tag 16
@@ -60,6 +67,63 @@ def test_random(depth):
     sim.run()
     assert got == list(range(len(words)))
     assert UnitQueue.latency == 1  # which the model above has
+
+
+class Monitor(wiring.Component):
+    """A queue, and `broken`: its offer of the cycle before is gone or another one without a transfer or `halt`.
+
+    available: as `Semaphores` answers where a semaphore has one taker, that is, once high it stays until the transfer.
+    With `several` takers it is free. payload: whether the offer's payload counts.
+    """
+
+    def __init__(self, depth: int, payload: bool, several: bool = False):
+        self.depth, self.payload, self.several = depth, payload, several
+        super().__init__(
+            {
+                "i": In(stream.Signature(ISSUED)),
+                "ready": In(1),
+                "halt": In(1),
+                "available": In(1),
+                "broken": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = UnitQueue(self.depth)
+        wiring.connect(m, wiring.flipped(self.i), queue.i)
+        offered, given, before = Signal(), Signal(), Signal(ISSUED)
+        m.d.comb += [
+            queue.o.ready.eq(self.ready),
+            queue.halt.eq(self.halt),
+            queue.available.eq(self.available | (given if not self.several else 0)),
+            self.broken.eq(offered & ~self.halt & ~queue.o.valid),
+        ]
+        if self.payload:
+            m.d.comb += self.broken.eq(offered & (queue.o.payload.as_value() != before.as_value()))
+        m.d.sync += [
+            offered.eq(queue.o.valid & ~queue.take),
+            given.eq(queue.available & ~queue.empty & ~queue.take),
+            before.eq(queue.o.payload),
+        ]
+        return m
+
+
+@pytest.mark.parametrize("depth", [3, 7])  # of other depths the FIFO's level has values that never occur
+def test_an_offer_stays(depth, tmp_path):
+    """Until the transfer or `halt`; by induction, so for all time."""
+    prove_never(Monitor(depth, payload=False), "broken", tmp_path, steps=6)
+
+
+def test_an_offer_stays_the_same(tmp_path):
+    """So does its payload: in the cycles in which a small queue can fill, turn round and empty."""
+    prove_never(Monitor(2, payload=True), "broken", tmp_path, steps=8, induction=False)
+
+
+def test_an_offer_can_go_where_others_take_the_semaphore(tmp_path):
+    """The condition in the docstring is needed, and the proof can fail."""
+    with pytest.raises(RuntimeError, match="proof did fail"):
+        prove_never(Monitor(3, payload=False, several=True), "broken", tmp_path, steps=6)
 
 
 @pytest.mark.parametrize(

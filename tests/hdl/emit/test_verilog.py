@@ -13,6 +13,7 @@ from amaranth.hdl import ClockDomain, EnableInserter, Instance, Module, ResetIns
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tests.hdl.formal import run_yosys
 from triovit.hdl.emit import hierarchy
 from triovit.hdl.emit.fingerprint import fingerprint
 from triovit.hdl.emit.hierarchy import snake_case
@@ -86,15 +87,6 @@ class Mixed(wiring.Component):
         m.d.comb += [read.addr.eq(values[0]), write.addr.eq(values[1]), write.en.eq(self.i.valid)]
         m.d.comb += [write.data.eq(values[2]), self.o.valid.eq(read.data), self.i.ready.eq(self.o.ready)]
         return m
-
-
-def run_yosys(script: str) -> None:
-    """Run Yosys' library in a process of its own: it ends the process when a command fails."""
-    commands = [line.strip() for line in script.strip().splitlines()]
-    program = "import sys; from pyosys import libyosys as y; d = y.Design(); [y.run_pass(c, d) for c in sys.argv[1:]]"
-    result = subprocess.run([sys.executable, "-c", program, *commands], capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError((result.stdout + result.stderr)[-2000:])
 
 
 def prove_equal(component, other, folder) -> None:
