@@ -74,7 +74,7 @@ def compile_network(
     offsets = {Region.CONSTANTS: constants_offset, Region.MAPS: maps_offset}
     for draft in schedule.drafts:
         if draft.region is not None:
-            draft.fields["memory"] += offsets[draft.region]
+            draft.edit(memory=draft.instruction.memory + offsets[draft.region])
     Synchronizer(config, (maps_offset + core_stride) // config.block).run(schedule.drafts)
     # What the integers mean is for reports about the network; a program only says which network it is.
     facts = {name: value for name, value in network.metadata.items() if name != "encodings"}
@@ -168,7 +168,7 @@ def _encode(drafts: list[Draft], layers: list[str], config: AcceleratorConfig) -
     start = Instruction(Opcode.PROGRAM, {"magic": PROGRAM_MAGIC, "hash": config.hash, "instructions": len(drafts) + 2})
     program = [
         start,
-        *(Instruction(d.opcode, {k: v for k, v in d.fields.items() if v}) for d in drafts),
+        *(draft.instruction for draft in drafts),
         Instruction(Opcode.END, {}),
     ]
     for instruction in program:

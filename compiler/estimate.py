@@ -11,15 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from triovit.compiler.memory.program import CompiledProgram
-from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES, Instruction
-from triovit.hdl.isa.names import QUEUED_UNITS, Buffer, Opcode, PostMode, Unit
-
-START = 3  # cycles between a unit's instructions
-DRAIN = 28  # from the last step to the written result
-READ_LATENCY = 40  # from a burst's address to its first beat
-WRITE_LATENCY = 24  # from a burst's last beat to its response
-LAYER_NORM_ROOT = 64  # square root and reciprocal between the two passes
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES
+from triovit.hdl.isa.names import QUEUED_UNITS, Opcode, Unit
+from triovit.machine.cycles import DRAIN, READ_LATENCY, START, WRITE_LATENCY, compute_steps, transfer_beats
 
 
 @dataclass
@@ -55,43 +49,6 @@ class Estimate:
         lines.append(f"{'total':32}{macs:14,}{compute:11,}{traffic:12,}{count:8,}{self.cycles:11,}")
         lines.append(f"utilization {100 * self.utilization:.1f} % of the multipliers")
         return "\n".join(lines)
-
-
-def compute_steps(config: AcceleratorConfig, i: Instruction) -> int:
-    """Cycles an engine, or the post-processing pipeline behind it, needs for an instruction's steps."""
-    if i.opcode == Opcode.MAT_JOIN:
-        return 0
-    block = config.block
-    windows = -(-i.cols // block)
-    match i.opcode:
-        case Opcode.RMAC_CONV | Opcode.MAT_CONV:
-            rows = (2 if i.joint else 1) * (2 if i.mode == PostMode.WIDE else 1)
-            steps = i.kernel_rows * i.kernel_cols * i.blocks
-            # Residual operands take cycles of O's read port.
-            stalls = rows if i.residual and i.source else 0
-            return i.groups * i.rows * i.cols * max(steps + stalls, rows)
-        case Opcode.RMAC_DEPTHWISE:
-            return i.groups * i.rows * windows * max(i.kernel_rows * i.kernel_cols, min(block, i.cols))
-        case Opcode.RMAC_OUTER:
-            return i.groups * i.kernel_rows * max(i.rows * i.cols, block)
-        case Opcode.RMAC_ROW_SUM:
-            return i.groups * i.rows * windows
-        case Opcode.RMAC_LAYER_NORM:
-            return 2 * i.blocks + LAYER_NORM_ROOT
-    return 0
-
-
-def transfer_beats(config: AcceleratorConfig, i: Instruction) -> int:
-    """AXI beats of a LOAD or STORE, all cores together."""
-    size, total = i.words * config.block, 0
-    for plane in range(min(i.planes, 2)):
-        planes = (i.planes + 1 - plane) // 2
-        for row in range(min(i.rows, 2)):
-            rows = (i.rows + 1 - row) // 2
-            start = (i.memory + plane * i.memory_plane + row * i.memory_row) % config.data_bytes
-            total += planes * rows * -(-(start + size) // config.data_bytes)
-    per_core = i.opcode == Opcode.STORE or i.buffer in (Buffer.A, Buffer.O)
-    return total * (config.cores if per_core else 1)
 
 
 def estimate(program: CompiledProgram) -> Estimate:

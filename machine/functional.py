@@ -1,19 +1,18 @@
 """Functional simulator: executes a program instruction by instruction, in program order, on a memory image.
 
 It knows nothing of cycles. It computes with NumPy and `golden.integer.arithmetic`, checks what the machine checks
-(hash, fields,
-addresses, semaphores) and, on request, that the program's semaphores order everything that the concurrent units could
-otherwise do in another order (`machine.races`).
+(hash, fields, addresses, semaphores) and, on request, that the program's semaphores order everything that the
+concurrent units could otherwise do in another order (`machine.races`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 
-from triovit.golden.errors import TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import (
     INSTRUCTION_BYTES,
@@ -23,31 +22,12 @@ from triovit.hdl.isa.instructions import (
     Instruction,
     InstructionError,
 )
-from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode, Unit
+from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
 from triovit.hdl.isa.rules import broken_rules
 from triovit.machine.compute import execute_compute
 from triovit.machine.races import RaceDetector
-
-
-class ProgramError(TriovitError, RuntimeError):
-    """A program that the machine would stop at, or that waits for a semaphore nobody has given.
-
-    code: hdl.isa.names.ErrorCode (WATCHDOG for a wait that never ends). index: number of the instruction.
-    """
-
-    status = 1
-
-    def __init__(self, code: ErrorCode, index: int, text: str):
-        super().__init__(f"instruction {index}: {code.name}: {text}")
-        self.code, self.index = code, index
-
-
-@dataclass
-class Core:
-    """Buffers of one core as (words, block) int8 arrays; divisor codes as uint8. B, C and P are shared by all cores."""
-
-    buffers: dict[str, np.ndarray]
-    divisor: np.ndarray
+from triovit.machine.state import State
+from triovit.machine.transfers import execute_transfer
 
 
 @dataclass
@@ -82,35 +62,14 @@ class FunctionalSimulator:
         seed: int = 1,
     ):
         self.config = config.validate()
-        self.memory, self.core_stride = memory, core_stride
-        self.words = memory[: memory.size // config.block * config.block].view(np.int8).reshape(-1, config.block)
+        self.state = State(config, memory, core_stride, seed)
         self.check_overlap = check_overlap
-        rng = np.random.default_rng(seed)
-
-        def noise(*buffers: str) -> dict[str, np.ndarray]:
-            shapes = {name: (config.words[name], config.block) for name in buffers}
-            return {name: rng.integers(-128, 128, shape, dtype=np.int8) for name, shape in shapes.items()}
-
-        shared = noise("B", "C", "P")
-        self.cores = [
-            Core({**noise("A", "O", "K"), **shared}, rng.integers(0, 16, config.words["divisor"], dtype=np.uint8))
-            for _ in range(config.cores)
-        ]
         self.semaphores = [0] * SEMAPHORES
         self.races: RaceDetector | None = None
-        self.index = 0
 
-    # ---- errors and observations, used by the instructions ----
-    def fail(self, code: ErrorCode, text: str):
-        raise ProgramError(code, self.index, text)
-
-    def touch(self, unit: Unit, space: str, words: np.ndarray, write: bool) -> None:
-        """Note and check on-chip words that an instruction reads or writes."""
-        size = self.config.words[space]
-        if words.size and (int(words.min()) < 0 or int(words.max()) >= size):
-            self.fail(ErrorCode.LOCAL_ADDRESS, f"word {int(words.max())} of {space}, which has {size}")
-        if self.races:
-            self.races.touch(unit, space, words, write)
+    def fail(self, code: ErrorCode, text: str) -> NoReturn:
+        """Stop at the instruction in hand; raises ProgramError."""
+        self.state.fail(code, text)
 
     # ---- the program ----
     def program(self, offset: int) -> list[Instruction]:
@@ -118,11 +77,11 @@ class FunctionalSimulator:
 
         def decode(number: int) -> Instruction:
             start = offset + number * INSTRUCTION_BYTES
-            self.index = number
-            if start + INSTRUCTION_BYTES > self.memory.size:
+            self.state.index = number
+            if start + INSTRUCTION_BYTES > self.state.memory.size:
                 self.fail(ErrorCode.MEMORY_ADDRESS, f"instruction at byte {start}")
             try:
-                return Instruction.decode(self.memory[start : start + INSTRUCTION_BYTES].tobytes())
+                return Instruction.decode(self.state.memory[start : start + INSTRUCTION_BYTES].tobytes())
             except InstructionError as error:
                 return self.fail(ErrorCode.ILLEGAL_OPCODE, str(error))
 
@@ -134,7 +93,7 @@ class FunctionalSimulator:
         program = [first]
         while program[-1].opcode != Opcode.END:
             if len(program) >= first.instructions:
-                self.index = len(program)
+                self.state.index = len(program)
                 self.fail(ErrorCode.TRUNCATED, "the program has no END")
             program.append(decode(len(program)))
             if program[-1].opcode == Opcode.PROGRAM:
@@ -145,12 +104,13 @@ class FunctionalSimulator:
         """Execute the program. progress is called with (instruction, instructions)."""
         program = self.program(program_offset)
         if self.check_overlap:
-            self.races = RaceDetector(self.config, self.words.shape[0], program)
+            self.races = RaceDetector(self.config, self.state.words.shape[0], program)
+            self.state.observer = self.races.touch
         result = RunResult(dict.fromkeys(Unit, 0))
         open_join: list[tuple[int, Instruction]] = []  # MAT_JOINs or joint convolutions that wait for their other half
-        for self.index, instruction in enumerate(program):
+        for self.state.index, instruction in enumerate(program):
             if progress:
-                progress(self.index, len(program))
+                progress(self.state.index, len(program))
             result.instructions[instruction.unit] += 1
             self._check_fields(instruction)
             self._wait(instruction)
@@ -158,22 +118,22 @@ class FunctionalSimulator:
                 instruction.opcode == Opcode.RMAC_CONV and instruction.joint
             )
             if half and (not open_join or open_join[0][1].opcode == instruction.opcode):
-                open_join.append((self.index, instruction))
+                open_join.append((self.state.index, instruction))
                 continue
-            together = [(self.index, instruction)]
+            together = [(self.state.index, instruction)]
             if half:
                 together.append(open_join.pop(0))
                 together.sort(key=lambda part: part[1].opcode)  # the convolution first
             if self.races:
                 self.races.begin(together)
-            self.index = together[0][0]
+            self.state.index = together[0][0]
             self._execute(together[0][1])
             if self.races:
                 self.races.end()
             for _, part in together:
                 self._signal(part)
         if open_join:
-            self.index = open_join[0][0]
+            self.state.index = open_join[0][0]
             self.fail(ErrorCode.WATCHDOG, "a joint convolution and a MAT_JOIN did not meet")
         result.semaphores = list(self.semaphores)
         return result
@@ -200,32 +160,6 @@ class FunctionalSimulator:
 
     def _execute(self, instruction: Instruction) -> None:
         if instruction.unit in (Unit.LOAD, Unit.STORE):
-            self._transfer(instruction)
+            execute_transfer(self.state, instruction)
         elif instruction.unit in (Unit.RMAC, Unit.MAT):
-            execute_compute(self, instruction)
-
-    def _transfer(self, i: Instruction) -> None:
-        """LOAD or STORE. Memory is touched word by word, run by run, core by core."""
-        block, load = self.config.block, i.opcode == Opcode.LOAD
-        buffer = Buffer(i.buffer).name if load else "O"
-
-        def runs(base: int, row: int, plane: int) -> np.ndarray:
-            starts = base + np.arange(i.planes)[:, None] * plane + np.arange(i.rows) * row
-            return starts.reshape(-1).astype(np.int64)
-
-        starts = runs(i.memory, i.memory_row, i.memory_plane)
-        local = (runs(i.local, i.local_row, i.local_plane)[:, None] + np.arange(i.words)).reshape(-1)
-        for number in range(self.config.cores if buffer in ("A", "O") else 1):
-            offsets = starts + number * self.core_stride
-            if np.any(offsets % block) or int(offsets.max()) + i.words * block > self.memory.size:
-                self.fail(ErrorCode.MEMORY_ADDRESS, f"byte {int(offsets.max())}, memory has {self.memory.size}")
-            words = (offsets[:, None] // block + np.arange(i.words)).reshape(-1)
-            if number == 0:
-                self.touch(i.unit, buffer, local, load)
-                if self.races:
-                    self.races.touch(i.unit, "memory", words, not load)
-            array = self.cores[number].buffers[buffer]
-            if load:
-                array[local] = self.words[words]
-            else:
-                self.words[words] = array[local]
+            execute_compute(self.state, instruction)

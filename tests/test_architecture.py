@@ -15,7 +15,7 @@ MAY_IMPORT = {
     **dict.fromkeys(LOW, LOW),
     "golden.integer": {"golden.integer", *LOW},
     "hdl": {"hdl", "golden.integer", *LOW},
-    "machine": {"machine", "compiler", "hdl", "golden.integer", *LOW},
+    "machine": {"machine", "hdl", "golden.integer", *LOW},
     "compiler": {"compiler", "machine", "hdl", "golden.integer", *LOW},
     "sim": {"sim", "compiler", "machine", "hdl", "golden.integer", *LOW},
     "boards": {"boards", "hdl", "golden.integer", *LOW},

@@ -17,6 +17,7 @@ from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.schedule.transfer import Region, Transfer, take_planes
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Buffer, Opcode
 
 PREFETCH_STEPS = 96  # how far ahead of its first use a constant may be loaded
@@ -65,9 +66,12 @@ def complete(*tiles: Tile) -> list[tuple[Tile, int]]:
 class Draft:
     """An instruction whose semaphores are not yet known, whose memory offset is relative to `region`."""
 
-    opcode: Opcode
-    fields: dict[str, int]
+    instruction: Instruction
     region: Region | None = None
+
+    def edit(self, **fields: int) -> None:
+        """Give fields other values."""
+        self.instruction = self.instruction.replace(**fields)
 
 
 class Ring:
@@ -131,21 +135,23 @@ class Schedule:
         self._written: dict[str, np.ndarray] = {}
 
     # ---- instructions ----
+    def _draft(self, opcode: Opcode, fields: dict[str, int], region: Region | None = None) -> None:
+        """Append an instruction of the current layer. Raises InstructionError for a field that the opcode lacks."""
+        self.drafts.append(Draft(Instruction(opcode, {}).replace(tag=self.layer, **fields), region))
+
     def compute(self, opcode: Opcode, **fields: int) -> None:
-        self.drafts.append(Draft(opcode, {"tag": self.layer, **fields}))
+        """An engine's instruction. Raises InstructionError for a field that the opcode lacks."""
+        self._draft(opcode, fields)
 
     def load(self, transfer: Transfer, base: int, buffer: Buffer | None = None) -> None:
         """LOAD, in parts when some of it has been stored long ago and some only just now."""
         for part in self._by_age(transfer):
-            fields = {
-                "tag": self.layer,
-                "buffer": int(transfer.buffer if buffer is None else buffer),
-                **part.fields(base),
-            }
-            self.drafts.append(Draft(Opcode.LOAD, fields, part.region))
+            target = int(transfer.buffer if buffer is None else buffer)
+            self._draft(Opcode.LOAD, {"buffer": target, **part.fields(base)}, part.region)
 
     def store(self, transfer: Transfer, base: int) -> None:
-        self.drafts.append(Draft(Opcode.STORE, {"tag": self.layer, **transfer.fields(base)}, transfer.region))
+        """STORE of results."""
+        self._draft(Opcode.STORE, transfer.fields(base), transfer.region)
         self.stores += 1
         layout = transfer.tensor
         if layout is not None and layout.kind == "map":

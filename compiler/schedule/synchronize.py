@@ -21,7 +21,8 @@ from triovit.compiler.schedule.schedule import Draft
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import SEMAPHORE_BITS
 from triovit.hdl.isa.names import QUEUED_UNITS, Opcode, Unit
-from triovit.machine.accesses import MEMORY, compute_accesses, transfer_accesses
+from triovit.machine.accesses import accesses
+from triovit.machine.nests import MEMORY
 
 # LOAD_RMAC: given by LOAD, taken by RMAC.
 Semaphore = enum.IntEnum(
@@ -50,15 +51,16 @@ class Event:
 def _events(drafts: list[Draft]) -> list[Event]:
     events: list[Event] = []
     for draft in drafts:
-        if draft.opcode == Opcode.MAT_JOIN:
-            events[-1].parts.append((Unit.MAT, draft))
+        part = draft.instruction.unit, draft
+        if draft.instruction.opcode == Opcode.MAT_JOIN:
+            events[-1].parts.append(part)
         else:
-            events.append(Event([(Unit(draft.opcode >> 4), draft)]))
+            events.append(Event([part]))
     return events
 
 
 class Synchronizer:
-    """Finds the waits of a sequence of drafts and writes them into their fields."""
+    """Finds the waits of a sequence of drafts and writes them into their instructions."""
 
     def __init__(self, config: AcceleratorConfig, memory_words: int):
         self.config = config
@@ -89,23 +91,19 @@ class Synchronizer:
         limit = (1 << SEMAPHORE_BITS) - 1 - 2 * self.config.queue_depth
         for draft in drafts:
             for name in Semaphore:
-                change = (draft.fields.get("signal", 0) >> name & 1) - (draft.fields.get("wait", 0) >> name & 1)
+                change = (draft.instruction.signal >> name & 1) - (draft.instruction.wait >> name & 1)
                 tokens[name] += change
                 if tokens[name] > limit:
                     raise CompileError(f"semaphore {name.name} would have to hold more than {limit} tokens")
 
-    def _accesses(self, unit: Unit, draft: Draft, event: Event):
-        if unit in (Unit.LOAD, Unit.STORE):
-            return list(transfer_accesses(self.config, draft.opcode, draft.fields))
-        convolution = event.parts[0][1]
-        return list(compute_accesses(self.config, convolution.opcode, convolution.fields, unit))
-
     def _add(self, event: Event) -> None:
         start = np.maximum.reduce([self.known[unit] for unit, _ in event.parts])
         needed = dict.fromkeys(QUEUED_UNITS, 0)
-        touched = [(unit, self._accesses(unit, draft, event)) for unit, draft in event.parts]
-        for unit, accesses in touched:
-            for space, words, write in accesses:
+        # A MAT_JOIN's accesses are the MAT engine's part of its convolution.
+        instruction = event.parts[0][1].instruction
+        touched = [(unit, list(accesses(self.config, instruction, unit))) for unit, _ in event.parts]
+        for unit, words_of_unit in touched:
+            for space, words, write in words_of_unit:
                 self._need(needed, unit, space, words, write)
         taker = event.taker
         waits = {giver: number for giver, number in needed.items() if number > start[giver]}
@@ -120,9 +118,9 @@ class Synchronizer:
             self.issued[unit].append(draft)
             self.clocks[unit].append(start.copy())
             self.known[unit] = start.copy()
-        for unit, accesses in touched:
+        for unit, words_of_unit in touched:
             number = len(self.issued[unit])
-            for space, words, write in accesses:
+            for space, words, write in words_of_unit:
                 table = (self.writes if write else self.reads).get((space, unit))
                 if table is not None:
                     table[words] = number
@@ -140,7 +138,7 @@ class Synchronizer:
 
     def _wait(self, giver: Unit, taker: Unit, number: int, draft: Draft) -> None:
         bit = 1 << semaphore(giver, taker)
-        signaller = self.issued[giver][number - 1].fields
-        assert not signaller.get("signal", 0) & bit, "a signal is waited for once"
-        signaller["signal"] = signaller.get("signal", 0) | bit
-        draft.fields["wait"] = draft.fields.get("wait", 0) | bit
+        signaller = self.issued[giver][number - 1]
+        assert not signaller.instruction.signal & bit, "a signal is waited for once"
+        signaller.edit(signal=signaller.instruction.signal | bit)
+        draft.edit(wait=draft.instruction.wait | bit)

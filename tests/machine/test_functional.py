@@ -12,7 +12,8 @@ from triovit.compiler import compile_network
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import ErrorCode, Opcode
-from triovit.machine.functional import FunctionalSimulator, ProgramError
+from triovit.machine.functional import FunctionalSimulator
+from triovit.machine.state import ProgramError
 
 CONFIG = PRESETS["trio-tiny"]
 

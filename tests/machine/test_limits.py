@@ -53,22 +53,19 @@ PROGRAM = (
 )
 
 
-class Watched(FunctionalSimulator):
-    """Notes the highest word that is touched in each buffer."""
-
-    def touch(self, unit, space, words, write):
-        super().touch(unit, space, words, write)
-        self.highest = getattr(self, "highest", {})
-        self.highest[space] = max(self.highest.get(space, 0), int(words.max()))
-
-
 def test_last_words():
     head = {"magic": PROGRAM_MAGIC, "hash": LARGEST.hash, "instructions": len(PROGRAM) + 2}
     program = (Instruction(Opcode.PROGRAM, head), *PROGRAM, Instruction(Opcode.END, {}))
     memory = np.frombuffer(bytearray(b"".join(i.encode() for i in program)), dtype=np.uint8)
-    machine = Watched(LARGEST, memory, 0)
+    machine, highest = FunctionalSimulator(LARGEST, memory, 0), dict.fromkeys((*WORDS, "memory"), 0)
+
+    def note(unit, space, words, write):
+        highest[space] = max(highest[space], int(words.max()))
+
+    machine.state.observer = note
     machine.run()
-    assert machine.highest == {buffer: words - 1 for buffer, words in WORDS.items()}
+    del highest["memory"]
+    assert highest == {buffer: words - 1 for buffer, words in WORDS.items()}
 
 
 @pytest.mark.parametrize("buffer", REACHES)

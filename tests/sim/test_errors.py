@@ -8,7 +8,8 @@ from tests.sim.configurations import TINY
 from tests.sim.host import BUSY, DONE, FAILED, Host
 from tests.sim.random_programs import random_program
 from triovit.hdl.isa.names import ErrorCode
-from triovit.machine.functional import FunctionalSimulator, ProgramError
+from triovit.machine.functional import FunctionalSimulator
+from triovit.machine.state import ProgramError
 from triovit.sim.rtl.simulation import MemoryModel
 
 CASES = broken_programs(TINY)

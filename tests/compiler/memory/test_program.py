@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from tests.execution import differences, run_program
 from tests.networks import random_image, small_network
 from triovit.compiler import CompiledProgram, CompileError, compile_network
 from triovit.compiler.disassemble import disassemble
-from triovit.compiler.estimate import compute_steps, estimate, transfer_beats
+from triovit.compiler.estimate import estimate
 from triovit.compiler.schedule.synchronize import Semaphore
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction
@@ -120,25 +118,3 @@ def test_estimate(program):
     )
     assert sum(e.instructions for e in result.layers) == len(program.instructions)
     assert "head.logits" in result.table() and f"{result.cycles:,}" in result.table()
-
-
-def test_traffic_counts_beats():
-    """Three words of 4 bytes touch two beats of 8 bytes, whether they start at byte 4 or at byte 8."""
-    load = {"words": 3, "rows": 2, "planes": 1, "memory": 4, "memory_row": 4, "buffer": 0}
-    assert transfer_beats(CONFIG, Instruction(Opcode.LOAD, load)) == 4
-    assert transfer_beats(dataclasses.replace(CONFIG, cores=3), Instruction(Opcode.LOAD, load)) == 12
-    assert transfer_beats(dataclasses.replace(CONFIG, cores=3), Instruction(Opcode.LOAD, {**load, "buffer": 2})) == 4
-    assert transfer_beats(CONFIG, Instruction(Opcode.STORE, {**load, "words": 4})) == 5
-
-
-def test_steps():
-    one = {"groups": 3, "rows": 5, "cols": 7, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}
-    assert compute_steps(CONFIG, Instruction(Opcode.RMAC_CONV, one)) == 3 * 5 * 7
-    # Two rows of results a step are more than the post-processing pipeline takes.
-    assert compute_steps(CONFIG, Instruction(Opcode.RMAC_CONV, {**one, "joint": 1})) == 2 * 3 * 5 * 7
-    assert compute_steps(CONFIG, Instruction(Opcode.RMAC_CONV, {**one, "joint": 1, "blocks": 4})) == 4 * 3 * 5 * 7
-    assert (
-        compute_steps(CONFIG, Instruction(Opcode.RMAC_DEPTHWISE, {**one, "kernel_rows": 3, "kernel_cols": 3}))
-        == 3 * 5 * 2 * 9
-    )
-    assert compute_steps(CONFIG, Instruction(Opcode.RMAC_ROW_SUM, one)) == 3 * 5 * 2
