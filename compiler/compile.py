@@ -15,7 +15,8 @@ from triovit.compiler.lower.attention import lower_attention
 from triovit.compiler.lower.convolution import lower_convolution
 from triovit.compiler.lower.depthwise import lower_depthwise
 from triovit.compiler.lower.fused import FusedPair
-from triovit.compiler.lower.head import lower_layer_norm, lower_pool
+from triovit.compiler.lower.layer_norm import lower_layer_norm
+from triovit.compiler.lower.pool import lower_pool
 from triovit.compiler.memory.layout import align, borders, tensor_layouts
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.compiler.requirements import check_family
@@ -29,6 +30,8 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError
 from triovit.hdl.isa.names import Opcode
 
+# Name of a depthwise layer -> (pipeline, depthwise layer, layer behind it).
+Pipelines = dict[str, tuple[Pipeline, Convolution, Convolution]]
 PAGE = 4096  # regions of memory begin on pages
 
 
@@ -50,17 +53,8 @@ def compile_network(
     pipelines = _pipelines(network, context) if fuse else {}
     if pipelines and not trace:
         tensors = context.tensors = tensor_layouts(network, config, trace, without=frozenset(pipelines))
-    layers = ["program", *(node.name for node in network.nodes)]
-    steps: list[Step] = []
-    nodes = enumerate(network.nodes, 1)
-    for number, node in nodes:
-        if node.name in pipelines:
-            next(nodes)
-            steps += FusedPair(*pipelines[node.name], number, context).steps()
-        else:
-            steps += _lower(node, number, context)
-    schedule = Schedule(config, layers)
-    schedule.emit(steps)
+    schedule = schedule_network(network, context, pipelines)
+    layers = schedule.layers
 
     count = len(schedule.drafts) + 2
     constants = context.constants()
@@ -96,15 +90,30 @@ def compile_network(
     )
 
 
+def schedule_network(network: IntegerNetwork, context: Context, pipelines: Pipelines) -> Schedule:
+    """All steps with their places and instructions, semaphores excepted; `str` of it tells what each step does.
+
+    pipelines: see `_pipelines`.
+    """
+    steps: list[Step] = []
+    nodes = enumerate(network.nodes, 1)
+    for number, node in nodes:
+        if node.name in pipelines:
+            next(nodes)
+            steps += FusedPair(*pipelines[node.name], number, context).steps()
+        else:
+            steps += _lower(node, number, context)
+    schedule = Schedule(context.config, ["program", *(node.name for node in network.nodes)])
+    schedule.emit(steps)
+    return schedule
+
+
 def _borders(network: IntegerNetwork) -> dict[str, np.ndarray]:
     return {name: values.astype(np.int8) for name, (_, values) in borders(network).items()}
 
 
-def _pipelines(network: IntegerNetwork, context: Context) -> dict[str, tuple[Pipeline, Convolution, Convolution]]:
-    """Depthwise layers that run as one pipeline with the layer behind them, which alone reads their tensor.
-
-    Name of the depthwise layer -> (pipeline, depthwise layer, layer behind it).
-    """
+def _pipelines(network: IntegerNetwork, context: Context) -> Pipelines:
+    """Depthwise layers that run as one pipeline with the layer behind them, which alone reads their tensor."""
     readers = Counter(name for node in network.nodes for name in node.inputs)
     result = {}
     for first, second in pairwise(network.nodes):

@@ -8,6 +8,7 @@ import numpy as np
 
 from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout, align
+from triovit.compiler.schedule.transfer import Transfer
 from triovit.golden.integer.records import PostParameters
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES
@@ -56,6 +57,10 @@ class Context:
     def step_words(self) -> int:
         """Memory traffic of a step's instructions (load, computation, join, store), in words."""
         return 4 * INSTRUCTION_BYTES // self.config.block
+
+    def beats(self, transfers: list[Transfer]) -> int:
+        """Beats of some transfers, for one core."""
+        return sum(t.beats(self.config.block, self.config.data_bytes) for t in transfers)
 
     def block_bytes(self) -> int:
         """Bytes of a channel block's records in memory."""

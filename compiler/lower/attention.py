@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from triovit.compiler.context import Context
 from triovit.compiler.errors import require
 from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.memory.pack import repeated_record
-from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
-from triovit.compiler.schedule.transfer import Region, Transfer, constant_transfer, map_transfer
+from triovit.compiler.schedule.rings import Area, Tile, complete
+from triovit.compiler.schedule.schedule import Schedule, Step
+from triovit.compiler.schedule.transfer import Part, Region, Transfer, constant_transfer, map_transfer
 from triovit.golden.integer.nodes import Attention
 from triovit.hdl.isa.names import Buffer, Destination, Opcode, PostMode
-from triovit.hdl.isa.record import RECORD_DTYPE
-
-ONE = {"groups": 1, "rows": 1, "cols": 1, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}
+from triovit.hdl.isa.record import RECORD_BYTES, RECORD_DTYPE
 
 
 def lower_attention(node: Attention, layer: int, context: Context) -> list[Step]:
@@ -75,98 +76,128 @@ def _head_records(node: Attention, branch: int, head: int, blocks: int, block: i
     return np.stack(rows + [repeated_record(node.divide[branch], head, block)] * blocks)
 
 
-def _plane_transfer(layout: TensorLayout, plane: int, words: int) -> Transfer:
-    return Transfer(Region.MAPS, layout.address(plane), words, tensor=layout)
-
-
 def _step(node: Attention, layer: int, context: Context, branch: int, head: int, tile: Tile, record: int) -> Step:
-    config, block = context.config, context.config.block
+    block, blocks = context.config.block, node.dim // context.config.block
     source, target = context.tensors[node.inputs[branch]], context.tensors[node.name]
-    _, height, width = target.shape
-    blocks, tokens = node.dim // block, height * width
-    out_plane = (branch * node.heads + head) * blocks
-    whole = {"row": 0, "rows": height, "column": 0, "columns": width, "local_row": width, "local_plane": tokens}
-    queries = map_transfer(source, plane=3 * head * blocks, planes=blocks, **whole)
-    loads = map_transfer(source, plane=(3 * head + 1) * blocks, planes=2 * blocks, **whole)
-    stores = map_transfer(target, plane=out_plane, planes=blocks, **whole)
-    place: list[int] = []
+    tokens = target.shape[1] * target.shape[2]
+    vectors = blocks * tokens  # words of q, k, v or the quotients
 
-    def prepare(schedule: Schedule) -> None:
-        # The engines read from different buffers, or one would wait for the other: R-MAC k and v from A, MAT q from O.
-        place.extend((schedule.take("A", 2 * blocks * tokens), schedule.take("O", blocks * tokens)))
-        for transfer in loads:
-            schedule.load(transfer, place[0], Buffer.A)
-        for transfer in queries:
-            schedule.load(transfer, place[1], Buffer.O)
+    def planes(layout: TensorLayout, first: int, count: int) -> list[Transfer]:
+        return map_transfer(layout, Part.of_planes(layout, first, count))
 
-    def run(schedule: Schedule) -> None:
-        k, q = place
-        v = k + blocks * tokens
-        kv = schedule.take("K", (blocks + 1) * blocks * block)
-        sums = kv + blocks * blocks * block
-        out = schedule.take("O", blocks * tokens)
-        records = tile.address // context.record_words + record
-        kept = int(Destination.O) if context.trace else 0
-        kv_out = schedule.take("O", blocks * node.dim) if kept else 0
-        sum_out = schedule.take("O", blocks) if kept else 0
-        code_out = schedule.take("O", tokens) if kept else 0
-        row = {**ONE, "cols": tokens, "in_block": tokens, "in_row": tokens, "in_group": tokens, "relu": 1}
+    # The engines read from different buffers, or one would wait for the other: R-MAC k and v from A, MAT q from O.
+    places = {
+        "keys and values": Area("A", 2 * vectors, planes(source, (3 * head + 1) * blocks, 2 * blocks)),
+        "queries": Area("O", vectors, planes(source, 3 * head * blocks, blocks)),
+        "weights": Area("K", (blocks + 1) * blocks * block),
+        "results": Area("O", vectors, stores=planes(target, (branch * node.heads + head) * blocks, blocks)),
+    }
+    beats = sum(context.beats(place.loads + place.stores) for place in places.values())
+    if context.trace:
+        for name, kind, words in (
+            ("products", "kv", blocks * node.dim),
+            ("sums", "sum", blocks),
+            ("codes", "code", tokens),
+        ):
+            layout = context.tensors[f"{node.name}.{kind}{branch}"]
+            store = Transfer(Region.MAPS, layout.address(head), words, tensor=layout)
+            places[name] = Area("O", words, stores=[store])
+    return AttentionStep(
+        layer=layer,
+        constants=complete(tile),
+        places=places,
+        cycles=(1 + blocks) * vectors,
+        beats=beats,
+        node=node,
+        branch=branch,
+        head=head,
+        record=record,
+        block=block,
+        tokens=tokens,
+    )
+
+
+@dataclass(eq=False, kw_only=True, repr=False)
+class AttentionStep(Step):
+    """One head of one branch: k and v in A, q and the quotients in O, K^T V and row sums in K.
+
+    record: its first channel block of records in the tile. products, sums and codes have places in O when they are
+    traced.
+    """
+
+    node: Attention
+    branch: int
+    head: int
+    record: int
+    block: int
+    tokens: int
+
+    @property
+    def work(self) -> str:
+        return f"head {self.head} of branch {self.branch}, {self.tokens} tokens"
+
+    def _traced(self, name: str) -> dict[str, int]:
+        """Fields that put an intermediate into O as well, if it is traced."""
+        return {"out_base": self.places[name].at} if name in self.places else {}
+
+    def run(self, schedule: Schedule) -> None:
+        block, blocks, tokens = self.block, self.node.dim // self.block, self.tokens
+        (tile, _), places = self.constants[0], self.places
+        records = tile.at // RECORD_BYTES + self.record
+        kept = int(Destination.O) if "products" in places else 0
+        keys, products = places["keys and values"].at, places["weights"].at
+        sums = products + blocks * blocks * block
+        row = {"cols": tokens, "in_block": tokens, "in_row": tokens, "in_group": tokens, "relu": 1}
         schedule.compute(
             Opcode.RMAC_OUTER,
-            **{**row, "groups": blocks, "kernel_rows": blocks},
-            in_base=k,
-            in_value=v,
+            **row,
+            groups=blocks,
+            kernel_rows=blocks,
+            in_base=keys,
+            in_value=keys + blocks * tokens,
             parameters=records,
             destination=int(Destination.K) | kept,
-            attention=kv,
-            out_base=kv_out,
+            attention=products,
+            **self._traced("products"),
             out_group=blocks * block,
             out_row=block,
         )
         schedule.compute(
             Opcode.RMAC_ROW_SUM,
-            **{**row, "groups": blocks},
-            in_base=k,
+            **row,
+            groups=blocks,
+            in_base=keys,
             parameters=records + 1,
             destination=int(Destination.K) | kept,
             attention=sums,
-            out_base=sum_out,
+            **self._traced("sums"),
             out_group=1,
         )
         # Each weight of the row sums is lane 0 of a block of K words.
-        matmul = {**row, "in_group": 0, "blocks": blocks, "stationary": 1, "source": 1, "in_base": q}
+        matmul = {**row, "in_group": 0, "blocks": blocks, "stationary": 1, "source": 1, "in_base": places["queries"].at}
         schedule.compute(
             Opcode.MAT_CONV,
             **matmul,
             weights=sums,
             parameters=records + 2,
             mode=PostMode.LOG2,
-            out_base=code_out,
+            **self._traced("codes"),
             out_row=tokens,
-            log2_offset=node.log2_offset[branch],
+            log2_offset=self.node.log2_offset[self.branch],
             destination=int(Destination.DIVISOR) | kept,
         )
         schedule.compute(
             Opcode.MAT_CONV,
-            **{**matmul, "groups": blocks},
-            weights=kv,
+            **matmul,
+            groups=blocks,
+            weights=products,
             parameters=records + 3,
             mode=PostMode.DIVIDE,
-            out_base=out,
+            out_base=places["results"].at,
             out_group=tokens,
             out_row=tokens,
             destination=int(Destination.O),
         )
-        if kept:
-            for kind, words, address in (
-                ("kv", blocks * node.dim, kv_out),
-                ("sum", blocks, sum_out),
-                ("code", tokens, code_out),
-            ):
-                schedule.store(_plane_transfer(context.tensors[f"{node.name}.{kind}{branch}"], head, words), address)
-        for transfer in stores:
-            schedule.store(transfer, out)
-
-    beats = sum(t.beats(block, config.data_bytes) for t in queries + loads + stores)
-    cycles = (1 + blocks) * blocks * tokens
-    return Step(layer, complete(tile), prepare, run, cycles, beats)
+        for name in ("products", "sums", "codes", "results"):
+            if name in places:
+                schedule.empty(places[name])

@@ -2,53 +2,122 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from triovit.compiler.context import Context, no_tiling, post_fields
 from triovit.compiler.errors import require
 from triovit.compiler.lower.features import FeatureRows
 from triovit.compiler.memory.pack import pack_depthwise, pack_records
-from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
-from triovit.compiler.schedule.tiling import choose_depthwise
-from triovit.compiler.schedule.transfer import constant_transfer, map_transfer
+from triovit.compiler.schedule.rings import Area, Tile, complete, span
+from triovit.compiler.schedule.schedule import Schedule, Step
+from triovit.compiler.schedule.tiling import DepthwiseSize, choose_depthwise
+from triovit.compiler.schedule.transfer import Part, constant_transfer, map_transfer
 from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
+from triovit.hdl.isa.record import RECORD_BYTES
+
+
+@dataclass(eq=False, kw_only=True, repr=False)
+class DepthwiseStep(Step):
+    """Some output rows of some channel blocks: `results` in O, where residual operands are loaded first."""
+
+    node: Convolution
+    features: FeatureRows
+    row: int
+    width: int
+
+    @property
+    def work(self) -> str:
+        blocks = span(self.features.plane, self.features.planes)
+        return f"rows {span(self.row, self.rows)} of channel blocks {blocks}"
+
+    def prepare(self, schedule: Schedule) -> None:
+        stride, kernel = self.node.stride, self.node.kernel
+        self.features.fetch(schedule, self.row * stride, (self.rows - 1) * stride + kernel)
+        super().prepare(schedule)
+
+    def run(self, schedule: Schedule) -> None:
+        (weights, _), (records, _) = self.constants
+        results = self.places["results"].at
+        fields = depthwise_fields(self.node, self.features, self.rows, self.width, (weights, records), results)
+        schedule.compute(Opcode.RMAC_DEPTHWISE, **fields, residual=int(self.node.residual is not None))
+        schedule.empty(self.places["results"])
+
+
+def depthwise_fields(
+    node: Convolution, features: FeatureRows, rows: int, width: int, tiles: tuple[Tile, Tile], out: int
+) -> dict[str, int]:
+    """Fields of the instruction for `rows` output rows of the channel blocks in `features`, with results from `out` on.
+
+    width: output columns. tiles: of weights and of records.
+    """
+    address, in_row, in_plane = features.held
+    weights, records = tiles
+    return {
+        "stride": node.stride - 1,
+        "groups": features.planes,
+        "rows": rows,
+        "cols": width,
+        "kernel_rows": node.kernel,
+        "kernel_cols": node.kernel,
+        "in_base": address,
+        "in_group": in_plane,
+        "in_row": in_row,
+        "weights": weights.at,
+        "parameters": records.at // RECORD_BYTES,
+        "out_base": out,
+        "out_group": rows * width,
+        "out_row": width,
+        "destination": int(Destination.O),
+        **post_fields(node.post),
+    }
 
 
 def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels: bool) -> list[Step]:
     """Steps of a depthwise convolution with as many outputs as inputs; by_channels: see `choose_depthwise`."""
-    config, block = context.config, context.config.block
     source, target = context.tensors[node.input], context.tensors[node.name]
-    kernel, stride, taps = node.kernel, node.stride, node.kernel**2
     _, height, width = target.shape
-    require(kernel < 16, node.name, f"kernel {kernel} is beyond the limit of 15")
-    line = source.shape[2] + 2 * node.padding
-    tiling = choose_depthwise(
+    require(node.kernel < 16, node.name, f"kernel {node.kernel} is beyond the limit of 15")
+    row_cycles = -(-width // context.config.block) * max(node.kernel**2, context.config.block)
+    size = DepthwiseSize(
         rows=height,
         blocks=source.blocks,
-        row_cycles=-(-width // block) * max(taps, block),
-        feature_line=line,
-        kernel=kernel,
-        stride=stride,
+        row_cycles=row_cycles,
+        feature_line=source.shape[2] + 2 * node.padding,
+        kernel=node.kernel,
+        stride=node.stride,
         output_line=width,
         record_words=context.record_words,
-        capacity=context.capacity,
-        beat_words=config.beat_words,
-        cores=config.cores,
-        step_words=context.step_words,
-        by_channels=by_channels,
     )
+    tiling = choose_depthwise(size, context, by_channels)
     if tiling is None:
-        raise no_tiling(
-            node.name, {"A": kernel * line, "O": width, "W": taps, "P": context.record_words}, context.capacity
-        )
+        raise no_tiling(node.name, size.smallest(), context.capacity)
     residual = None if node.residual is None else context.tensors[node.residual]
     chunks = [(p, min(tiling.blocks, source.blocks - p)) for p in range(0, source.blocks, tiling.blocks)]
-    result = []
+    steps: list[Step] = []
     for (plane, planes), tiles in zip(chunks, depthwise_tiles(node, context, chunks), strict=True):
         features = FeatureRows(source, plane, planes, node.padding, tiling.rolling)
         for row in range(0, height, tiling.rows):
             rows = min(tiling.rows, height - row)
-            result.append(_step(node, layer, context, tiles, features, residual, target, plane, planes, row, rows))
-    return result
+            part = Part.of_rows(target, plane, planes, row, rows)
+            loads = [] if residual is None else map_transfer(residual, part)
+            words = planes * rows * width
+            steps.append(
+                DepthwiseStep(
+                    layer=layer,
+                    constants=complete(*tiles),
+                    places={"results": Area("O", words, loads, stores=map_transfer(target, part))},
+                    cycles=planes * rows * row_cycles,
+                    beats=words // context.config.beat_words
+                    + features.beats(context, row * node.stride, rows * node.stride),
+                    rows=rows,
+                    node=node,
+                    features=features,
+                    row=row,
+                    width=width,
+                )
+            )
+    return steps
 
 
 def depthwise_tiles(node: Convolution, context: Context, chunks: list[tuple[int, int]]) -> list[tuple[Tile, Tile]]:
@@ -65,58 +134,3 @@ def depthwise_tiles(node: Convolution, context: Context, chunks: list[tuple[int,
     return [
         (tile("W", Buffer.B, weights, taps, *chunk), tile("P", Buffer.P, records, record, *chunk)) for chunk in chunks
     ]
-
-
-def _step(node, layer, context, tiles, features, residual, target, plane, planes, row, rows) -> Step:
-    config, kernel, stride = context.config, node.kernel, node.stride
-    width = target.shape[2]
-    input_row, input_rows = row * stride, (rows - 1) * stride + kernel
-    transfers = {
-        "plane": plane,
-        "planes": planes,
-        "row": row,
-        "rows": rows,
-        "column": 0,
-        "columns": width,
-        "local_row": width,
-        "local_plane": rows * width,
-    }
-    place: list[tuple] = []
-
-    def prepare(schedule: Schedule) -> None:
-        place.append(features.fetch(schedule, input_row, input_rows))
-        out = schedule.take("O", planes * rows * width)
-        place.append(out)
-        if residual is not None:
-            for transfer in map_transfer(residual, **transfers):
-                schedule.load(transfer, out, Buffer.O)
-
-    def run(schedule: Schedule) -> None:
-        (address, in_row, in_plane), out = place
-        schedule.compute(
-            Opcode.RMAC_DEPTHWISE,
-            stride=stride - 1,
-            groups=planes,
-            rows=rows,
-            cols=width,
-            kernel_rows=kernel,
-            kernel_cols=kernel,
-            blocks=1,
-            in_base=address,
-            in_group=in_plane,
-            in_row=in_row,
-            weights=tiles[0].address,
-            parameters=tiles[1].address // context.record_words,
-            out_base=out,
-            out_group=rows * width,
-            out_row=width,
-            destination=int(Destination.O),
-            residual=int(residual is not None),
-            **post_fields(node.post),
-        )
-        for transfer in map_transfer(target, **transfers):
-            schedule.store(transfer, out)
-
-    cycles = planes * rows * -(-width // config.block) * max(kernel * kernel, config.block)
-    beats = planes * rows * width // config.beat_words + features.beats(config, input_row, rows * stride)
-    return Step(layer, complete(*tiles), prepare, run, cycles, beats)

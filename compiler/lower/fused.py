@@ -11,34 +11,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from triovit.compiler.context import Context, post_fields
-from triovit.compiler.lower.depthwise import depthwise_tiles
+from triovit.compiler.lower.depthwise import depthwise_fields, depthwise_tiles
 from triovit.compiler.lower.features import FeatureRows
 from triovit.compiler.lower.output_blocks import Constants, Family, PackedConvolution, Piece, resident
-from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.schedule.pipeline import Geometry, Pipeline
-from triovit.compiler.schedule.schedule import Schedule, Step, Tile, complete
-from triovit.compiler.schedule.transfer import map_transfer
+from triovit.compiler.schedule.rings import Area, Tile, complete, span
+from triovit.compiler.schedule.schedule import Schedule, Step
+from triovit.compiler.schedule.transfer import Part, map_transfer
 from triovit.golden.integer.nodes import Convolution
-from triovit.hdl.isa.names import Buffer, Destination, Opcode
+from triovit.hdl.isa.names import Destination, Opcode
 
 
-@dataclass
+@dataclass(frozen=True)
+class Share:
+    """Some columns of a piece of the second layer."""
+
+    piece: Piece
+    column: int
+    columns: int
+
+
+@dataclass(frozen=True, eq=False)
 class Item:
-    """One piece of work: output rows, input planes, groups of the second layer, places of both layers' results in O.
+    """One piece of work: output rows of some input planes, and what the second layer makes of them.
 
-    constants: the tiles of weights and records of both layers, those of the depthwise layer first.
+    group: first group of the second layer. constants: the tiles of weights and records of both layers, those of the
+    depthwise layer first. middle, results: places of both layers' results in O.
     """
 
     row: int
     rows: int
-    plane: int
-    planes: int
     group: int
     constants: tuple[Tile, Tile]
-    pieces: list[tuple[Piece, int, int]]  # of the second layer, each with its first column and columns
+    shares: list[Share]
     features: FeatureRows
-    middle: int = 0
-    out: int = 0
+    middle: Area
+    results: Area
+
+    @property
+    def work(self) -> str:
+        """Which rows and channels, in words."""
+        blocks = span(self.features.plane, self.features.planes)
+        return f"rows {span(self.row, self.rows)} of channel blocks {blocks}"
 
 
 class FusedPair:
@@ -49,21 +63,37 @@ class FusedPair:
         self.g = Geometry(context, first, second, context.tensors[first.input], context.tensors[second.name])
         self.width = self.g.target.shape[2]
         self.packed = PackedConvolution(second, context.config.block)
-        self.residual = None if second.residual is None else context.tensors[second.residual]
 
     def items(self) -> list[Item]:
+        """The pair's work in order."""
         g, height = self.g, self.g.target.shape[1]
         if g.groups > 1:
             return self._channel_items()
         tiles = depthwise_tiles(self.first, self.context, [(0, g.source.blocks)])[0]
-        pieces = self._shared_pieces(tiles)
+        shares = self._row_shares(tiles)
         features = FeatureRows(g.source, 0, g.source.blocks, self.first.padding, True)
         return [
-            Item(row, min(self.pipeline.rows, height - row), 0, g.source.blocks, 0, tiles, pieces, features)
+            self._item(row, min(self.pipeline.rows, height - row), 0, tiles, shares, features)
             for row in range(0, height, self.pipeline.rows)
         ]
 
-    def _shared_pieces(self, tiles: tuple[Tile, Tile]) -> list[tuple[Piece, int, int]]:
+    def _item(
+        self, row: int, rows: int, group: int, tiles: tuple[Tile, Tile], shares: list[Share], features: FeatureRows
+    ) -> Item:
+        """An item with its places."""
+        g, first, planes = self.g, group * self.g.out_blocks, features.planes
+        outputs = planes // g.in_blocks * g.out_blocks
+        middle = Area("O", planes * rows * self.width)
+        if self.first.name in self.context.tensors:  # traced
+            layout = self.context.tensors[self.first.name]
+            middle.stores = map_transfer(layout, Part.of_rows(layout, features.plane, planes, row, rows))
+        part = Part.of_rows(g.target, first, outputs, row, rows)
+        results = Area("O", outputs * rows * self.width, stores=map_transfer(g.target, part))
+        if self.second.residual is not None:
+            results.loads = map_transfer(self.context.tensors[self.second.residual], part)
+        return Item(row, rows, group, tiles, shares, features, middle, results)
+
+    def _row_shares(self, tiles: tuple[Tile, Tile]) -> list[Share]:
         """Pairs for both engines, then the partly shared pair, then what the MAT engine does alone."""
         pairs, odd = divmod(self.g.out_blocks, 2)
         columns, alone = self.pipeline.columns, self.pipeline.alone
@@ -80,7 +110,8 @@ class FusedPair:
             work += [(part, 0, 2 * split, self.width - columns, columns)]
             work += [(part, 2 * split, 2 * alone + odd, 0, self.width)]
         work = [piece for piece in work if piece[2] and piece[4]]
-        return [(p, *w[3:]) for p, w in zip(resident([w[:3] for w in work], tiles), work, strict=True)]
+        pieces = resident([piece[:3] for piece in work], tiles)
+        return [Share(piece, *columns) for piece, (_, _, _, *columns) in zip(pieces, work, strict=True)]
 
     def _channel_items(self) -> list[Item]:
         g = self.g
@@ -91,144 +122,106 @@ class FusedPair:
         tiles = depthwise_tiles(self.first, self.context, [(a * g.in_blocks, n * g.in_blocks) for a, n in chunks])
         result = []
         for (group, groups), depthwise in zip(chunks, tiles, strict=True):
-            pieces = [(p, 0, self.width) for p in resident([(part, group, groups) for part in chosen], depthwise)]
+            pieces = resident([(part, group, groups) for part in chosen], depthwise)
+            shares = [Share(piece, 0, self.width) for piece in pieces]
             plane, planes = group * g.in_blocks, groups * g.in_blocks
             features = FeatureRows(g.source, plane, planes, self.first.padding, False)
-            result.append(Item(0, g.target.shape[1], plane, planes, group, depthwise, pieces, features))
+            result.append(self._item(0, g.target.shape[1], group, depthwise, shares, features))
         return result
 
-    # ---- instructions ----
-    def depthwise(self, schedule: Schedule, item: Item, place: tuple[int, int, int]) -> None:
-        node, context = self.first, self.context
-        (address, in_row, in_plane), plane_words = place, item.rows * self.width
-        weights, records = item.constants
-        schedule.layer = self.layer
-        schedule.compute(
-            Opcode.RMAC_DEPTHWISE,
-            stride=node.stride - 1,
-            groups=item.planes,
-            rows=item.rows,
-            cols=self.width,
-            kernel_rows=node.kernel,
-            kernel_cols=node.kernel,
-            blocks=1,
-            in_base=address,
-            in_group=in_plane,
-            in_row=in_row,
-            weights=weights.address,
-            parameters=records.address // context.record_words,
-            out_base=item.middle,
-            out_group=plane_words,
-            out_row=self.width,
-            destination=int(Destination.O),
-            **post_fields(node.post),
-        )
-        if node.name in context.tensors:
-            for transfer in map_transfer(
-                context.tensors[node.name],
-                plane=item.plane,
-                planes=item.planes,
-                row=item.row,
-                rows=item.rows,
-                column=0,
-                columns=self.width,
-                local_row=self.width,
-                local_plane=plane_words,
-            ):
-                schedule.store(transfer, item.middle)
+    def steps(self) -> list[Step]:
+        """A step more than items: the depthwise part of one next to the pointwise part of the one before."""
+        items = self.items()
+        return [self._step(now, before) for now, before in zip([*items, None], [None, *items], strict=True)]
 
-    def outputs(self, layout: TensorLayout, item: Item) -> list:
-        """Transfers between an item's results in O and a map."""
-        blocks = self.out_planes(item)
-        return map_transfer(
-            layout,
-            plane=item.group * self.g.out_blocks,
-            planes=blocks,
-            row=item.row,
-            rows=item.rows,
-            column=0,
-            columns=self.width,
-            local_row=self.width,
-            local_plane=item.rows * self.width,
+    def _step(self, now: Item | None, before: Item | None) -> Step:
+        stride = self.first.stride
+        constants, places, cycles, beats = [], {}, 0, 0
+        if now:
+            constants += complete(*now.constants)
+            places["middle"] = now.middle
+            cycles += now.rows * self.g.depthwise_cycles(now.features.planes)
+            beats += now.features.beats(self.context, now.row * stride, now.rows * stride)
+        if before:
+            constants += complete(*before.constants)
+            places["results"] = before.results
+            joint = [share for share in before.shares if share.piece.part.family.joint]
+            cycles += sum(s.piece.count * s.columns * before.rows * self.packed.in_blocks for s in joint)
+            beats += self.context.beats(before.results.stores) * (2 if before.results.loads else 1)
+        return FusedStep(
+            layer=self.layer,
+            constants=constants,
+            places=places,
+            cycles=cycles,
+            beats=beats,
+            pair=self,
+            now=now,
+            before=before,
         )
 
-    def out_planes(self, item: Item) -> int:
-        return item.planes // self.g.in_blocks * self.g.out_blocks
 
-    def pointwise(self, schedule: Schedule, item: Item) -> None:
-        schedule.layer = self.layer + 1
-        # The MAT engine's own part first: it starts while the R-MAC engine is in the next item's depthwise layer.
-        for piece, column, columns in sorted(item.pieces, key=lambda p: p[0].part.family.joint):
-            self._convolution(schedule, item, piece, column, columns)
-        for transfer in self.outputs(self.g.target, item):
-            schedule.store(transfer, item.out)
+@dataclass(eq=False, kw_only=True, repr=False)
+class FusedStep(Step):
+    """The depthwise part of item `now`, to `middle` in O, next to the pointwise part of the item `before`."""
 
-    def _convolution(self, schedule: Schedule, item: Item, piece: Piece, column: int, columns: int) -> None:
-        family, plane_words = piece.part.family, item.rows * self.width
-        block = family.first + piece.first * family.step - item.group * self.g.out_blocks
+    pair: FusedPair
+    now: Item | None
+    before: Item | None
+
+    @property
+    def work(self) -> str:
+        parts = [f"depthwise {self.now.work}"] if self.now else []
+        return ", ".join(parts + ([f"pointwise behind {self.before.work}"] if self.before else []))
+
+    def prepare(self, schedule: Schedule) -> None:
+        if self.now:
+            node, rows = self.pair.first, self.now.rows
+            self.now.features.fetch(schedule, self.now.row * node.stride, (rows - 1) * node.stride + node.kernel)
+            schedule.fill(self.now.middle)
+        if self.before:
+            schedule.layer = self.layer + 1
+            schedule.fill(self.before.results)
+
+    def run(self, schedule: Schedule) -> None:
+        if self.now:
+            schedule.layer = self.layer
+            self._depthwise(schedule, self.now)
+            schedule.empty(self.now.middle)
+        if self.before:
+            schedule.layer = self.layer + 1
+            # The MAT engine's own part first: it starts while the R-MAC engine is in the next item's depthwise layer.
+            for share in sorted(self.before.shares, key=lambda share: share.piece.part.family.joint):
+                self._pointwise(schedule, self.before, share)
+            schedule.empty(self.before.results)
+
+    def _depthwise(self, schedule: Schedule, item: Item) -> None:
+        pair, out = self.pair, item.middle.at
+        fields = depthwise_fields(pair.first, item.features, item.rows, pair.width, item.constants, out)
+        schedule.compute(Opcode.RMAC_DEPTHWISE, **fields)
+
+    def _pointwise(self, schedule: Schedule, item: Item, share: Share) -> None:
+        pair, piece = self.pair, share.piece
+        family, plane_words = piece.part.family, item.rows * pair.width
+        block = family.first + piece.first * family.step - item.group * pair.g.out_blocks
         schedule.compute(
             Opcode.MAT_CONV if family.mat else Opcode.RMAC_CONV,
             source=1,
             joint=int(family.joint),
             groups=piece.count,
             rows=item.rows,
-            cols=columns,
-            kernel_rows=1,
-            kernel_cols=1,
-            blocks=self.packed.in_blocks,
-            in_base=item.middle + column,
+            cols=share.columns,
+            blocks=pair.packed.in_blocks,
+            in_base=item.middle.at + share.column,
             in_group=family.in_step * plane_words,
-            in_row=self.width,
+            in_row=pair.width,
             in_block=plane_words,
-            weights=piece.weights.address + piece.weights_offset,
-            parameters=(piece.records.address + piece.records_offset) // self.context.record_words,
-            out_base=item.out + block * plane_words + column,
+            **piece.constants(),
+            out_base=item.results.at + block * plane_words + share.column,
             out_group=plane_words if family.joint else family.step * plane_words,
-            out_row=self.width,
+            out_row=pair.width,
             destination=int(Destination.O),
-            residual=int(self.residual is not None),
-            **post_fields(self.second.post),
+            residual=int(pair.second.residual is not None),
+            **post_fields(pair.second.post),
         )
         if family.joint:
             schedule.compute(Opcode.MAT_JOIN)
-
-    # ---- steps ----
-    def steps(self) -> list[Step]:
-        items = self.items()
-        return [self._step(now, before) for now, before in zip([*items, None], [None, *items], strict=True)]
-
-    def _step(self, now: Item | None, before: Item | None) -> Step:
-        """The depthwise part of one item next to the pointwise part of the one before."""
-        node, config = self.first, self.context.config
-        place: list[tuple[int, int, int]] = []
-
-        def prepare(schedule: Schedule) -> None:
-            if now:
-                rows = (now.rows - 1) * node.stride + node.kernel
-                place.append(now.features.fetch(schedule, now.row * node.stride, rows))
-                now.middle = schedule.take("O", now.planes * now.rows * self.width)
-            if before:
-                schedule.layer = self.layer + 1
-                before.out = schedule.take("O", self.out_planes(before) * before.rows * self.width)
-                if self.residual is not None:
-                    for transfer in self.outputs(self.residual, before):
-                        schedule.load(transfer, before.out, Buffer.O)
-
-        def run(schedule: Schedule) -> None:
-            if now:
-                self.depthwise(schedule, now, place[0])
-            if before:
-                self.pointwise(schedule, before)
-
-        constants, cycles, beats = [], 0, 0
-        if now:
-            constants += complete(*now.constants)
-            cycles += now.rows * self.g.depthwise_cycles(now.planes)
-            beats += now.features.beats(config, now.row * node.stride, now.rows * node.stride)
-        if before:
-            constants += complete(*before.constants)
-            joint = [(p, columns) for p, _, columns in before.pieces if p.part.family.joint]
-            cycles += sum(p.count * columns * before.rows * self.packed.in_blocks for p, columns in joint)
-            moved = self.outputs(self.g.target, before) * (2 if self.residual else 1)
-            beats += sum(t.beats(config.block, config.data_bytes) for t in moved)
-        return Step(self.layer, constants, prepare, run, cycles, beats)

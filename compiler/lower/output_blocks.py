@@ -8,10 +8,11 @@ import numpy as np
 
 from triovit.compiler.context import Context
 from triovit.compiler.memory.pack import merged_groups, pack_convolution, pack_records
-from triovit.compiler.schedule.schedule import Tile
+from triovit.compiler.schedule.rings import Tile, span
 from triovit.compiler.schedule.transfer import Transfer, constant_transfer
 from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.names import Buffer
+from triovit.hdl.isa.record import RECORD_BYTES
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,23 @@ class Piece:
     weights_offset: int = 0
     records_offset: int = 0
     needs: tuple[int, int] = (0, 0)  # loads of the two tiles up to this piece
+
+    @property
+    def blocks(self) -> str:
+        """Numbers of the output blocks, as text."""
+        family = self.part.family
+        if family.contiguous:
+            return span(family.first + self.first * family.step, self.count * family.width)
+        return ", ".join(
+            span(family.first + n * family.step, family.width) for n in range(self.first, self.first + self.count)
+        )
+
+    def constants(self) -> dict[str, int]:
+        """Instruction fields that say where the constants are."""
+        return {
+            "weights": self.weights.at + self.weights_offset,
+            "parameters": (self.records.at + self.records_offset) // RECORD_BYTES,
+        }
 
 
 def streamed(pieces: list[tuple[Constants, int, int]]) -> list[Piece]:

@@ -7,59 +7,23 @@ records live as long as a step needs them and are loaded ahead of their first us
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.schedule.rings import Area, Ring, Tile, TileRing
 from triovit.compiler.schedule.transfer import Region, Transfer, take_planes
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.instructions import NONZERO, Instruction, field_offsets
 from triovit.hdl.isa.names import Buffer, Opcode
 
 PREFETCH_STEPS = 96  # how far ahead of its first use a constant may be loaded
 PREFETCH_BEATS = 4096  # most bus time that is saved up for loading ahead
 PREFETCH_DISTANCE = 3  # a place is taken over early only from tiles that nobody has used for so many steps
-
-
-@dataclass(eq=False)
-class Tile:
-    """Constants that stay on chip from the first to the last step that names them. ring: "W" (buffers B and C) or "P".
-
-    loads: in the order of their use; the first `loaded` have been issued.
-    """
-
-    ring: str
-    words: int
-    loads: list[Transfer]
-    address: int | None = None
-    last_step: int = -1
-    loaded: int = 0
-
-
-@dataclass(eq=False)
-class Step:
-    """One piece of a layer. prepare: loads its features; run: computes and stores.
-
-    constants: tiles it reads, each with the number of its loads that have to be there.
-    cycles, beats: estimates of its computation and of its feature traffic (a core). rows: output rows it completes.
-    """
-
-    layer: int
-    constants: list[tuple[Tile, int]]
-    prepare: Callable[[Schedule], None]
-    run: Callable[[Schedule], None]
-    cycles: int
-    beats: int
-    rows: int = 1
-
-
-def complete(*tiles: Tile) -> list[tuple[Tile, int]]:
-    """Constants of a step that needs all of its tiles."""
-    return [(tile, len(tile.loads)) for tile in tiles]
 
 
 @dataclass(eq=False)
@@ -74,48 +38,42 @@ class Draft:
         self.instruction = self.instruction.replace(**fields)
 
 
-class Ring:
-    """Words of a buffer, given out in rising order, from the beginning again at the end."""
+@dataclass(eq=False, kw_only=True, repr=False)
+class Step(ABC):
+    """One piece of a layer's work: some loads, its computation, some stores. A kind of layer has a kind of step.
 
-    def __init__(self, words: int):
-        self.words, self.pointer = words, 0
+    layer: number of the layer. rows: output rows it completes. constants: tiles it reads, each with the number of its
+    loads that have to be there. places: what it takes of A, O and K, by purpose, in this order.
+    cycles, beats: estimates of its computation and of its feature traffic (a core).
+    """
 
-    def take(self, words: int) -> int:
-        """Address of the next `words` words. The caller has checked that they fit the buffer."""
-        if self.pointer + words > self.words:
-            self.pointer = 0
-        address = self.pointer
-        self.pointer += words
-        return address
+    layer: int
+    rows: int = 1
+    constants: list[tuple[Tile, int]]
+    places: dict[str, Area]
+    cycles: int
+    beats: int
 
-    def extend(self, end: int, words: int) -> bool:
-        """Take the `words` words from `end` on, if they follow what was given out last and fit."""
-        if self.pointer != end or end + words > self.words:
-            return False
-        self.pointer += words
-        return True
+    @property
+    @abstractmethod
+    def work(self) -> str:
+        """What it computes, in words."""
 
+    def prepare(self, schedule: Schedule) -> None:
+        """Take the places and load what memory brings there."""
+        for place in self.places.values():
+            schedule.fill(place)
 
-@dataclass(eq=False)
-class TileRing:
-    """Places of tiles that live for several steps."""
+    @abstractmethod
+    def run(self, schedule: Schedule) -> None:
+        """Append the instructions that compute, and those that store the results."""
 
-    words: int
-    pointer: int = 0
-    tiles: list[Tile] = field(default_factory=list)
-
-    def place(self, tile: Tile, step: int) -> bool:
-        """Give a tile a place that no tile used in or after `step` occupies; False when there is none."""
-        live = [t for t in self.tiles if t.last_step >= step]
-        starts = [self.pointer, 0, *sorted(t.address + t.words for t in live)]
-        for start in starts:
-            end = start + tile.words
-            if end <= self.words and all(end <= t.address or t.address + t.words <= start for t in live):
-                self.tiles = [t for t in self.tiles if end <= t.address or t.address + t.words <= start]
-                self.tiles.append(tile)
-                tile.address, self.pointer = start, end
-                return True
-        return False
+    def __repr__(self) -> str:
+        """Work, places, constants and cost: "RowStep(layer 3: rows 0..7; results in O 0..511; ...)"."""
+        places = [f"{name} in {place}" for name, place in self.places.items()]
+        places += [f"constants in {tile}" for tile, _ in self.constants]
+        cost = f"{self.cycles} cycles, {self.beats} beats"
+        return f"{type(self).__name__}({'; '.join([f'layer {self.layer}: {self.work}', *places, cost])})"
 
 
 class Schedule:
@@ -124,6 +82,7 @@ class Schedule:
     def __init__(self, config: AcceleratorConfig, layers: list[str]):
         self.config, self.layers = config, layers
         self.drafts: list[Draft] = []
+        self.steps: list[Step] = []
         self.rings = {
             "A": Ring(config.feature_words),
             "O": Ring(config.output_words),
@@ -140,8 +99,12 @@ class Schedule:
         self.drafts.append(Draft(Instruction(opcode, {}).replace(tag=self.layer, **fields), region))
 
     def compute(self, opcode: Opcode, **fields: int) -> None:
-        """An engine's instruction. Raises InstructionError for a field that the opcode lacks."""
-        self._draft(opcode, fields)
+        """An engine's instruction; counts that are not named are 1.
+
+        Raises InstructionError for a field that the opcode lacks.
+        """
+        counts = {name: 1 for name in NONZERO if name in field_offsets(opcode)}
+        self._draft(opcode, counts | fields)
 
     def load(self, transfer: Transfer, base: int, buffer: Buffer | None = None) -> None:
         """LOAD, in parts when some of it has been stored long ago and some only just now."""
@@ -185,9 +148,25 @@ class Schedule:
             )
         return self.rings[ring].take(words)
 
+    def fill(self, place: Area) -> None:
+        """Take a place and load what memory brings there."""
+        place.address = self.take(place.ring, place.words)
+        for transfer in place.loads:
+            self.load(transfer, place.address, Buffer[place.ring])
+
+    def empty(self, place: Area) -> None:
+        """Store what goes from a place to memory."""
+        for transfer in place.stores:
+            self.store(transfer, place.at)
+
     # ---- steps ----
+    def __str__(self) -> str:
+        """A line for each step that has been emitted: its number, its layer and what it does."""
+        return "\n".join(f"{n:5} {self.layers[step.layer]:30} {step!r}" for n, step in enumerate(self.steps))
+
     def emit(self, steps: list[Step]) -> None:
         """Append the instructions of all steps."""
+        self.steps += steps
         demands: list[Demand] = []
         for index, step in enumerate(steps):
             for tile, loads in step.constants:
@@ -220,7 +199,7 @@ class Schedule:
         transfer = tile.loads[tile.loaded]
         tile.loaded += 1
         self.layer = demand.layer
-        self.load(transfer, tile.address)
+        self.load(transfer, tile.at)
         return transfer.beats(self.config.block, self.config.data_bytes)
 
     def _prefetch(self, demands: list[Demand], index: int, budget: int) -> int:

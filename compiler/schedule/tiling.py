@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from triovit.compiler.context import Context
+
 STEP_OVERHEAD = 24  # cycles an instruction costs beside its steps (start, pipeline, drain that nothing overlaps)
 LATENCY = 150  # cycles between a store, the load behind it and the first computation on it
 
@@ -44,44 +46,48 @@ class Totals:
     record_words: int
 
 
-def choose_convolution(
-    *,
-    rows: int,
-    groups: int,
-    feature_line: int,
-    kernel: int,
-    stride: int,
-    output_line: int,
-    weight_words: int,
-    record_words: int,
-    totals: Totals,
-    capacity: dict[str, int],
-    beat_words: int,
-    cores: int,
-    step_words: int,
-    residual: bool,
-) -> Tiling | None:
-    """Best tiling of one convolution, or None when not even one row and one group fit.
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionSize:
+    """What a convolution needs.
 
-    rows: output rows. groups: output-block groups of the largest family. output_line: words of O of one output row of
-    one group. feature_line: words of A of one input row. weight_words, record_words: of one group, in B and P.
-    totals: of all groups of all families. capacity: words of "A", "O", "W", "P".
-    beat_words: words a cycle of memory traffic. cores: each has features of its own, constants are shared.
-    step_words: traffic of a step's instructions.
+    rows: output rows. groups: output-block groups of the largest family. feature_line: words of A of one input row.
+    output_line: words of O of one output row of one group. weight_words, record_words: of one group, in B and P.
+    totals: of all groups of all families. residual: the operands of an addition are loaded as well.
     """
+
+    rows: int
+    groups: int
+    feature_line: int
+    kernel: int
+    stride: int
+    output_line: int
+    weight_words: int
+    record_words: int
+    totals: Totals
+    residual: bool
+
+    def smallest(self) -> dict[str, int]:
+        """Words of the smallest tile, one row of one group, by buffer."""
+        features = self.kernel * self.feature_line
+        return {"A": features, "O": self.output_line, "W": self.weight_words, "P": self.record_words}
+
+
+def choose_convolution(size: ConvolutionSize, context: Context) -> Tiling | None:
+    """Best tiling of one convolution, or None when not even its smallest tile fits."""
+    config, capacity, totals = context.config, context.capacity, size.totals
     best = None
-    for tile in parts(rows):
-        input_rows = (tile - 1) * stride + kernel
-        features, fresh = input_rows * feature_line, tile * stride * feature_line
-        tiles = -(-rows // tile)
+    for tile in parts(size.rows):
+        input_rows = (tile - 1) * size.stride + size.kernel
+        features, fresh = input_rows * size.feature_line, tile * size.stride * size.feature_line
+        tiles = -(-size.rows // tile)
         if features > capacity["A"]:
             break
-        for chunk in parts(groups):
-            output = tile * chunk * output_line
-            weights, records = chunk * weight_words, chunk * record_words
+        for chunk in parts(size.groups):
+            output = tile * chunk * size.output_line
+            weights, records = chunk * size.weight_words, chunk * size.record_words
             if output > capacity["O"] or weights > capacity["W"] or records > capacity["P"]:
                 break
-            chunks = -(-groups // chunk)
+            chunks = -(-size.groups // chunk)
             # Every chunk has a place of its own; two more keep a place in reach when the free ones are scattered.
             resident = tiles > 1 and totals.weight_words + 2 * weights <= capacity["W"]
             resident &= totals.record_words + 2 * records <= capacity["P"]
@@ -89,13 +95,15 @@ def choose_convolution(
             comfortable &= 2 * weights <= capacity["W"] or resident
             pieces = chunks * totals.families
             steps = tiles * pieces
-            compute = totals.row_cycles * rows + steps * STEP_OVERHEAD
-            stored = rows * totals.output_line * (2 if residual else 1)
+            compute = totals.row_cycles * size.rows + steps * STEP_OVERHEAD
+            stored = size.rows * totals.output_line * (2 if size.residual else 1)
             for chunk_outer in (False, True) if tiles > 1 and chunks > 1 and not resident else (False,):
                 constants = (2 * totals.weight_words + totals.record_words) * (1 if resident or chunk_outer else tiles)
                 loaded = (features + (tiles - 1) * fresh) * (pieces if chunk_outer else 1)
-                traffic = ((stored + loaded) * cores + constants + steps * step_words) / beat_words
-                bubble = ((features + output) * cores + 2 * weights + records) / beat_words + LATENCY
+                traffic = (
+                    (stored + loaded) * config.cores + constants + steps * context.step_words
+                ) / config.beat_words
+                bubble = ((features + output) * config.cores + 2 * weights + records) / config.beat_words + LATENCY
                 cost = exposed(compute, traffic, comfortable) + bubble
                 if best is None or cost < best.cost:
                     best = Tiling(tile, chunk, resident, chunk_outer, cost)
@@ -112,52 +120,60 @@ class DepthwiseTiling:
     cost: float
 
 
-def choose_depthwise(
-    *,
-    rows: int,
-    blocks: int,
-    row_cycles: int,
-    feature_line: int,
-    kernel: int,
-    stride: int,
-    output_line: int,
-    record_words: int,
-    capacity: dict[str, int],
-    beat_words: int,
-    cores: int,
-    step_words: int,
-    by_channels: bool,
-) -> DepthwiseTiling | None:
-    """Best tiling of a depthwise convolution, or None when not even one row of one channel block fits.
+@dataclass(frozen=True, kw_only=True)
+class DepthwiseSize:
+    """What a depthwise convolution needs.
 
-    row_cycles, feature_line, output_line, record_words: of one channel block.
+    rows: output rows. blocks: channel blocks. row_cycles, feature_line, output_line: of one row of one channel block,
+    in cycles and words of A and O. record_words: of one channel block, in P.
+    """
+
+    rows: int
+    blocks: int
+    row_cycles: int
+    feature_line: int
+    kernel: int
+    stride: int
+    output_line: int
+    record_words: int
+
+    def smallest(self) -> dict[str, int]:
+        """Words of the smallest tile, one row of one channel block, by buffer."""
+        features, taps = self.kernel * self.feature_line, self.kernel * self.kernel
+        return {"A": features, "O": self.output_line, "W": taps, "P": self.record_words}
+
+
+def choose_depthwise(size: DepthwiseSize, context: Context, by_channels: bool) -> DepthwiseTiling | None:
+    """Best tiling of a depthwise convolution, or None when not even its smallest tile fits.
+
     by_channels: the producer delivers channel block after channel block, so that a step should not take all of them.
     """
+    config, capacity = context.config, context.capacity
     best = None
-    for chunk in parts(blocks):
-        for tile in parts(rows):
-            line = chunk * feature_line
-            features = ((tile - 1) * stride + kernel) * line
-            fresh, output = tile * stride * line, tile * chunk * output_line
-            if features > capacity["A"] or output > capacity["O"] or chunk * kernel * kernel > capacity["W"]:
+    for chunk in parts(size.blocks):
+        for tile in parts(size.rows):
+            line = chunk * size.feature_line
+            features = ((tile - 1) * size.stride + size.kernel) * line
+            fresh, output = tile * size.stride * line, tile * chunk * size.output_line
+            if features > capacity["A"] or output > capacity["O"] or chunk * size.kernel * size.kernel > capacity["W"]:
                 break
-            if chunk * record_words > capacity["P"]:
+            if chunk * size.record_words > capacity["P"]:
                 break
-            tiles, chunks = -(-rows // tile), -(-blocks // chunk)
+            tiles, chunks = -(-size.rows // tile), -(-size.blocks // chunk)
             comfortable = output * 3 <= capacity["O"] and features + fresh <= capacity["A"]
-            comfortable &= chunks == 1 or 2 * chunk * record_words <= capacity["P"]
-            total_rows = (rows - 1) * stride + kernel
+            comfortable &= chunks == 1 or 2 * chunk * size.record_words <= capacity["P"]
+            total_rows = (size.rows - 1) * size.stride + size.kernel
             if tiles > 1:  # rows shared with the step before are loaded again where the ring wraps
-                total_rows += (total_rows * line // capacity["A"]) * max(kernel - stride, 0)
-            compute = row_cycles * rows * blocks + tiles * chunks * STEP_OVERHEAD
-            words = (total_rows * feature_line + rows * output_line) * blocks
-            traffic = (words * cores + tiles * chunks * step_words) / beat_words
-            last = tile * chunk * row_cycles
-            bubble = (features + output) * cores / beat_words + LATENCY
+                total_rows += (total_rows * line // capacity["A"]) * max(size.kernel - size.stride, 0)
+            compute = size.row_cycles * size.rows * size.blocks + tiles * chunks * STEP_OVERHEAD
+            words = (total_rows * size.feature_line + size.rows * size.output_line) * size.blocks
+            traffic = (words * config.cores + tiles * chunks * context.step_words) / config.beat_words
+            last = tile * chunk * size.row_cycles
+            bubble = (features + output) * config.cores / config.beat_words + LATENCY
             # The next layer needs all channels of its first rows: it waits for the last chunk of channels, while tiles
             # of rows with all channels let it start early. Towards the producer it is the other way round.
             if by_channels:
-                bubble += features * cores / beat_words * (4 if chunks == 1 else 1)
+                bubble += features * config.cores / config.beat_words * (4 if chunks == 1 else 1)
             else:
                 bubble += last if chunks > 1 else 0
             cost = exposed(compute, traffic, comfortable) + bubble

@@ -59,46 +59,65 @@ class Transfer:
         return total * self.planes
 
 
+@dataclass(frozen=True)
+class Part:
+    """Rows and columns (counted from the interior's first, negative in the border) of some planes of a map."""
+
+    plane: int
+    planes: int
+    row: int
+    rows: int
+    column: int
+    columns: int
+    plane_step: int = 1
+
+    @staticmethod
+    def of_rows(layout: TensorLayout, plane: int, planes: int, row: int, rows: int) -> Part:
+        """All columns of some rows, without the border."""
+        return Part(plane, planes, row, rows, 0, layout.shape[2])
+
+    @staticmethod
+    def of_planes(layout: TensorLayout, plane: int, planes: int) -> Part:
+        """Whole planes, without the border."""
+        return Part.of_rows(layout, plane, planes, 0, layout.shape[1])
+
+
 def map_transfer(
     layout: TensorLayout,
+    part: Part,
     *,
-    plane: int,
-    planes: int,
-    row: int,
-    rows: int,
-    column: int,
-    columns: int,
-    local_row: int,
-    local_plane: int,
     local: int = 0,
-    plane_step: int = 1,
+    local_row: int | None = None,
+    local_plane: int | None = None,
 ) -> list[Transfer]:
-    """Rows and columns (counted from the interior's first, negative in the border) of some planes of a map.
+    """Transfers of a part of a map; on chip it begins at word `local` of its place.
 
+    local_row, local_plane: on-chip words from row to row and from plane to plane; without a gap when not given.
     Runs that follow each other without a gap on both sides become one.
     The result is a list because counters are finite.
     """
-    words, runs, memory_row = columns, rows, layout.row_words * layout.block
-    whole = columns == layout.row_words and local_row == columns and columns * rows <= LIMITS["words"]
-    if whole or rows == 1:
-        words, runs, memory_row, local_row = columns * rows, 1, 0, 0
-    memory_plane = plane_step * layout.plane_bytes
+    words, runs, memory_row = part.columns, part.rows, layout.row_words * layout.block
+    local_row = part.columns if local_row is None else local_row
+    local_plane = part.rows * part.columns if local_plane is None else local_plane
+    whole = words == layout.row_words and local_row == words and words * runs <= LIMITS["words"]
+    if whole or runs == 1:
+        words, runs, memory_row, local_row = words * runs, 1, 0, 0
     transfer = Transfer(
         Region.MAPS,
-        layout.address(plane, row, column),
+        layout.address(part.plane, part.row, part.column),
         words,
         runs,
-        planes,
+        part.planes,
         memory_row,
-        memory_plane if planes > 1 else 0,
+        part.plane_step * layout.plane_bytes if part.planes > 1 else 0,
         local,
         local_row,
-        local_plane if planes > 1 else 0,
+        local_plane if part.planes > 1 else 0,
         tensor=layout,
-        plane=plane,
-        plane_step=plane_step,
-        row=row,
-        row_count=rows,
+        plane=part.plane,
+        plane_step=part.plane_step,
+        row=part.row,
+        row_count=part.rows,
     )
     return split_planes(transfer, LIMITS["planes"])
 
