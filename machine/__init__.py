@@ -1,1 +1,1 @@
-"""What the hardware does, in Python: the functional simulator, the accesses of instructions, races."""
+"""What the hardware does, in Python: the loops of instructions, the functional simulator, accesses, cycles, races."""

@@ -156,6 +156,20 @@ def find_circle(graph: dict[str, set[str]]) -> list[str]:
     return next(filter(None, (visit(module, []) for module in graph)), [])
 
 
+@pytest.mark.parametrize("folder", ["machine", "compiler"])
+def test_no_circle_of_files(folder):
+    texts = {name: file.read_text() for name, file in files_by_module(ROOT / folder).items()}
+    graph = imports_between({name: text for name, text in texts.items() if name != folder})
+    assert sum(map(len, graph.values())) > 5
+    assert not find_circle(graph)
+
+
+def test_the_race_detector_knows_neither_loops_nor_compiler():
+    """It is the check of both, so it sees only what the functional simulator touches."""
+    names = imported(ast.parse((ROOT / "machine" / "races.py").read_text()), ["machine"])
+    assert not {name for name in names if name.split(".")[0] in ("machine", "compiler")}
+
+
 def test_no_circle_of_files_on_the_integer_path():
     texts = {name: file.read_text() for name, file in files_by_module(ROOT / "golden" / "integer").items()}
     graph = imports_between(texts)
