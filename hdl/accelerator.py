@@ -2,165 +2,155 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, ResetInserter
+import functools
+import operator
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from triovit.hdl.bus.axi4 import AXI4LiteSignature, AXI4Signature
+from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
 from triovit.hdl.compute.units import ComputeUnits
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.engines import engines_of
 from triovit.hdl.control.controller import Controller
 from triovit.hdl.control.counters import Counters
 from triovit.hdl.control.fetch import FetchUnit
+from triovit.hdl.control.ports import TracePort
 from triovit.hdl.control.queue import UnitQueue
 from triovit.hdl.control.registers import RegisterFile
 from triovit.hdl.control.semaphores import Semaphores
 from triovit.hdl.dma.load import LoadUnit
 from triovit.hdl.dma.read_master import ReadMaster
 from triovit.hdl.dma.store import StoreUnit
-from triovit.hdl.isa.layouts import INDEX_BITS
-from triovit.hdl.isa.registers import COUNTERS, REGISTER_ADDRESS_BITS
-
-UNITS = ("load", "store", "rmac", "mat")
-TRACED = ("fetch", *UNITS)
+from triovit.hdl.isa.engines import Event, counters, trace_port, traced
+from triovit.hdl.isa.names import Unit
+from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS
 
 
 class Accelerator(wiring.Component):
     """Top level: AXI4 master for program, weights and feature maps, AXI4-Lite slave for control, an interrupt.
 
-    Parameters: config.
+    Parameters: config; pipelines: what its computing units are made of, by default those of the configuration.
     Members: m_axi (AXI4, `data_bytes` wide, one ID), s_axil (AXI4-Lite, 4 KB of registers, see
-    `hdl.isa.registers`), interrupt (Out, 1, level), and for each unit u of fetch, load, store, rmac, mat:
-    trace_u_start, trace_u_done (Out, 1) with trace_u_start_index, trace_u_done_index (Out, 32): an instruction is
-    accepted, is done; meant for simulation, leave them open.
+    `hdl.isa.registers`), interrupt (Out, 1, level), and for FETCH and each unit u of `hdl.isa.engines`, in lower
+    case, trace_u (Out, TracePort): an instruction is accepted, is done; meant for simulation, leave them open.
     Emitted Verilog has the clock `aclk` and the active-low reset `aresetn`.
     """
 
-    def __init__(self, config: AcceleratorConfig):
+    m_axi: wiring.PureInterface
+    s_axil: wiring.PureInterface
+    interrupt: Signal
+
+    def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):
         self.config = config.validate()
-        members = {
-            "m_axi": Out(AXI4Signature(config.data_bytes)),
-            "s_axil": In(AXI4LiteSignature(REGISTER_ADDRESS_BITS)),
-            "interrupt": Out(1),
-        }
-        for unit in TRACED:
-            for event in ("start", "done"):
-                members |= {f"trace_{unit}_{event}": Out(1), f"trace_{unit}_{event}_index": Out(INDEX_BITS)}
-        super().__init__(members)
+        self.pipelines = pipelines_of(config) if pipelines is None else pipelines
+        moving = tuple(engine for engine in engines_of(config) if not engine.computes)
+        self.engines = (*moving, *computing(self.pipelines))
+        super().__init__(
+            {
+                "m_axi": Out(AXI4Signature(config.data_bytes)),
+                "s_axil": In(AXI4LiteSignature(REGISTER_ADDRESS_BITS)),
+                "interrupt": Out(1),
+                **{trace_port(unit): Out(TracePort()) for unit in traced(self.engines)},
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        m.submodules.registers = registers = RegisterFile(config)
-        m.submodules.controller = controller = Controller(units=5, finishers=5)
-        m.submodules.counters = counters = Counters()
+        config, engines = self.config, self.engines
+        sources = len(engines) + 1  # of errors, semaphores and finished instructions: FETCH is one, too
+        m.submodules.registers = registers = RegisterFile(config, engines)
+        m.submodules.controller = controller = Controller(units=sources, finishers=sources)
+        m.submodules.counters = counts = Counters(counters(engines))
         # A soft reset brings everything but registers and controller to its initial state.
         reset = ResetInserter(controller.reset_units)
-        m.submodules.fetch = reset(fetch := FetchUnit(config))
+        m.submodules.fetch = reset(fetch := FetchUnit(config, engines))
         m.submodules.load = reset(load := LoadUnit(config))
         m.submodules.store = reset(store := StoreUnit(config))
         m.submodules.read_master = reset(read_master := ReadMaster(config.data_bytes, config.read_bursts))
-        m.submodules.compute = reset(compute := ComputeUnits(config))
-        m.submodules.semaphores = reset(semaphores := Semaphores(givers=5, takers=5))
-        queues = {unit: UnitQueue(config.queue_depth) for unit in UNITS}
-        for unit, queue in queues.items():
-            m.submodules[f"{unit}_queue"] = reset(queue)
+        m.submodules.compute = reset(compute := ComputeUnits(config, self.pipelines))
+        m.submodules.semaphores = reset(semaphores := Semaphores(givers=sources, takers=sources))
+        queues = [UnitQueue(config.queue_depth) for _ in engines]
+        for engine, queue in zip(engines, queues, strict=True):
+            m.submodules[f"{engine.unit.name.lower()}_queue"] = reset(queue)
+        computing_ports = zip(compute.engines, compute.units, strict=True)
+        ports = {
+            Unit.LOAD: load.unit,
+            Unit.STORE: store.unit,
+            **{engine.unit: port for engine, port in computing_ports},
+        }
+        units = [ports[engine.unit] for engine in engines]
 
-        connect(m, flipped(self.s_axil), registers.s_axil)
-        self._build_control(m, registers, controller, counters, fetch)
-        self._build_instructions(m, controller, semaphores, queues, fetch, load, store, compute)
+        self._build_control(m, registers, controller, counts, fetch)
+        self._build_instructions(m, controller, semaphores, queues, fetch, units)
         self._build_memory(m, registers, controller, fetch, load, store, compute, read_master)
-
-        errors = (fetch.error, load.error, store.error, compute.rmac_error, compute.mat_error)
-        done = {
-            "fetch": (fetch.finished, fetch.index),
-            "load": (load.done, load.done_index),
-            "store": (store.done, store.done_index),
-            "rmac": (compute.rmac_done, compute.rmac_done_index),
-            "mat": (compute.mat_done, compute.mat_done_index),
-        }
-        start = {
-            "fetch": (controller.begin, 0),
-            "load": (load.start, load.start_index),
-            "store": (store.start, store.start_index),
-            "rmac": (compute.rmac_start, compute.rmac_start_index),
-            "mat": (compute.mat_start, compute.mat_start_index),
-        }
-        units_idle = compute.idle & load.idle & store.idle
-        for queue in queues.values():
-            units_idle = units_idle & queue.empty
+        self._build_trace(m, controller, fetch, units)
+        idle = [*(unit.idle for unit in units), *(queue.empty for queue in queues)]
         m.d.comb += [
-            *(controller.unit_error[k].eq(error) for k, error in enumerate(errors)),
+            *(target.eq(error) for target, error in zip(
+                controller.unit_error, (fetch.error, *(unit.error for unit in units)), strict=True
+            )),
             controller.overflow.eq(semaphores.overflow),
-            controller.dma_idle.eq(fetch.idle & load.idle & store.idle),
-            fetch.units_idle.eq(units_idle),
-            controller.finished.eq(fetch.finished),
-            self.interrupt.eq(controller.irq),
-        ]
-        for k, unit in enumerate(TRACED):
-            for event, (strobe, index) in (("start", start[unit]), ("done", done[unit])):
-                m.d.comb += [
-                    getattr(self, f"trace_{unit}_{event}").eq(strobe),
-                    getattr(self, f"trace_{unit}_{event}_index").eq(index),
-                ]
-            m.d.comb += [controller.finish[k].eq(done[unit][0]), controller.finish_index[k].eq(done[unit][1])]
-
-        events = {
-            "load_busy": ~load.idle,
-            "store_busy": ~store.idle,
-            "rmac_busy": compute.rmac_busy,
-            "mat_busy": compute.mat_busy,
-            "rmac_stall": compute.rmac_stall,
-            "mat_stall": compute.mat_stall,
-            "beats_read": read_master.beat,
-            "beats_written": store.beat,
-        }
-        m.d.comb += [getattr(counters, name).eq(event) for name, event in events.items()]
+            controller.dma_idle.eq(fetch.idle & load.unit.idle & store.unit.idle),
+            fetch.units_idle.eq(functools.reduce(operator.and_, idle)),
+        ]  # fmt: skip
+        happens = {(Event.BEAT_READ, None): read_master.beat, (Event.BEAT_WRITTEN, None): store.beat}
+        for engine, unit in zip(engines, units, strict=True):
+            happens |= {(Event.BUSY, engine.unit): unit.busy, (Event.STALL, engine.unit): unit.stall}
+        for counter, event in zip(counters(engines), counts.events, strict=True):
+            m.d.comb += event.eq(happens[counter.event, counter.unit])
         return m
 
-    def _build_control(self, m, registers, controller, counters, fetch):
+    def _build_control(self, m, registers, controller, counts, fetch):
         """Registers to controller and back."""
-        commands = ("start", "soft_reset", "acknowledge_done", "acknowledge_interrupt", "interrupt_enable", "watchdog")
+        connect(m, flipped(self.s_axil), registers.s_axil)
+        connect(m, registers.commands, controller.commands)
+        connect(m, controller.status, registers.status)
         m.d.comb += [
-            *(getattr(controller, name).eq(getattr(registers, name)) for name in commands),
-            *(
-                getattr(registers, name).eq(getattr(controller, name))
-                for name in ("busy", "done", "error", "interrupt", "error_code", "error_index")
-            ),
-            registers.cycles.eq(counters.cycles),
-            counters.clear.eq(controller.begin),
-            counters.count.eq(controller.running),
+            registers.cycles.eq(counts.cycles),
+            *(shown.eq(count) for shown, count in zip(registers.counts, counts.counts, strict=True)),
+            counts.clear.eq(controller.begin),
+            counts.count.eq(controller.running),
             fetch.start.eq(controller.begin),
             fetch.program_offset.eq(registers.program_offset),
             fetch.program_bytes.eq(registers.program_bytes),
+            controller.finished.eq(fetch.finished),
+            self.interrupt.eq(controller.irq),
         ]
-        for name, _ in COUNTERS:
-            m.d.comb += getattr(registers, name.lower()).eq(getattr(counters, f"{name.lower()}_count"))
 
-    def _build_instructions(self, m, controller, semaphores, queues, fetch, load, store, compute):
+    def _build_instructions(self, m, controller, semaphores, queues, fetch, units):
         """FETCH to queues to units, and the semaphores between them."""
-        targets = {"load": load.i, "store": store.i, "rmac": compute.i_rmac, "mat": compute.i_mat}
-        signals = {"load": load.signal, "store": store.signal, "rmac": compute.rmac_signal, "mat": compute.mat_signal}
-        for k, unit in enumerate(UNITS):
-            queue = queues[unit]
-            connect(m, getattr(fetch, f"o_{unit}"), queue.i)
-            m.d.comb += [
-                targets[unit].payload.eq(queue.o.payload),
-                targets[unit].valid.eq(queue.o.valid),
-                queue.o.ready.eq(targets[unit].ready),
-                queue.halt.eq(controller.halt),
-                semaphores.wait[k].eq(queue.wait),
-                queue.available.eq(semaphores.available[k]),
-                semaphores.take[k].eq(queue.take),
-                semaphores.give[k].eq(signals[unit]),
-            ]
+        for issued, queue, unit in zip(fetch.o, queues, units, strict=True):
+            connect(m, issued, queue.i)
+            connect(m, queue.o, unit.i)
+            m.d.comb += queue.halt.eq(controller.halt)
+        takers = [*(queue.semaphores for queue in queues), fetch.semaphores]
+        for port, taker in zip(semaphores.takers, takers, strict=True):
+            connect(m, taker, port)
+        for give, giver in zip(semaphores.give, (*(unit.signal for unit in units), fetch.give), strict=True):
+            m.d.comb += give.eq(giver)
+        m.d.comb += semaphores.clear.eq(controller.begin)
+
+    def _build_trace(self, m, controller, fetch, units):
+        """Accepted and finished instructions, for the watchdog and at the trace ports."""
+        fetched = TracePort().create()
         m.d.comb += [
-            semaphores.wait[4].eq(fetch.wait),
-            fetch.available.eq(semaphores.available[4]),
-            semaphores.take[4].eq(fetch.take),
-            semaphores.give[4].eq(fetch.give),
-            semaphores.clear.eq(controller.begin),
+            fetched.start.eq(controller.begin),
+            fetched.start_index.eq(0),
+            fetched.done.eq(fetch.finished),
+            fetched.done_index.eq(fetch.index),
         ]
+        traces = (fetched, *(unit.trace for unit in units))
+        shown = [getattr(self, trace_port(unit)) for unit in traced(self.engines)]
+        for number, (trace, port) in enumerate(zip(traces, shown, strict=True)):
+            connect(m, trace, flipped(port))
+            m.d.comb += [
+                controller.finish[number].eq(trace.done),
+                controller.finish_index[number].eq(trace.done_index),
+            ]
 
     def _build_memory(self, m, registers, controller, fetch, load, store, compute, read_master):
         """AXI channels, and the buffers' ports of LOAD and STORE."""
@@ -175,22 +165,10 @@ class Accelerator(wiring.Component):
         for unit in (fetch, load, store):
             m.d.comb += [
                 unit.halt.eq(controller.halt),
-                unit.memory_base.eq(registers.memory_base),
-                unit.memory_size.eq(registers.memory_size),
+                unit.memory.base.eq(registers.memory.base),
+                unit.memory.size.eq(registers.memory.size),
             ]
         for unit in (load, store):
             m.d.comb += unit.core_stride.eq(registers.core_stride)
-        m.d.comb += [
-            compute.load_valid.eq(load.write_valid),
-            load.write_ready.eq(compute.load_ready),
-            compute.load_buffer.eq(load.write_buffer),
-            compute.load_core.eq(load.write_core),
-            compute.load_address.eq(load.write_address),
-            compute.load_data.eq(load.write_data),
-            compute.load_mask.eq(load.write_mask),
-            compute.store_valid.eq(store.read_valid),
-            store.read_ready.eq(compute.store_ready),
-            compute.store_core.eq(store.read_core),
-            compute.store_address.eq(store.read_address),
-            store.read_data.eq(compute.store_data),
-        ]
+        connect(m, load.write, compute.load)
+        connect(m, store.read, compute.store)

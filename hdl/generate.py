@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from triovit.hdl.accelerator import Accelerator
+from triovit.hdl.compute.engines import Pipeline
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.engines import semaphores
 from triovit.hdl.emit.verilog import EmittedVerilog, emit_verilog
+from triovit.hdl.isa.engines import Engine, counters, trace_port, traced
+from triovit.hdl.isa.registers import register_map
 
 TOP = "triovit"
 
@@ -20,14 +26,37 @@ LINT_WAIVERS = {
 }
 
 
-def emit_accelerator(config: AcceleratorConfig) -> EmittedVerilog:
+def unit_tables(config: AcceleratorConfig, engines: Sequence[Engine]) -> dict:
+    """Names and numbers of units, counters and semaphores for the map beside the Verilog.
+
+    units: number in opcodes and events, trace: prefix of the trace ports. counters: number, offset of the register.
+    semaphores: number, as programs of this compiler use them (to the machine they are all alike).
+    """
+    offsets = {register.name: register.offset for register in register_map(config, engines)}
+    return {
+        "units": [
+            {"name": unit.name.lower(), "number": int(unit), "trace": trace_port(unit)} for unit in traced(engines)
+        ],
+        "counters": [
+            {"name": counter.name, "number": number, "offset": offsets[counter.name]}
+            for number, counter in enumerate(counters(engines))
+        ],
+        "semaphores": [
+            {"giver": giver.name.lower(), "taker": taker.name.lower(), "number": number}
+            for (giver, taker), number in semaphores(engines).items()
+        ],
+    }
+
+
+def emit_accelerator(config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None) -> EmittedVerilog:
     """The accelerator as module `triovit` with `aclk`, `aresetn`, `m_axi_*`, `s_axil_*`; see `hdl.accelerator`.
 
-    Raises ConfigurationError for an impossible configuration.
+    pipelines: what its computing units are made of, by default those of the configuration. Raises ConfigurationError
+    for an impossible configuration.
     """
-    config.validate()
+    accelerator = Accelerator(config, pipelines)
     waivers = [line for name, reason in LINT_WAIVERS.items() for line in (f"{reason}:", f"verilator lint_off {name}")]
     header = [*waivers, f"configuration {config.name}, hash {config.hash:016x}", *config.to_json().splitlines()]
-    return emit_verilog(
-        Accelerator(config), TOP, ports={"clk": "aclk", "rst": "aresetn"}, reset_active_low=True, header=header
-    )
+    names = {"clk": "aclk", "rst": "aresetn"}
+    tables = unit_tables(config, accelerator.engines)
+    return emit_verilog(accelerator, TOP, ports=names, reset_active_low=True, header=header, tables=tables)

@@ -151,19 +151,22 @@ def run(command, *, cwd: Path, log: Path) -> None:
 
 
 def verilate(
-    sources, main: Path, *, top: str, folder: Path | None = None, options=(), depends=(), jobs: int = 2
+    sources, main: Path, *, top: str, folder: Path | None = None, options=(), depends=(), headers=None, jobs: int = 2
 ) -> Path:
     """Executable of the Verilog module `top` and the C++ program `main` around it.
 
     sources: Verilog files and Verilator control files. main: a C++ file that includes "Vtop.h". folder: parent
     of the build, build/verilator by default. options: more Verilator options (`-CFLAGS -DNAME=1`, `--vpi`).
-    depends: headers that `main` includes. The build stands in <folder>/<key>, the key being the contents of all
-    sources, the options and the tool versions: an unchanged design is not built again. Safe with several processes.
-    Raises ToolchainError with the log's end.
+    depends: headers that `main` includes. headers: more of them, name -> text, which are
+    written for it. The build stands in <folder>/<key>, the key being the contents of all sources, the options and the
+    tool versions: an unchanged design is not built again. Safe with several processes. Raises ToolchainError with the
+    log's end.
     """
     sources, main = [Path(source).resolve() for source in sources], Path(main).resolve()
     options = [*map(str, options)]
-    key = content_key(top, *options, *OPTIMIZE, main, *depends, *sources)
+    headers = dict(headers or {})
+    texts = [part for header in headers.items() for part in header]
+    key = content_key(top, *options, *OPTIMIZE, main, *depends, *texts, *sources)
     folder = (folder or build_root() / "verilator") / key
     program = folder / top
     with locked(folder.with_suffix(".lock")):
@@ -171,6 +174,8 @@ def verilate(
             return program
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        for name, text in headers.items():
+            (folder / name).write_text(text, encoding="utf-8")
         log = folder / "build.log"
         kind = str(options)  # decides the compiler flags of the runtime
         command = [verilator_root() / "bin" / "verilator", "--cc", "--exe", "--top-module", top, "--prefix", "Vtop"]

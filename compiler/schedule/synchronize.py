@@ -1,9 +1,10 @@
 """Semaphores from the data: every wait that the words an instruction touches make necessary, and no other.
 
-There is one semaphore for each ordered pair of units. An instruction waits when it reads what another unit writes, or
-overwrites what another unit reads or writes, unless an earlier wait has already settled that. The instruction waited
-for is later in its unit's order than every one that was waited for before, so the n-th signal of a pair's semaphore
-always meets its n-th wait. All waits point backwards in program order: the program is legal by construction.
+There is one semaphore for each ordered pair of units that share a buffer (`hdl.config.engines.semaphores`). An
+instruction waits when it reads what another unit writes, or overwrites what another unit reads or writes, unless an
+earlier wait has already settled that. The instruction waited for is later in its unit's order than every one that was
+waited for before, so the n-th signal of a pair's semaphore always meets its n-th wait. All waits point backwards in
+program order: the program is legal by construction.
 
 Within a unit only one thing needs a semaphore: reading a result that an earlier instruction of the same unit wrote,
 because a unit starts its next instruction before the last one's results are written.
@@ -19,22 +20,18 @@ import numpy as np
 from triovit.compiler.errors import CompileError
 from triovit.compiler.schedule.schedule import Draft
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.engines import engines_of, semaphores
+from triovit.hdl.isa.engines import ENGINES
 from triovit.hdl.isa.instructions import SEMAPHORE_BITS
-from triovit.hdl.isa.names import QUEUED_UNITS, Opcode, Unit
+from triovit.hdl.isa.names import Opcode, Unit
 from triovit.machine.accesses import accesses
 from triovit.machine.nests import MEMORY
 
 # LOAD_RMAC: given by LOAD, taken by RMAC.
 Semaphore = enum.IntEnum(
     "Semaphore",
-    [f"{giver.name}_{taker.name}" for giver in QUEUED_UNITS for taker in QUEUED_UNITS],
-    start=0,
+    {f"{giver.name}_{taker.name}": number for (giver, taker), number in semaphores(ENGINES["trio"]).items()},
 )
-
-
-def semaphore(giver: Unit, taker: Unit) -> int:
-    """Number of the semaphore that `giver` gives and `taker` takes."""
-    return Semaphore[f"{giver.name}_{taker.name}"]
 
 
 @dataclass(eq=False)
@@ -64,21 +61,20 @@ class Synchronizer:
 
     def __init__(self, config: AcceleratorConfig, memory_words: int):
         self.config = config
+        engines = engines_of(config)
+        self.units = [engine.unit for engine in engines]
+        self.semaphores = semaphores(engines)
         sizes = {**config.words, MEMORY: memory_words}
         # Number (from 1) of the last instruction of a unit that read or wrote a word; 0: none.
-        self.reads = {
-            (s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in QUEUED_UNITS
-        }
-        self.writes = {
-            (s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in QUEUED_UNITS
-        }
+        self.reads = {(s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in self.units}
+        self.writes = {(s, u): np.zeros(n, dtype=np.int32) for s, n in sizes.items() if s != MEMORY for u in self.units}
         # In memory every word is written at most once, by STORE.
         self.writes[MEMORY, Unit.STORE] = np.zeros(sizes[MEMORY], dtype=np.int32)
-        self.issued: dict[Unit, list[Draft]] = {unit: [] for unit in QUEUED_UNITS}
+        self.issued: dict[Unit, list[Draft]] = {unit: [] for unit in self.units}
         self.clocks: dict[Unit, list[np.ndarray]] = {
-            unit: [] for unit in QUEUED_UNITS
+            unit: [] for unit in self.units
         }  # known to be done when an instruction starts
-        self.known = {unit: np.zeros(len(QUEUED_UNITS) + 1, dtype=np.int64) for unit in QUEUED_UNITS}
+        self.known = {unit: np.zeros(max(self.units) + 1, dtype=np.int64) for unit in self.units}
 
     def run(self, drafts: list[Draft]) -> None:
         for event in _events(drafts):
@@ -98,7 +94,7 @@ class Synchronizer:
 
     def _add(self, event: Event) -> None:
         start = np.maximum.reduce([self.known[unit] for unit, _ in event.parts])
-        needed = dict.fromkeys(QUEUED_UNITS, 0)
+        needed = dict.fromkeys(self.units, 0)
         # A MAT_JOIN's accesses are the MAT engine's part of its convolution.
         instruction = event.parts[0][1].instruction
         touched = [(unit, list(accesses(self.config, instruction, unit))) for unit, _ in event.parts]
@@ -126,7 +122,7 @@ class Synchronizer:
                     table[words] = number
 
     def _need(self, needed: dict[Unit, int], unit: Unit, space: str, words: np.ndarray, write: bool) -> None:
-        for other in QUEUED_UNITS:
+        for other in self.units:
             tables = [self.writes.get((space, other))]
             if write and other != unit:
                 tables.append(self.reads.get((space, other)))
@@ -137,7 +133,7 @@ class Synchronizer:
                     needed[other] = max(needed[other], int(table[words].max()))
 
     def _wait(self, giver: Unit, taker: Unit, number: int, draft: Draft) -> None:
-        bit = 1 << semaphore(giver, taker)
+        bit = 1 << self.semaphores[giver, taker]
         signaller = self.issued[giver][number - 1]
         assert not signaller.instruction.signal & bit, "a signal is waited for once"
         signaller.edit(signal=signaller.instruction.signal | bit)

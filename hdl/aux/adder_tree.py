@@ -38,6 +38,10 @@ class AdderTree(wiring.Component):
     Source: Trio-ViT, hardware section (adder tree of a MAT lane and of the row sum of K).
     """
 
+    i: data.View
+    o: Signal
+    en: Signal
+
     def __init__(self, inputs: int, width: int):
         self.inputs = check_integer("inputs", inputs, 1, 1024)
         self.width = check_integer("width", width, 1, 32)

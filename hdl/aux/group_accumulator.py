@@ -47,6 +47,11 @@ class GroupAccumulator(wiring.Component):
     Source: Trio-ViT and M2-ViT, accumulators behind the adder trees.
     """
 
+    i: stream.Interface
+    values: data.View
+    en: Signal
+    o: stream.Interface
+
     def __init__(self, lanes: int, width: int, delay: int):
         self.lanes = check_integer("lanes", lanes, 1, 1024)
         self.width = check_integer("width", width, 1, 64)

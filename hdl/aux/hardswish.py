@@ -31,6 +31,10 @@ class HardswishGate(wiring.Component):
     Source: EfficientViT's activation x * relu6(x + 3) / 6; integer form in docs/numerics.md, Hardswish.
     """
 
+    i: data.View
+    o: Signal
+    en: Signal
+
     latency = 2
 
     def __init__(self):

@@ -62,6 +62,9 @@ class LayerNorm(wiring.Component):
     and x**2 as in P2-ViT's LN unit.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     latency = STAGES
 
     def __init__(self, lanes: int):

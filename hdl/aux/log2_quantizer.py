@@ -32,6 +32,10 @@ class LeadingOneDetector(wiring.Component):
     Source: Trio-ViT, leading-one detector of the log2 quantization; docs/numerics.md, The log2 rule.
     """
 
+    i: Signal
+    o: data.View
+    en: Signal
+
     latency = 2
 
     def __init__(self, width: int):
@@ -106,6 +110,10 @@ class Log2Quantizer(wiring.Component):
 
     Source: Trio-ViT, log2 quantization of the divisors; docs/numerics.md, The log2 rule.
     """
+
+    i: data.View
+    o: Signal
+    en: Signal
 
     latency = LeadingOneDetector.latency + 1
 

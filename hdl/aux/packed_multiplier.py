@@ -78,6 +78,10 @@ class PackedMultiplier(wiring.Component):
     Source: Trio-ViT, two 8-bit multiplications a DSP (the packing itself is ours).
     """
 
+    i: data.View
+    o: data.View
+    en: Signal
+
     latency = 2
 
     def __init__(self):

@@ -33,6 +33,9 @@ class StreamPipeline(wiring.Component):
     Source: ours; the global freeze of a rigid pipeline.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, kernel: wiring.Component):
         members = getattr(getattr(kernel, "signature", None), "members", {})
         for name, flow in (("i", In), ("o", Out), ("en", In)):

@@ -46,6 +46,11 @@ class PostLane(wiring.Component):
     Source: Trio-ViT, re-quantization behind the engines; docs/numerics.md, Requantization to ReLU linear attention.
     """
 
+    i: data.View
+    o: Signal
+    biased: Signal
+    en: Signal
+
     latency = 8 + PowerOfTwoRequantizer.latency
 
     def __init__(self):

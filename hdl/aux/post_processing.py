@@ -49,6 +49,10 @@ class PostProcessing(wiring.Component):
     docs/numerics.md, Requantization to The log2 rule.
     """
 
+    i: data.View
+    o: data.View
+    en: Signal
+
     latency = PostLane.latency
 
     def __init__(self, lanes: int):

@@ -40,6 +40,10 @@ class PowerOfTwoRequantizer(wiring.Component):
     Source: P2-ViT eq. 6 (power-of-two scale ratios); docs/numerics.md, Requantization.
     """
 
+    i: data.View
+    o: Signal
+    en: Signal
+
     latency = 2
 
     def __init__(
@@ -112,6 +116,10 @@ class DyadicRequantizer(wiring.Component):
     Source: Trio-ViT section on re-quantization (dyadic b / 2**c); widths and rounding:
     docs/numerics.md, Requantization.
     """
+
+    i: data.View
+    o: Signal
+    en: Signal
 
     latency = 4
 

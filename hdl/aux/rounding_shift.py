@@ -54,6 +54,10 @@ class RoundingShift(wiring.Component):
     Source: docs/numerics.md, Rounding and saturation; the papers leave the rounding of their shifts open.
     """
 
+    i: data.View
+    o: Signal
+    en: Signal
+
     latency = 1
 
     def __init__(self, width: int, max_shift: int):

@@ -45,6 +45,9 @@ class RowSum(wiring.Component):
     docs/numerics.md, ReLU linear attention and LayerNorm.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, tokens: int, channels: int):
         self.tokens = check_integer("tokens", tokens, 1, 64)
         self.channels = check_integer("channels", channels, 1, 64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, signed, unsigned
+from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,6 +33,10 @@ class ShifterArray(wiring.Component):
 
     Source: Trio-ViT, shifter array; docs/numerics.md, ReLU linear attention.
     """
+
+    i: data.View
+    o: data.View
+    en: Signal
 
     latency = PowerOfTwoRequantizer.latency
 

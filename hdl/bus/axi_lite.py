@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,6 +32,17 @@ class AXI4LiteSlave(wiring.Component):
 
     Source: ours.
     """
+
+    axil: wiring.PureInterface
+    write: Signal
+    write_address: Signal
+    write_data: Signal
+    write_strobes: Signal
+    write_error: Signal
+    read: Signal
+    read_address: Signal
+    read_data: Signal
+    read_error: Signal
 
     latency = 1
 

@@ -21,6 +21,13 @@ class LoopCounters(wiring.Component):
     starts (Out, levels): bit i is high while level i is in its first iteration; last (Out, 1): every level at its end.
     """
 
+    load: Signal
+    counts: data.View
+    advance: Signal
+    ends: Signal
+    starts: Signal
+    last: Signal
+
     def __init__(self, levels: int, width: int):
         self.levels, self.width = levels, width
         super().__init__(
@@ -60,6 +67,13 @@ class NestAddress(wiring.Component):
     Members: load, base (In, width), strides (In, levels x width), advance (In, 1), ends (In, levels): from
     LoopCounters; address (Out, width): of the current step.
     """
+
+    load: Signal
+    base: Signal
+    strides: data.View
+    advance: Signal
+    ends: Signal
+    address: Signal
 
     def __init__(self, levels: int, width: int):
         self.levels, self.width = levels, width

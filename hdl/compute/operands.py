@@ -1,7 +1,7 @@
 """Operand control: takes the steps of both sequencers through the buffers into the MAC engines of all cores.
 
 Three stages an engine: S0 issues the reads, S1 is a buffer's output, S2 the beat register in front of the engine. Only
-control is here; `hdl.compute.core` holds what it controls, once a core.
+control is here; `hdl.compute.pair_path` holds what it controls, once a core.
 """
 
 from __future__ import annotations
@@ -10,24 +10,10 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.compute.sequencer import ADDRESS_BITS, RESULT, StepKind, step_layout
+from triovit.hdl.compute.ports import DescriptorPort, ReadRequest
+from triovit.hdl.compute.steps import StepKind, step_layout
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.rmac.engine import RMACMode
-
-
-def read_control(config: AcceleratorConfig) -> data.StructLayout:
-    """Read ports of a core's buffers."""
-    return data.StructLayout(
-        {
-            "a_en": 1,
-            "a_address": unsigned(ADDRESS_BITS),
-            "a_double": 1,
-            "o_en": 1,
-            "o_address": unsigned(ADDRESS_BITS),
-            "k_en": 1,
-            "k_address": unsigned(ADDRESS_BITS),
-        }
-    )
 
 
 def operand_control(config: AcceleratorConfig) -> data.StructLayout:
@@ -70,53 +56,69 @@ def operand_control(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
+# What core 0's engines say: they take the beat in S2.
+READY = data.StructLayout({"rmac": 1, "row_sum": 1, "layer_norm": 1, "mat": 1})
+
+
+class SidePort(wiring.Signature):
+    """One engine's side of the operand control; directions of the operand control.
+
+    Members
+    -------
+    steps : In(stream of steps)
+    results : Out(DescriptorPort())
+    fault : Out(1)
+        A read beyond a buffer; the step goes on, the machine is about to stop.
+    stall : Out(1)
+        A step had to wait in this cycle.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        super().__init__(
+            {
+                "steps": In(stream.Signature(step_layout(config.block))),
+                "results": Out(DescriptorPort()),
+                "fault": Out(1),
+                "stall": Out(1),
+            }
+        )
+
+
 class OperandControl(wiring.Component):
     """Pipelines of both engines between sequencer and engine, and the arbitration of the read ports they share.
 
     Parameters: config.
     Members:
-      rmac, mat: streams of steps (In). rmac_ready, row_sum_ready, layer_norm_ready, mat_ready (In, 1): the engines'
-      input. o_taken (In, 1): the residual operand has O's read port in this cycle. o_request (Out, 1), o_address: an
-      engine reads O.
-      reads (Out, read_control): a_*, k_* (o_* are driven by the owner of O's port). b_en, b_address, c_en, c_address
-      (Out). control (Out, operand_control).
-      rmac_push, mat_push (Out, 1), rmac_result, mat_result (Out, RESULT), rmac_space, mat_space (In, 1): result
-      descriptors. rmac_fault, mat_fault (Out, 1): a read beyond a buffer; the step goes on, the machine is about to
-      stop. rmac_stall, mat_stall (Out, 1): a step had to wait in this cycle.
-      idle (Out, 1): nothing between sequencer and engines.
+      rmac, mat (Out, SidePort): steps in, result descriptors out. ready (In, READY): the engines' input.
+      a, o, k, b, c (Out, ReadRequest): reads of the buffers; A is held while a window waits in S1.
+      control (Out, operand_control). idle (Out, 1): nothing between sequencer and engines.
     Latency: an accepted step's beat stands before its engine two cycles later.
     """
 
+    rmac: wiring.PureInterface
+    mat: wiring.PureInterface
+    ready: data.View
+    a: wiring.PureInterface
+    o: wiring.PureInterface
+    k: wiring.PureInterface
+    b: wiring.PureInterface
+    c: wiring.PureInterface
+    control: data.View
+    idle: Signal
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        steps = stream.Signature(step_layout(config.block))
         super().__init__(
             {
-                "rmac": In(steps),
-                "mat": In(steps),
-                "rmac_ready": In(1),
-                "row_sum_ready": In(1),
-                "layer_norm_ready": In(1),
-                "mat_ready": In(1),
-                "o_taken": In(1),
-                "o_request": Out(1),
-                "o_address": Out(ADDRESS_BITS),
-                "reads": Out(read_control(config)),
+                "rmac": Out(SidePort(config)),
+                "mat": Out(SidePort(config)),
+                "ready": In(READY),
+                "a": Out(ReadRequest()),
+                "o": Out(ReadRequest()),
+                "k": Out(ReadRequest()),
+                "b": Out(ReadRequest()),
+                "c": Out(ReadRequest()),
                 "control": Out(operand_control(config)),
-                "b_en": Out(1),
-                "b_address": Out(ADDRESS_BITS),
-                "c_en": Out(1),
-                "c_address": Out(ADDRESS_BITS),
-                "rmac_push": Out(1),
-                "mat_push": Out(1),
-                "rmac_result": Out(RESULT),
-                "mat_result": Out(RESULT),
-                "rmac_space": In(1),
-                "mat_space": In(1),
-                "rmac_fault": Out(1),
-                "mat_fault": Out(1),
-                "rmac_stall": Out(1),
-                "mat_stall": Out(1),
                 "idle": Out(1),
             }
         )
@@ -124,7 +126,8 @@ class OperandControl(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         control = self.control
-        r0, m0 = self.rmac.payload, self.mat.payload
+        rmac, mat = self.rmac.steps, self.mat.steps
+        r0, m0 = rmac.payload, mat.payload
         step = step_layout(self.config.block)
         r1, m1 = Signal(step, reset_less=True), Signal(step, reset_less=True)
         r1_valid, m1_valid, r1_fresh, m1_fresh = Signal(), Signal(), Signal(), Signal()
@@ -134,44 +137,49 @@ class OperandControl(wiring.Component):
         # ---- S0: reads are issued ----
         rmac_takes, mat_takes = Signal(), Signal()
         joint_waits = r1_valid & r1.joint & ~r1_go
+        # A has no other place for its words than its own output, so a window that waits in S1 keeps it.
+        r1_holds, m1_holds = Signal(), Signal()
         m.d.comb += [
+            r1_holds.eq(r1_valid & ~r1.source & ~r1_go),
+            m1_holds.eq(m1_valid & ~m1.source & ~m1_go),
+            self.a.hold.eq(r1_holds | m1_holds),
             rmac_takes.eq(
                 (~r1_valid | r1_go)
-                & (self.rmac_space | ~r0.push)
-                & Mux(r0.source, ~self.o_taken, ~(m1_valid & ~m1.source & ~m1_go))
+                & (self.rmac.results.space | ~r0.push)
+                & Mux(r0.source, ~self.o.blocked, ~m1_holds & ~self.a.blocked)
                 # A joint step owns the MAT's pipeline: what is there has to go first.
-                & (~r0.joint | ((~m1_valid | m1_go) & (self.mat_space | ~r0.push)))
+                & (~r0.joint | ((~m1_valid | m1_go) & (self.mat.results.space | ~r0.push)))
             ),
             mat_takes.eq(
                 (~m1_valid | m1_go)
-                & (self.mat_space | ~m0.push)
+                & (self.mat.results.space | ~m0.push)
                 & ~joint_waits
                 & Mux(
                     m0.source,
-                    ~self.o_taken & ~(self.rmac.valid & r0.source),
-                    ~(self.rmac.valid & ~r0.source & rmac_takes) & ~(r1_valid & ~r1.source & ~r1_go),
+                    ~self.o.blocked & ~(rmac.valid & r0.source),
+                    ~(rmac.valid & ~r0.source & rmac_takes) & ~r1_holds & ~self.a.blocked,
                 )
             ),
-            self.rmac.ready.eq(rmac_takes),
-            self.mat.ready.eq(mat_takes),
+            rmac.ready.eq(rmac_takes),
+            mat.ready.eq(mat_takes),
         ]
         rmac_reads, mat_reads = Signal(), Signal()
         m.d.comb += [
-            rmac_reads.eq(self.rmac.valid & rmac_takes),
-            mat_reads.eq(self.mat.valid & mat_takes),
-            self.rmac_stall.eq(self.rmac.valid & ~rmac_takes),
-            self.mat_stall.eq(self.mat.valid & ~mat_takes),
-            self.reads.a_en.eq((rmac_reads & ~r0.source) | (mat_reads & ~m0.source)),
-            self.reads.a_address.eq(Mux(rmac_reads & ~r0.source, r0.features, m0.features)),
-            self.reads.a_double.eq(rmac_reads & r0.stride),
-            self.o_request.eq((rmac_reads & r0.source) | (mat_reads & m0.source)),
-            self.o_address.eq(Mux(rmac_reads & r0.source, r0.features, m0.features)),
-            self.b_en.eq(rmac_reads),
-            self.b_address.eq(r0.weights),
-            self.c_en.eq((rmac_reads & r0.joint) | (mat_reads & ~m0.stationary)),
-            self.c_address.eq(Mux(rmac_reads & r0.joint, r0.weights, m0.weights)),
-            self.reads.k_en.eq(mat_reads & m0.stationary),
-            self.reads.k_address.eq(m0.weights),
+            rmac_reads.eq(rmac.valid & rmac_takes),
+            mat_reads.eq(mat.valid & mat_takes),
+            self.rmac.stall.eq(rmac.valid & ~rmac_takes),
+            self.mat.stall.eq(mat.valid & ~mat_takes),
+            self.a.request.eq((rmac_reads & ~r0.source) | (mat_reads & ~m0.source)),
+            self.a.address.eq(Mux(rmac_reads & ~r0.source, r0.features, m0.features)),
+            self.a.double.eq(rmac_reads & r0.stride),
+            self.o.request.eq((rmac_reads & r0.source) | (mat_reads & m0.source)),
+            self.o.address.eq(Mux(rmac_reads & r0.source, r0.features, m0.features)),
+            self.b.request.eq(rmac_reads),
+            self.b.address.eq(r0.weights),
+            self.c.request.eq((rmac_reads & r0.joint) | (mat_reads & ~m0.stationary)),
+            self.c.address.eq(Mux(rmac_reads & r0.joint, r0.weights, m0.weights)),
+            self.k.request.eq(mat_reads & m0.stationary),
+            self.k.address.eq(m0.weights),
         ]
         self._check_addresses(m, rmac_reads, mat_reads)
         self._push_results(m, rmac_reads, mat_reads)
@@ -208,7 +216,7 @@ class OperandControl(wiring.Component):
         r2_valid = self._rmac_beat(m, r1, r2_free)
         m2_valid, m2_first, m2_last = Signal(), Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += [
-            m2_free.eq(~m2_valid | self.mat_ready),
+            m2_free.eq(~m2_valid | self.ready.mat),
             control.mat_valid.eq(m2_valid),
             control.mat_first.eq(m2_first),
             control.mat_last.eq(m2_last),
@@ -220,7 +228,7 @@ class OperandControl(wiring.Component):
                 m2_first.eq(Mux(joint, r1.first, m1.first)),
                 m2_last.eq(Mux(joint, r1.last, m1.last)),
             ]
-        with m.Elif(self.mat_ready):
+        with m.Elif(self.ready.mat):
             m.d.sync += m2_valid.eq(0)
         m.d.comb += self.idle.eq(~(r1_valid | m1_valid | r2_valid | m2_valid))
         return m
@@ -243,9 +251,9 @@ class OperandControl(wiring.Component):
             control.layer_norm_valid.eq(valid & layer_norm),
             control.rmac_valid.eq(valid & ~row_sum & ~layer_norm),
             accepted.eq(
-                (control.rmac_valid & self.rmac_ready)
-                | (control.row_sum_valid & self.row_sum_ready)
-                | (control.layer_norm_valid & self.layer_norm_ready)
+                (control.rmac_valid & self.ready.rmac)
+                | (control.row_sum_valid & self.ready.row_sum)
+                | (control.layer_norm_valid & self.ready.layer_norm)
             ),
             done.eq(accepted & (~outer | (left == 1))),
             r2_free.eq(~valid | done),
@@ -286,33 +294,32 @@ class OperandControl(wiring.Component):
         def beyond(address, words):
             return address >= words
 
-        for reads, fault, step, stationary in (
-            (rmac_reads, self.rmac_fault, self.rmac.payload, 0),
-            (mat_reads, self.mat_fault, self.mat.payload, None),
-        ):
+        for reads, side, may_keep in ((rmac_reads, self.rmac, False), (mat_reads, self.mat, True)):
+            step = side.steps.payload
             conv, layer_norm = step.kind == StepKind.CONV, step.kind == StepKind.LAYER_NORM
             first = step.weights
             last = first + Mux(conv, block - 1, 0)
             weights = beyond(last, config.weight_words)
-            if stationary is None:
+            if may_keep:
                 weights = Mux(step.stationary, beyond(last, config.attention_words), weights)
             uses_weights = (step.kind != StepKind.OUTER) & (step.kind != StepKind.ROW_SUM)
             further = Mux(conv | layer_norm, 0, step.count - 1)
             final = step.features + Mux(step.stride, further << 1, further)
             features = Mux(step.source, beyond(final, config.output_words), beyond(final, config.feature_words))
-            m.d.comb += fault.eq(reads & (features | (weights & uses_weights)))
+            m.d.comb += side.fault.eq(reads & (features | (weights & uses_weights)))
 
     def _push_results(self, m, rmac_reads, mat_reads):
-        r0, m0 = self.rmac.payload, self.mat.payload
+        rmac, mat = self.rmac, self.mat
+        r0, m0 = rmac.steps.payload, mat.steps.payload
         joint = rmac_reads & r0.joint
         m.d.comb += [
-            self.rmac_push.eq(rmac_reads & r0.push),
-            self.rmac_result.eq(r0.result),
-            self.mat_push.eq((mat_reads & m0.push) | (joint & r0.push)),
-            self.mat_result.eq(Mux(joint, r0.result, m0.result)),
+            rmac.results.push.eq(rmac_reads & r0.push),
+            rmac.results.result.eq(r0.result),
+            mat.results.push.eq((mat_reads & m0.push) | (joint & r0.push)),
+            mat.results.result.eq(Mux(joint, r0.result, m0.result)),
         ]
         with m.If(joint):
             m.d.comb += [
-                self.mat_result.out.eq(r0.partner_out),
-                self.mat_result.parameters.eq(r0.result.parameters + 1),
+                mat.results.result.out.eq(r0.partner_out),
+                mat.results.result.parameters.eq(r0.result.parameters + 1),
             ]

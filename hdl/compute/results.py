@@ -1,16 +1,21 @@
-"""Result control: rows of psums from both engines, through one post-processing pipeline, to their buffers."""
+"""Result control: rows of psums from all engines, through one post-processing pipeline, to their buffers."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, enum, fifo, wiring
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.aux.post_processing import PostProcessing
-from triovit.hdl.compute.sequencer import ADDRESS_BITS, RESULT, StepKind
+from triovit.hdl.compute.ports import CompletionPort, RowOffer
+from triovit.hdl.compute.steps import ADDRESS_BITS, RESULT
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.engines import Engine
+from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import Destination, PostMode
 from triovit.hdl.isa.record import RECORD_BYTES
@@ -19,160 +24,132 @@ RESULTS_IN_FLIGHT = 16  # more than the engines hold between their first beat an
 INSTRUCTIONS_IN_FLIGHT = 8
 
 
-class RowSource(enum.Enum, shape=unsigned(2)):
-    """Engine that a row of psums comes from."""
+def result_control(rows: int) -> data.StructLayout:
+    """What the result control drives in every core; rows: engines that give rows of psums."""
+    return data.StructLayout(
+        {
+            # T0: a row leaves its engine
+            "take": 1,
+            "source": range(rows),
+            "ready": unsigned(rows),
+            "code_address": unsigned(12),
+            "code_en": 1,
+            # T1: the row enters post-processing
+            "mode": PostMode,
+            "fraction_bits": unsigned(4),
+            "use_residual": 1,
+            "log2_offset": signed(6),
+            "high_byte": 1,
+            # the result is written
+            "write": unsigned(4),
+            "out": unsigned(ADDRESS_BITS),
+            "attention": unsigned(13),
+            "pixel": unsigned(12),
+        }
+    )
 
-    RMAC = 0
-    ROW_SUM = 1
-    LAYER_NORM = 2
-    MAT = 3
+
+def _write_layout(units: int) -> data.StructLayout:
+    """What travels beside a row through the pipeline."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "final": 1,
+            "unit": range(max(2, units)),
+            "bad": 1,
+            "destination": unsigned(4),
+            "out": unsigned(ADDRESS_BITS),
+            "attention": unsigned(13),
+            "pixel": unsigned(24),
+        }
+    )
 
 
-RESULT_CONTROL = data.StructLayout(
-    {
-        # T0: a row leaves its engine
-        "take": 1,
-        "source": RowSource,
-        "rmac_ready": 1,
-        "row_sum_ready": 1,
-        "layer_norm_ready": 1,
-        "mat_ready": 1,
-        "code_address": unsigned(12),
-        "code_en": 1,
-        # T1: the row enters post-processing
-        "mode": PostMode,
-        "fraction_bits": unsigned(4),
-        "use_residual": 1,
-        "log2_offset": signed(6),
-        "high_byte": 1,
-        # the result is written
-        "write": unsigned(4),
-        "out": unsigned(ADDRESS_BITS),
-        "attention": unsigned(13),
-        "pixel": unsigned(12),
-    }
-)
+@dataclass(frozen=True)
+class _Offer:
+    """What a unit has for the arbiter.
 
-# What travels beside a row through the pipeline.
-_WRITE = data.StructLayout(
-    {
-        "valid": 1,
-        "final": 1,
-        "mat": 1,
-        "bad": 1,
-        "destination": unsigned(4),
-        "out": unsigned(ADDRESS_BITS),
-        "attention": unsigned(13),
-        "pixel": unsigned(24),
-    }
-)
+    result: its oldest descriptor. valid: a row of it is on offer. source: the engine that offers it. last: it is the
+    last row of the descriptor. gone: rows of the descriptor that have been taken.
+    """
+
+    result: data.View
+    valid: Value
+    source: Value
+    last: Value
+    gone: Signal
 
 
 class ResultControl(wiring.Component):
-    """Descriptors of results under way, the arbiter of the post-processing pipeline (R-MAC first), writes and signals.
+    """Descriptors of results under way, the arbiter of the post-processing pipeline, writes and signals.
 
-    Parameters: config.
-    Members (x = rmac, mat):
-      x_push, x_result, x_space: descriptors from the operand control, in order. x_accepted, x_signal, x_index:
-      instructions from the sequencers. x_room (Out, 1): another instruction may be accepted.
-      rmac_valid, rmac_last, row_sum_valid, layer_norm_valid, mat_valid (In, 1): rows of core 0's engines.
-      control (Out, RESULT_CONTROL). p_en, p_address (Out): records of the row, in words. o_en, o_address (Out):
-      residual operand. x_done (Out, 1), x_done_signal (Out, 32), x_done_index (Out, 32): the last result of an
-      instruction is written. x_fault (Out, 1), x_fault_index (Out, 32): a result beyond a buffer. x_idle (Out, 1).
+    Parameters: config; engines: the units that compute, in order of priority.
+    Members:
+      units (Out, an array of CompletionPort): descriptors, in order, and instructions of each unit.
+      rows (In, an array of RowOffer): core 0's engines, in the order of the units' `rows`.
+      control (Out, result_control). p_en, p_address (Out): records of the row, in words. o_en, o_address (Out):
+      residual operand.
     Latency: a row taken in cycle t is written at the end of cycle t + 1 + PostProcessing.latency. One row a cycle; a
     `wide` row takes two cycles (low bytes, high bytes).
     """
 
+    units: list[wiring.PureInterface]
+    rows: list[wiring.PureInterface]
+    control: data.View
+    p_en: Signal
+    p_address: Signal
+    o_en: Signal
+    o_address: Signal
+
     LATENCY = 1 + PostProcessing.latency
 
-    def __init__(self, config: AcceleratorConfig):
-        self.config = config
-        members = {
-            "rmac_valid": In(1),
-            "rmac_last": In(1),
-            "row_sum_valid": In(1),
-            "layer_norm_valid": In(1),
-            "mat_valid": In(1),
-            "control": Out(RESULT_CONTROL),
-            "p_en": Out(1),
-            "p_address": Out(ADDRESS_BITS),
-            "o_en": Out(1),
-            "o_address": Out(ADDRESS_BITS),
-        }
-        for x in ("rmac", "mat"):
-            members |= {
-                f"{x}_push": In(1),
-                f"{x}_result": In(RESULT),
-                f"{x}_space": Out(1),
-                f"{x}_accepted": In(1),
-                f"{x}_signal": In(32),
-                f"{x}_index": In(INDEX_BITS),
-                f"{x}_room": Out(1),
-                f"{x}_done": Out(1),
-                f"{x}_done_signal": Out(32),
-                f"{x}_done_index": Out(INDEX_BITS),
-                f"{x}_fault": Out(1),
-                f"{x}_fault_index": Out(INDEX_BITS),
-                f"{x}_idle": Out(1),
+    def __init__(self, config: AcceleratorConfig, engines: Sequence[Engine]):
+        self.config, self.engines = config, engines
+        rows = sum(len(engine.rows) for engine in engines)
+        super().__init__(
+            {
+                "units": Out(CompletionPort()).array(len(engines)),
+                "rows": In(RowOffer()).array(rows),
+                "control": Out(result_control(rows)),
+                "p_en": Out(1),
+                "p_address": Out(ADDRESS_BITS),
+                "o_en": Out(1),
+                "o_address": Out(ADDRESS_BITS),
             }
-        super().__init__(members)
+        )
 
     def elaborate(self, platform):
         m = Module()
         control = self.control
-        heads = {x: self._descriptors(m, x) for x in ("rmac", "mat")}
-        (rmac, rmac_queue), (mat, mat_queue) = heads["rmac"], heads["mat"]
 
-        # ---- T0: choose a row ----
-        rmac_row, mat_row, second = Signal(), Signal(), Signal()
-        with m.Switch(rmac.kind):
-            with m.Case(StepKind.ROW_SUM):
-                m.d.comb += rmac_row.eq(self.row_sum_valid)
-            with m.Case(StepKind.LAYER_NORM):
-                m.d.comb += rmac_row.eq(self.layer_norm_valid)
-            with m.Default():
-                m.d.comb += rmac_row.eq(self.rmac_valid)
-        row = Signal(RESULT)
-        chosen_rmac, take, leaves = Signal(), Signal(), Signal()
-        rows_taken = Signal(8)  # rows of the descriptor at the R-MAC's head that have gone
-        # The second byte of a wide row follows its first one at once.
-        second_mat = Signal()
-        m.d.comb += [
-            chosen_rmac.eq(Mux(second, ~second_mat, rmac_queue.r_rdy & rmac_row)),
-            mat_row.eq(mat_queue.r_rdy & self.mat_valid),
-            take.eq(chosen_rmac | mat_row),
-            row.eq(Mux(chosen_rmac, rmac, mat)),
-            leaves.eq(take & ((row.mode != PostMode.WIDE) | second)),
-        ]
-        m.d.sync += [second.eq(take & ~leaves), second_mat.eq(~chosen_rmac)]
-        single = (rmac.kind == StepKind.ROW_SUM) | (rmac.kind == StepKind.LAYER_NORM)
-        last_row = Signal()
-        m.d.comb += [
-            last_row.eq(Mux(chosen_rmac, single | self.rmac_last, 1)),
-            rmac_queue.r_en.eq(leaves & chosen_rmac & last_row),
-            mat_queue.r_en.eq(leaves & ~chosen_rmac),
-            control.take.eq(take),
-            control.rmac_ready.eq(leaves & chosen_rmac & ~single),
-            control.row_sum_ready.eq(leaves & chosen_rmac & (rmac.kind == StepKind.ROW_SUM)),
-            control.layer_norm_ready.eq(leaves & chosen_rmac & (rmac.kind == StepKind.LAYER_NORM)),
-            control.mat_ready.eq(leaves & ~chosen_rmac),
-        ]
-        with m.If(~chosen_rmac):
-            m.d.comb += control.source.eq(RowSource.MAT)
-        with m.Elif(rmac.kind == StepKind.ROW_SUM):
-            m.d.comb += control.source.eq(RowSource.ROW_SUM)
-        with m.Elif(rmac.kind == StepKind.LAYER_NORM):
-            m.d.comb += control.source.eq(RowSource.LAYER_NORM)
-        with m.Else():
-            m.d.comb += control.source.eq(RowSource.RMAC)
-        with m.If(leaves & chosen_rmac):
-            m.d.sync += rows_taken.eq(Mux(last_row, 0, rows_taken + 1))
+        # ---- T0: choose a row; the first unit that has one ----
+        row, source, last_row, gone = Signal(RESULT), Signal(control.source.shape()), Signal(), Signal(8)
+        which = range(max(2, len(self.engines)))
+        unit, chosen_before = Signal(which), Signal(which)
+        take, leaves, second = Signal(), Signal(), Signal()
+        offers = [self._offer(m, number, leaves, unit) for number in range(len(self.engines))]
+        for number, offer in reversed(list(enumerate(offers))):
+            with m.If(offer.valid):
+                m.d.comb += [unit.eq(number), take.eq(1)]
+        with m.If(second):  # the second byte of a wide row follows its first one at once
+            m.d.comb += unit.eq(chosen_before)
+        with m.Switch(unit):
+            for number, offer in enumerate(offers):
+                with m.Case(number):
+                    m.d.comb += [
+                        row.eq(offer.result),
+                        source.eq(offer.source),
+                        last_row.eq(offer.last),
+                        gone.eq(offer.gone),
+                    ]
+        m.d.comb += leaves.eq(take & ((row.mode != PostMode.WIDE) | second))
+        m.d.sync += [second.eq(take & ~leaves), chosen_before.eq(unit)]
+        m.d.comb += [control.take.eq(take), control.source.eq(source), control.ready.eq(leaves << source)]
 
         # ---- T0: reads; their data enters the pipeline with the row in T1 ----
-        offset = Mux(chosen_rmac, rows_taken, 0)
         out = Signal(ADDRESS_BITS)
         m.d.comb += [
-            out.eq(row.out + offset + Mux(second, row.high, 0)),
+            out.eq(row.out + gone + Mux(second, row.high, 0)),
             self.p_en.eq(take),
             self.p_address.eq(row.parameters * RECORD_BYTES),
             self.o_en.eq(take & row.residual),
@@ -190,31 +167,42 @@ class ResultControl(wiring.Component):
             delayed = Signal.like(value, reset_less=True)
             m.d.sync += delayed.eq(value)
             m.d.comb += target.eq(delayed)
-        self._write(m, row, take, leaves & last_row, out, offset, chosen_rmac)
+        self._write(m, row, take, leaves & last_row, out, gone, unit)
         return m
 
-    def _descriptors(self, m, x):
-        """Queue of result descriptors of one unit; returns (its head, the queue)."""
-        queue = fifo.SyncFIFOBuffered(width=RESULT.size, depth=RESULTS_IN_FLIGHT)
-        m.submodules[f"{x}_results"] = queue
+    def _offer(self, m, number: int, leaves, unit) -> _Offer:
+        """A unit's queue of descriptors; a descriptor goes with its last row."""
+        port, engine = self.units[number], self.engines[number]
+        name = engine.unit.name.lower()
+        m.submodules[f"{name}_results"] = queue = fifo.SyncFIFOBuffered(width=RESULT.size, depth=RESULTS_IN_FLIGHT)
+        result = data.View(RESULT, queue.r_data)
+        first = sum(len(earlier.rows) for earlier in self.engines[:number])
+        sources = range(first, first + len(engine.rows))
+        valid = Array(self.rows[source].valid for source in sources)[result.row]
+        last = Array(self.rows[source].last for source in sources)[result.row]
+        gone, mine = Signal(8, name=f"{name}_rows_taken"), leaves & (unit == number)
         m.d.comb += [
-            queue.w_data.eq(getattr(self, f"{x}_result")),
-            queue.w_en.eq(getattr(self, f"{x}_push")),
-            getattr(self, f"{x}_space").eq(queue.w_rdy),
+            queue.w_data.eq(port.results.result),
+            queue.w_en.eq(port.results.push),
+            port.results.space.eq(queue.w_rdy),
+            queue.r_en.eq(mine & last),
         ]
-        return data.View(RESULT, queue.r_data), queue
+        with m.If(mine):
+            m.d.sync += gone.eq(Mux(last, 0, gone + 1))
+        return _Offer(result, queue.r_rdy & valid, first + result.row, last, gone)
 
-    def _write(self, m, row, take, final, out, offset, chosen_rmac):
+    def _write(self, m, row, take, final, out, gone, unit):
         """Delay line beside the pipeline, the writes at its end, and the signals of finished instructions."""
         config, control = self.config, self.control
-        line = [Signal(_WRITE, name=f"write_{k}") for k in range(self.LATENCY)]
+        layout = _write_layout(len(self.engines))
+        line = [Signal(layout, name=f"write_{k}") for k in range(self.LATENCY)]
         m.d.sync += [
             line[0].valid.eq(take),
             line[0].final.eq(final & row.final),
-            line[0].mat.eq(~chosen_rmac),
+            line[0].unit.eq(unit),
             line[0].destination.eq(row.destination),
             line[0].out.eq(out),
-            line[0].attention.eq(row.attention + offset),
+            line[0].attention.eq(row.attention + gone),
             line[0].pixel.eq(row.pixel),
             # A record block or a code that was never there is as bad as a result that goes nowhere. It is reported at
             # the end of the line, where the instruction that the row belongs to is known.
@@ -226,8 +214,7 @@ class ResultControl(wiring.Component):
         ]
         end = line[-1]
         o, a, k, divisor = (
-            end.destination[int(d).bit_length() - 1]
-            for d in (Destination.O, Destination.A, Destination.K, Destination.DIVISOR)
+            end.destination[d.position] for d in (Destination.O, Destination.A, Destination.K, Destination.DIVISOR)
         )
         beyond, fault = Signal(), Signal()
         m.d.comb += [
@@ -244,21 +231,22 @@ class ResultControl(wiring.Component):
             control.pixel.eq(end.pixel),
             fault.eq(end.valid & beyond),
         ]
-        for x, mine in (("rmac", ~end.mat), ("mat", end.mat)):
-            instructions = fifo.SyncFIFOBuffered(width=32 + INDEX_BITS, depth=INSTRUCTIONS_IN_FLIGHT)
-            m.submodules[f"{x}_instructions"] = instructions
-            done = Signal(name=f"{x}_finished")
+        for number, (port, engine) in enumerate(zip(self.units, self.engines, strict=True)):
+            name = engine.unit.name.lower()
+            instructions = fifo.SyncFIFOBuffered(width=SEMAPHORES + INDEX_BITS, depth=INSTRUCTIONS_IN_FLIGHT)
+            m.submodules[f"{name}_instructions"] = instructions
+            done, mine = Signal(name=f"{name}_finished"), end.unit == number
             m.d.comb += [
-                instructions.w_data.eq(Cat(getattr(self, f"{x}_signal"), getattr(self, f"{x}_index"))),
-                instructions.w_en.eq(getattr(self, f"{x}_accepted")),
+                instructions.w_data.eq(Cat(port.signal, port.index)),
+                instructions.w_en.eq(port.accepted),
                 # One place is kept for the instruction whose acceptance is a cycle away.
-                getattr(self, f"{x}_room").eq(instructions.level < INSTRUCTIONS_IN_FLIGHT - 1),
+                port.room.eq(instructions.level < INSTRUCTIONS_IN_FLIGHT - 1),
                 done.eq(end.valid & end.final & mine),
                 instructions.r_en.eq(done),
-                getattr(self, f"{x}_done").eq(done),
-                getattr(self, f"{x}_done_signal").eq(instructions.r_data[:32]),
-                getattr(self, f"{x}_done_index").eq(instructions.r_data[32:]),
-                getattr(self, f"{x}_fault").eq(fault & mine),
-                getattr(self, f"{x}_fault_index").eq(instructions.r_data[32:]),
-                getattr(self, f"{x}_idle").eq(instructions.level == 0),
+                port.done.eq(done),
+                port.done_signal.eq(instructions.r_data[:SEMAPHORES]),
+                port.done_index.eq(instructions.r_data[SEMAPHORES:]),
+                port.fault.eq(fault & mine),
+                port.fault_index.eq(instructions.r_data[SEMAPHORES:]),
+                port.idle.eq(instructions.level == 0),
             ]

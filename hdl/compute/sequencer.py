@@ -1,89 +1,64 @@
 """Sequencer of a MAC unit: turns one instruction into its steps, one a cycle.
 
-Every instruction is one loop nest of six levels. The three outer levels choose a result, the three inner ones
-accumulate it:
-
-    level            5        4             3                2               1            0
-    convolution      group    row           column           kernel row      kernel col   input block
-    depthwise        group    row           column / block   kernel row      kernel col   -
-    outer product    v block  k block       -                token row       token/block  -
-    row sum          group    -             -                token row       token/block  -
-    layer norm       pass     input block   -                -               -            -
+What an opcode does is a row of `hdl.compute.operations`; here are the loops' registers.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, enum, stream, wiring
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.compute.loops import LoopCounters, NestAddress
+from triovit.hdl.compute.operations import OPERATIONS
+from triovit.hdl.compute.steps import ADDRESS_BITS, COUNT_BITS, StepKind, step_layout
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
 from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
 from triovit.hdl.isa.rules import breaks_a_rule
 
-# Addresses have 20 bits in an instruction. Sums are kept in 24, so that one leaving its buffer is seen before it wraps.
-ADDRESS_BITS = 24
-COUNT_BITS = 12
+LEVELS, INNER = 6, 3  # loops, and how many of them accumulate one result
 
 
-class StepKind(enum.Enum, shape=unsigned(3)):
-    """What the data path does with a step."""
+@dataclass(frozen=True)
+class _Decoded:
+    """The instruction in hand: its fields, which opcode it is, and what the sequencer has to know of its operation.
 
-    CONV = 0
-    DEPTHWISE = 1
-    OUTER = 2
-    ROW_SUM = 3
-    LAYER_NORM = 4
-
-
-# Where one accumulation's result goes and how it is post-processed.
-RESULT = data.StructLayout(
-    {
-        "kind": StepKind,
-        "out": unsigned(ADDRESS_BITS),
-        "high": unsigned(20),
-        "parameters": unsigned(13),
-        "attention": unsigned(13),
-        "pixel": unsigned(24),
-        "destination": unsigned(4),
-        "mode": unsigned(3),
-        "fraction_bits": unsigned(4),
-        "residual": unsigned(1),
-        "log2_offset": signed(6),
-        "final": unsigned(1),
-    }
-)
-
-
-def step_layout(block: int) -> data.StructLayout:
-    """One step: a read of features and weights, and what to do with them.
-
-    key: an outer product's k half. count: valid pixels or tokens of a window. push: the step ends an accumulation whose
-    `result` descriptor has to be kept. partner_out: where the MAT's result of a joint step goes.
+    pairs: a step reads two operands in two cycles. See `Operation` for the others.
     """
-    return data.StructLayout(
-        {
-            "kind": StepKind,
-            "joint": 1,
-            "source": 1,
-            "relu": 1,
-            "stationary": 1,
-            "key": 1,
-            "stride": 1,
-            "first": 1,
-            "last": 1,
-            "count": range(block + 1),
-            "features": unsigned(ADDRESS_BITS),
-            "weights": unsigned(ADDRESS_BITS),
-            "channels": unsigned(13),
-            "epsilon": unsigned(32),
-            "push": 1,
-            "result": RESULT,
-            "partner_out": unsigned(ADDRESS_BITS),
-        }
-    )
+
+    f: Any
+    is_: dict[Opcode, Signal]
+    join: Any
+    joint: Any
+    kind: Signal
+    row: Signal
+    weights: Signal
+    records: Signal
+    by_column: Signal
+    double: Signal
+    pairs: Signal
+    two_passes: Signal
+
+
+@dataclass(frozen=True)
+class _Loops:
+    """Where the loops stand.
+
+    load: an instruction starts. advance: the step is done. group_end: level 5 is about to go on. key: a step of two
+    operands is at its first one.
+    """
+
+    counters: LoopCounters
+    load: Signal
+    advance: Signal
+    inner_end: Signal
+    group_end: Any
+    key: Signal
 
 
 class Sequencer(wiring.Component):
@@ -103,6 +78,20 @@ class Sequencer(wiring.Component):
     Source: Trio-ViT (arXiv 2405.03882), R-MAC and MAT engines (operand patterns); loop order is ours.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+    partner_joined: Signal
+    joined: Signal
+    release: Signal
+    releases: Signal
+    accepted: Signal
+    signal: Signal
+    index: Signal
+    busy: Signal
+    error: Signal
+    error_code: Signal
+    error_index: Signal
+
     def __init__(self, config: AcceleratorConfig, unit: Unit):
         if unit not in (Unit.RMAC, Unit.MAT):
             raise ValueError(f"unit must be RMAC or MAT, not {unit!r}")
@@ -116,7 +105,7 @@ class Sequencer(wiring.Component):
                 "release": In(1),
                 "releases": Out(1),
                 "accepted": Out(1),
-                "signal": Out(32),
+                "signal": Out(SEMAPHORES),
                 "index": Out(INDEX_BITS),
                 "busy": Out(1),
                 "error": Out(1),
@@ -127,31 +116,91 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        block = self.config.block
         word = Signal(ISSUED, reset_less=True)
-        f = data.View(LAYOUT_OF[Opcode.RMAC_CONV if self.unit == Unit.RMAC else Opcode.MAT_CONV], word.word)
-        opcode = word.word[:8]
-        is_ = {op: Signal(name=f"is_{op.name.lower()}") for op in Opcode if Unit(op >> 4) == self.unit}
-        m.d.comb += [signal.eq(opcode == op.value) for op, signal in is_.items()]
-        conv = is_[Opcode.RMAC_CONV if self.unit == Unit.RMAC else Opcode.MAT_CONV]
-        depthwise, outer, row_sum, layer_norm = (
-            is_.get(op, Const(0))
-            for op in (Opcode.RMAC_DEPTHWISE, Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM, Opcode.RMAC_LAYER_NORM)
-        )
-        join = is_.get(Opcode.MAT_JOIN, Const(0))
-        joint = f.joint & conv if self.unit == Unit.RMAC else Const(0)
+        m.submodules.counters = counters = LoopCounters(LEVELS, COUNT_BITS)
+        m.submodules.features = features = NestAddress(LEVELS, ADDRESS_BITS)
+        m.submodules.values = values = NestAddress(LEVELS, ADDRESS_BITS)
+        m.submodules.results = results = NestAddress(LEVELS - INNER, ADDRESS_BITS)
+        d = self._decode(m, word, counters, features, values, results)
+        loops = self._step(m, d, counters)
+        self._control(m, word, d, loops)
 
-        m.submodules.counters = counters = LoopCounters(6, COUNT_BITS)
-        m.submodules.features = features = NestAddress(6, ADDRESS_BITS)
-        m.submodules.values = values = NestAddress(6, ADDRESS_BITS)
-        m.submodules.results = results = NestAddress(3, ADDRESS_BITS)
+        m.d.comb += [counters.load.eq(loops.load), counters.advance.eq(loops.advance)]
+        for nest, base, ends, advance in (
+            (features, d.f.in_base, counters.ends, loops.advance),
+            (values, d.f.in_value, counters.ends, loops.advance),
+            (results, d.f.out_base, counters.ends[INNER:], loops.advance & loops.inner_end),
+        ):
+            m.d.comb += [nest.load.eq(loops.load), nest.base.eq(base), nest.ends.eq(ends), nest.advance.eq(advance)]
         step = self.o.payload
+        m.d.comb += [
+            step.kind.eq(d.kind),
+            step.joint.eq(d.joint),
+            step.source.eq(d.f.source),
+            step.relu.eq(d.f.relu),
+            step.stationary.eq(d.f.stationary),
+            step.key.eq(d.pairs & loops.key),
+            step.stride.eq(d.double),
+            step.first.eq(Mux(d.two_passes, 0, counters.starts[:INNER].all())),
+            step.last.eq(Mux(d.two_passes, counters.ends[4], loops.inner_end)),
+            step.features.eq(Mux(d.pairs & ~loops.key, values.address, features.address)),
+            step.channels.eq(d.f.cols),
+            step.epsilon.eq(d.f.epsilon),
+        ]
+        self._windows(m, d, loops)
+        self._weights(m, d, loops)
+        self._results(m, d, loops, results.address)
+        return m
 
-        load, advance, running, key, failed = Signal(), Signal(), Signal(), Signal(init=1), Signal()
-        inner_end, last = Signal(), counters.last
-        m.d.comb += inner_end.eq(counters.ends[:3].all())
+    def _decode(self, m, word, counters, features, values, results) -> _Decoded:
+        """Fields of the instruction in `word`; loop counts and strides of its operation."""
+        conv_opcode = Opcode.RMAC_CONV if self.unit == Unit.RMAC else Opcode.MAT_CONV
+        f = data.View(LAYOUT_OF[conv_opcode], word.word)
+        is_ = {op: Signal(name=f"is_{op.name.lower()}") for op in Opcode if Unit(op >> 4) == self.unit}
+        m.d.comb += [signal.eq(word.word[:8] == op.value) for op, signal in is_.items()]
+        join = is_.get(Opcode.MAT_JOIN, Const(0))
+        joint = f.joint & is_[conv_opcode] if self.unit == Unit.RMAC else Const(0)
+        d = _Decoded(
+            f, is_, join, joint,
+            kind=Signal(StepKind), row=Signal(2), weights=Signal(range(self.config.block + 1)), records=Signal(2),
+            by_column=Signal(), double=Signal(), pairs=Signal(), two_passes=Signal(),
+        )  # fmt: skip
+        for op, active in is_.items():
+            if op not in OPERATIONS:
+                continue
+            operation = OPERATIONS[op](f, self.config.block, joint)
+            with m.If(active):
+                m.d.comb += [
+                    *(counters.counts[level].eq(count) for level, count in enumerate(operation.counts)),
+                    *(features.strides[level].eq(stride) for level, stride in enumerate(operation.features)),
+                    *(values.strides[level].eq(stride) for level, stride in enumerate(operation.values or ())),
+                    *(results.strides[level].eq(stride) for level, stride in enumerate(operation.results)),
+                    d.kind.eq(operation.kind),
+                    d.row.eq(operation.row),
+                    d.weights.eq(operation.weights),
+                    d.records.eq(operation.records),
+                    d.by_column.eq(operation.window == INNER),
+                    d.double.eq(operation.double),
+                    d.pairs.eq(operation.values is not None),
+                    d.two_passes.eq(operation.two_passes),
+                ]
+        return d
 
-        # ---- an instruction is taken, looked at, and started ----
+    def _step(self, m, d: _Decoded, counters) -> _Loops:
+        """A step is done when it is accepted; one of two operands when both are."""
+        load, advance, inner_end, key = Signal(), Signal(), Signal(), Signal(init=1)
+        accepted = self.o.valid & self.o.ready
+        m.d.comb += [inner_end.eq(counters.ends[:INNER].all()), advance.eq(accepted & ~(d.pairs & key))]
+        with m.If(load):
+            m.d.sync += key.eq(1)
+        with m.Elif(accepted):
+            m.d.sync += key.eq(~key)
+        group_end = inner_end & counters.ends[3] & counters.ends[4]
+        return _Loops(counters, load, advance, inner_end, group_end, key)
+
+    def _control(self, m, word, d: _Decoded, loops: _Loops):
+        """An instruction is taken, looked at, started, and walked to its end."""
+        running, failed = Signal(), Signal()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(~failed)
@@ -160,122 +209,32 @@ class Sequencer(wiring.Component):
                     m.next = "START"
             with m.State("START"):
                 m.d.comb += self.busy.eq(1)
-                with m.If(self._illegal(m, f, is_)):
+                with m.If(self._illegal(m, d.f, d.is_)):
                     m.d.comb += self.error.eq(1)
                     m.d.sync += failed.eq(1)
                     m.next = "IDLE"
                 with m.Else():
-                    m.d.comb += [load.eq(1), self.accepted.eq(1)]
-                    with m.If(join):
+                    m.d.comb += [loops.load.eq(1), self.accepted.eq(1)]
+                    with m.If(d.join):
                         m.next = "JOINED"
                     with m.Else():
                         m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += [running.eq(~joint | self.partner_joined), self.busy.eq(1)]
-                with m.If(advance & last):
-                    m.d.comb += self.releases.eq(joint)
+                m.d.comb += [running.eq(~d.joint | self.partner_joined), self.busy.eq(1)]
+                with m.If(loops.advance & loops.counters.last):
+                    m.d.comb += self.releases.eq(d.joint)
                     m.next = "IDLE"
             with m.State("JOINED"):
                 m.d.comb += [self.joined.eq(1), self.busy.eq(1)]
                 with m.If(self.release):
                     m.next = "IDLE"
         m.d.comb += [
-            self.signal.eq(f.signal),
+            self.signal.eq(d.f.signal),
             self.index.eq(word.index),
             self.error_index.eq(word.index),
             self.error_code.eq(ErrorCode.ILLEGAL_FIELD),
             self.o.valid.eq(running),
         ]
-
-        # ---- loop counts and strides of the opcode ----
-        def windows(count):  # steps of `block` pixels
-            return (count + (block - 1)) >> (block - 1).bit_length()
-
-        tokens = outer | row_sum
-        stride = f.stride & (conv | depthwise)
-        counts = [
-            Mux(conv, f.blocks, 1),
-            Mux(tokens, windows(f.cols), Mux(layer_norm, 1, f.kernel_cols)),
-            Mux(tokens, f.rows, Mux(layer_norm, 1, f.kernel_rows)),
-            Mux(conv, f.cols, Mux(depthwise, windows(f.cols), 1)),
-            Mux(layer_norm, f.blocks, Mux(outer, f.kernel_rows, Mux(row_sum, 1, f.rows))),
-            Mux(layer_norm, 2, f.groups),
-        ]
-        window_stride = Mux(stride, 2 * block, block)
-        strides = [
-            f.in_block,
-            Mux(tokens, block, 1),
-            f.in_row,
-            Mux(depthwise, window_stride, Mux(stride, 2, 1)),
-            Mux(outer | layer_norm, f.in_block, Mux(stride, f.in_row << 1, f.in_row)),
-            Mux(layer_norm, 0, f.in_group),
-        ]
-        m.d.comb += [counters.load.eq(load), counters.advance.eq(advance)]
-        for nest, base in ((features, f.in_base), (values, f.in_value), (results, f.out_base)):
-            m.d.comb += [nest.load.eq(load), nest.base.eq(base)]
-        for level in range(6):
-            m.d.comb += [
-                counters.counts[level].eq(counts[level]),
-                features.strides[level].eq(strides[level] if level < 5 else Mux(outer, 0, strides[5])),
-                values.strides[level].eq(0 if level == 4 else strides[level]),
-            ]
-        m.d.comb += [
-            features.ends.eq(counters.ends),
-            values.ends.eq(counters.ends),
-            results.ends.eq(counters.ends[3:]),
-            features.advance.eq(advance),
-            values.advance.eq(advance),
-            results.advance.eq(advance & inner_end),
-            results.strides[0].eq(Mux(depthwise, block, 1)),
-            results.strides[1].eq(Mux(layer_norm, f.out_group, f.out_row)),
-            results.strides[2].eq(Mux(layer_norm, 0, Mux(joint, f.out_group << 1, f.out_group))),
-        ]
-
-        # ---- an outer product reads k and v of a step in two cycles ----
-        accepted = self.o.valid & self.o.ready
-        m.d.comb += advance.eq(accepted & ~(outer & key))
-        with m.If(load):
-            m.d.sync += key.eq(1)
-        with m.Elif(accepted):
-            m.d.sync += key.eq(~key)
-
-        self._drive_weights(m, f, conv, layer_norm, load, advance, inner_end, counters, step)
-        self._drive_results(m, f, step, counters, load, advance, inner_end, outer, row_sum, layer_norm, joint)
-
-        # Pixels or tokens left in the row, for the number of valid lanes of the last window.
-        columns = Signal(COUNT_BITS + 1, reset_less=True)
-        window_level = 1 if self.unit == Unit.RMAC else 3
-        with m.If(load):
-            m.d.sync += columns.eq(f.cols)
-        with m.Elif(advance & Mux(depthwise, inner_end, 1)):
-            window_end = Mux(depthwise, counters.ends[3], counters.ends[window_level])
-            m.d.sync += columns.eq(Mux(window_end, f.cols, columns - block))
-
-        kinds = (
-            (outer, StepKind.OUTER),
-            (row_sum, StepKind.ROW_SUM),
-            (layer_norm, StepKind.LAYER_NORM),
-            (depthwise, StepKind.DEPTHWISE),
-            (conv, StepKind.CONV),
-        )
-        for active, kind in kinds:
-            with m.If(active):
-                m.d.comb += [step.kind.eq(kind), step.result.kind.eq(kind)]
-        m.d.comb += [
-            step.joint.eq(joint),
-            step.source.eq(f.source),
-            step.relu.eq(f.relu),
-            step.stationary.eq(f.stationary),
-            step.key.eq(outer & key),
-            step.stride.eq(stride & depthwise),
-            step.first.eq(Mux(layer_norm, 0, counters.starts[:3].all())),
-            step.last.eq(Mux(layer_norm, counters.ends[4], inner_end)),
-            step.count.eq(Mux(columns > block, block, columns)),
-            step.features.eq(Mux(outer & ~key, values.address, features.address)),
-            step.channels.eq(f.cols),
-            step.epsilon.eq(f.epsilon),
-        ]
-        return m
 
     def _illegal(self, m, f, is_):
         """A signal: the instruction in hand is no instruction of this unit, or breaks a rule of `hdl.isa.rules`."""
@@ -283,50 +242,57 @@ class Sequencer(wiring.Component):
         m.d.comb += illegal.eq(~Cat(*is_.values()).any() | breaks_a_rule(f, is_))
         return illegal
 
-    def _drive_weights(self, m, f, conv, layer_norm, load, advance, inner_end, counters, step):
+    def _windows(self, m, d: _Decoded, loops: _Loops):
+        """Pixels or tokens left in the row, for the number of valid lanes of its last window."""
+        block = self.config.block
+        columns = Signal(COUNT_BITS + 1, reset_less=True)
+        with m.If(loops.load):
+            m.d.sync += columns.eq(d.f.cols)
+        with m.Elif(loops.advance & Mux(d.by_column, loops.inner_end, 1)):
+            window_end = Mux(d.by_column, loops.counters.ends[INNER], loops.counters.ends[1])
+            m.d.sync += columns.eq(Mux(window_end, d.f.cols, columns - block))
+        m.d.comb += self.o.payload.count.eq(Mux(columns > block, block, columns))
+
+    def _weights(self, m, d: _Decoded, loops: _Loops):
         """Weights are read in order; a new pixel starts again at its group's first word."""
         pointer = Signal(ADDRESS_BITS, reset_less=True)
         group = Signal(ADDRESS_BITS, reset_less=True)
         following = Signal(ADDRESS_BITS)
-        m.d.comb += [following.eq(pointer + Mux(conv, self.config.block, 1)), step.weights.eq(pointer)]
-        group_end = inner_end & counters.ends[3] & counters.ends[4]
-        with m.If(load):
-            m.d.sync += [pointer.eq(f.weights), group.eq(f.weights)]
-        with m.Elif(advance):
+        m.d.comb += [following.eq(pointer + d.weights), self.o.payload.weights.eq(pointer)]
+        with m.If(loops.load):
+            m.d.sync += [pointer.eq(d.f.weights), group.eq(d.f.weights)]
+        with m.Elif(loops.advance):
             m.d.sync += pointer.eq(following)
-            with m.If(layer_norm):
-                with m.If(group_end):  # the second pass reads the same weights
-                    m.d.sync += pointer.eq(f.weights)
-            with m.Elif(group_end):
+            with m.If(d.two_passes):
+                with m.If(loops.group_end):  # the second pass reads the same weights
+                    m.d.sync += pointer.eq(d.f.weights)
+            with m.Elif(loops.group_end):
                 m.d.sync += group.eq(following)
-            with m.Elif(inner_end):
+            with m.Elif(loops.inner_end):
                 m.d.sync += pointer.eq(group)
 
-    def _drive_results(self, m, f, step, counters, load, advance, inner_end, outer, row_sum, layer_norm, joint):
+    def _results(self, m, d: _Decoded, loops: _Loops, address):
         """Address, record block, place in K and pixel number of the result that the current step belongs to."""
-        block = self.config.block
-        result = step.result
-        parameters = Signal(13, reset_less=True)
-        attention = Signal(13, reset_less=True)
-        pixel = Signal(ADDRESS_BITS, reset_less=True)
-        results = m.submodules.results
-        group_end = inner_end & counters.ends[3] & counters.ends[4]
-        one_record = outer | (row_sum & f.destination[2])
-        with m.If(load):
+        f, step, result = d.f, self.o.payload, self.o.payload.result
+        parameters = Signal.like(result.parameters, reset_less=True)
+        attention = Signal.like(result.attention, reset_less=True)
+        pixel = Signal.like(result.pixel, reset_less=True)
+        with m.If(loops.load):
             m.d.sync += [parameters.eq(f.parameters), attention.eq(f.attention), pixel.eq(0)]
-        with m.Elif(advance & inner_end):
-            m.d.sync += [attention.eq(attention + block), pixel.eq(pixel + 1)]
-            with m.If(group_end):
+        with m.Elif(loops.advance & loops.inner_end):
+            m.d.sync += [attention.eq(attention + self.config.block), pixel.eq(pixel + 1)]
+            with m.If(loops.group_end):
                 m.d.sync += pixel.eq(0)
-            with m.If(layer_norm):
-                m.d.sync += parameters.eq(Mux(group_end, f.parameters, parameters + 1))
-            with m.Elif(group_end & ~one_record):
-                m.d.sync += parameters.eq(parameters + Mux(joint, 2, 1))
-        # Layer norm: the first pass only gathers sums.
+            with m.If(d.two_passes):
+                m.d.sync += parameters.eq(Mux(loops.group_end, f.parameters, parameters + 1))
+            with m.Elif(loops.group_end):
+                m.d.sync += parameters.eq(parameters + d.records)
         m.d.comb += [
-            step.push.eq(inner_end & ~(outer & step.key) & ~(layer_norm & ~counters.ends[5])),
-            step.partner_out.eq(results.address + f.out_group),
-            result.out.eq(results.address),
+            # Of two operands the second one ends a step; of two passes the first one only gathers sums.
+            step.push.eq(loops.inner_end & ~(d.pairs & loops.key) & ~(d.two_passes & ~loops.counters.ends[LEVELS - 1])),
+            step.partner_out.eq(address + f.out_group),
+            result.row.eq(d.row),
+            result.out.eq(address),
             result.high.eq(f.out_row),
             result.parameters.eq(parameters),
             result.attention.eq(attention),
@@ -336,5 +302,5 @@ class Sequencer(wiring.Component):
             result.fraction_bits.eq(f.fraction_bits),
             result.residual.eq(f.residual),
             result.log2_offset.eq(f.log2_offset),
-            result.final.eq(counters.last),
+            result.final.eq(loops.counters.last),
         ]

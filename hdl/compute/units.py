@@ -1,203 +1,191 @@
-"""Compute units: both sequencers, operand and result control, the shared buffers and the cores."""
+"""Compute units: the pipelines' controls, result control, the shared buffers and the cores."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from triovit.hdl.compute.core import Core, words
-from triovit.hdl.compute.operands import OperandControl
+from triovit.hdl.compute.core import Core
+from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
+from triovit.hdl.compute.ports import by_space, members_of
 from triovit.hdl.compute.results import ResultControl
-from triovit.hdl.compute.sequencer import Sequencer
+from triovit.hdl.compute.steps import ADDRESS_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.control.errors import ERROR
-from triovit.hdl.dma.runs import core_bits
-from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
-from triovit.hdl.isa.names import Buffer, Destination, ErrorCode, Unit
+from triovit.hdl.control.ports import UnitPort
+from triovit.hdl.dma.ports import BufferRead, BufferWrite
+from triovit.hdl.isa.engines import Space
+from triovit.hdl.isa.names import Buffer, Destination, ErrorCode
 from triovit.hdl.memory.banked import BankedMemory
 
 
-class ComputeUnits(wiring.Component):
-    """The RMAC and MAT units with everything behind them, for all cores.
+def _share(m, space: Space, requests: list, before: tuple | None) -> tuple:
+    """(taken, address, double) of a read port: the first of the pipelines' `requests` that asks, after `before`."""
+    name = space.value.lower()
+    taken, address, double = Signal(name=f"{name}_taken"), Signal(ADDRESS_BITS, name=f"{name}_address"), Signal()
+    # The last assignment wins: from the one with the least priority to the one with the most.
+    for request in reversed(requests):
+        with m.If(request.request):
+            m.d.comb += [address.eq(request.address), double.eq(request.double)]
+    asked = before[0] if before else 0
+    for request in requests:
+        held = Cat(other.hold for other in requests if other is not request).any()
+        m.d.comb += request.blocked.eq(asked | held)
+        asked = asked | request.request
+    m.d.comb += taken.eq(asked)
+    if before:
+        with m.If(before[0]):
+            m.d.comb += address.eq(before[1])
+    return taken, address, double
 
-    Parameters: config.
-    Members (x = rmac, mat):
-      i_x: stream of ISSUED instructions (In). x_signal (Out, 32): semaphores given. x_start, x_start_index, x_done,
-      x_done_index: an instruction is accepted, its last result is written. x_error (Out, ERROR). x_busy, x_stall (Out,
-      1): a step is there; it waits.
-      load_valid, load_ready, load_buffer, load_core, load_address, load_data, load_mask: a LOAD's write (In but for
-      ready). store_valid, store_ready, store_core, store_address, store_data: a STORE's read of O; data one cycle after
-      ready. idle (Out, 1): no instruction is under way.
-    Errors: ILLEGAL_FIELD (Sequencer), LOCAL_ADDRESS for a feature, weight, record, code or result beyond its buffer.
+
+class ComputeUnits(wiring.Component):
+    """The units that compute with everything behind them, for all cores.
+
+    Parameters: config; pipelines: what the units are made of, by default those of the configuration.
+    Members:
+      units (Out, an array of UnitPort): the pipelines' units, in order. load (In, BufferWrite): a LOAD's write.
+      store (In, BufferRead): a STORE's read of O.
+    Errors: ILLEGAL_FIELD from a pipeline's control, LOCAL_ADDRESS for a feature, weight, record, code or result beyond
+    its buffer.
     """
 
-    def __init__(self, config: AcceleratorConfig):
+    units: list[wiring.PureInterface]
+    load: wiring.PureInterface
+    store: wiring.PureInterface
+
+    def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):
         self.config = config.validate()
-        beat = config.beat_words
-        members = {
-            "load_valid": In(1),
-            "load_ready": Out(1),
-            "load_buffer": In(3),
-            "load_core": In(core_bits(config)),
-            "load_address": In(20),
-            "load_data": In(words(config, beat)),
-            "load_mask": In(beat),
-            "store_valid": In(1),
-            "store_ready": Out(1),
-            "store_core": In(core_bits(config)),
-            "store_address": In(20),
-            "store_data": Out(words(config, beat)),
-            "idle": Out(1),
-        }
-        for x in ("rmac", "mat"):
-            members |= {
-                f"i_{x}": In(stream.Signature(ISSUED)),
-                f"{x}_signal": Out(32),
-                f"{x}_start": Out(1),
-                f"{x}_start_index": Out(INDEX_BITS),
-                f"{x}_done": Out(1),
-                f"{x}_done_index": Out(INDEX_BITS),
-                f"{x}_error": Out(ERROR),
-                f"{x}_busy": Out(1),
-                f"{x}_stall": Out(1),
+        self.pipelines = pipelines_of(config) if pipelines is None else pipelines
+        self.engines = computing(self.pipelines)
+        super().__init__(
+            {
+                "units": Out(UnitPort()).array(len(self.engines)),
+                "load": In(BufferWrite(config)),
+                "store": In(BufferRead(config)),
             }
-        super().__init__(members)
+        )
 
     def elaborate(self, platform):
         m = Module()
         config, block, beat = self.config, self.config.block, self.config.beat_words
-        m.submodules.rmac_sequencer = rmac = Sequencer(config, Unit.RMAC)
-        m.submodules.mat_sequencer = mat = Sequencer(config, Unit.MAT)
-        m.submodules.operands = operands = OperandControl(config)
-        m.submodules.results = results = ResultControl(config)
+        m.submodules.results = results = ResultControl(config, self.engines)
         m.submodules.b = b = BankedMemory(config.weight_words, block, 8 * block, beat, block)
         m.submodules.c = c = BankedMemory(config.weight_words, block, 8 * block, beat, block)
         m.submodules.p = p = BankedMemory(config.parameter_words, 16, 8 * block, beat, 16)
-        cores = [Core(config) for _ in range(config.cores)]
+        controls = [pipeline.control(config) for pipeline in self.pipelines]
+        cores = [Core(config, self.pipelines) for _ in range(config.cores)]
+        for pipeline, control in zip(self.pipelines, controls, strict=True):
+            m.submodules[f"{pipeline.name}_control"] = control
         for number, core in enumerate(cores):
             m.submodules[f"core{number}"] = core
 
-        connect(m, rmac.o, operands.rmac)
-        connect(m, mat.o, operands.mat)
-        m.d.comb += [
-            rmac.partner_joined.eq(mat.joined),
-            mat.release.eq(rmac.releases),
-            self.idle.eq(results.rmac_idle & results.mat_idle & ~rmac.busy & ~mat.busy),
-        ]
-        for x, sequencer in (("rmac", rmac), ("mat", mat)):
-            self._build_unit(m, x, sequencer, operands, results)
-        for push in ("rmac", "mat"):
-            m.d.comb += [
-                getattr(results, f"{push}_push").eq(getattr(operands, f"{push}_push")),
-                getattr(results, f"{push}_result").eq(getattr(operands, f"{push}_result")),
-                getattr(operands, f"{push}_space").eq(getattr(results, f"{push}_space")),
-            ]
-
+        issuers = [unit for control in controls for unit in control.units]
+        for unit, issuer, completion in zip(self.units, issuers, results.units, strict=True):
+            self._build_unit(m, unit, issuer, completion)
         # All cores are in the same state; core 0 speaks for them.
-        first = cores[0]
-        m.d.comb += [
-            *(
-                getattr(operands, name).eq(getattr(first, name))
-                for name in ("rmac_ready", "row_sum_ready", "layer_norm_ready", "mat_ready")
-            ),
-            results.rmac_valid.eq(first.rmac_row),
-            results.rmac_last.eq(first.rmac_last),
-            results.row_sum_valid.eq(first.row_sum_row),
-            results.layer_norm_valid.eq(first.layer_norm_row),
-            results.mat_valid.eq(first.mat_row),
-            b.read_en.eq(operands.b_en),
-            b.read_address.eq(operands.b_address),
-            c.read_en.eq(operands.c_en),
-            c.read_address.eq(operands.c_address),
-            p.read_en.eq(results.p_en),
-            p.read_address.eq(results.p_address),
-        ]
+        for number, control in enumerate(controls):
+            paths = [members_of(core.paths)[number] for core in cores]
+            m.d.comb += [*(path.control.eq(control.control) for path in paths), control.status.eq(paths[0].status)]
+        for row, offer in zip(results.rows, cores[0].rows, strict=True):
+            connect(m, offer, row)
+        m.d.comb += [p.read_en.eq(results.p_en), p.read_address.eq(results.p_address)]
         for core in cores:
             m.d.comb += [
-                core.operands.eq(operands.control),
                 core.results.eq(results.control),
-                core.b_data.eq(b.read_data),
-                core.c_data.eq(c.read_data),
-                core.p_data.eq(p.read_data),
+                core.shared.b.eq(b.read_data),
+                core.shared.c.eq(c.read_data),
+                core.p.eq(p.read_data),
             ]
-        self._build_o_port(m, cores, operands, results)
+        self._build_reads(m, controls, cores, results, b, c)
+        self._build_store(m, cores)
         self._build_load(m, cores, results, {Buffer.B: b, Buffer.C: c, Buffer.P: p})
         return m
 
-    def _build_unit(self, m, x, sequencer, operands, results):
+    def _build_unit(self, m, unit, issuer, completion):
         """Instruction input, completion and errors of one unit."""
-        i, error = getattr(self, f"i_{x}"), getattr(self, f"{x}_error")
-        room = getattr(results, f"{x}_room")
-        operand_fault, result_fault = getattr(operands, f"{x}_fault"), getattr(results, f"{x}_fault")
+        connect(m, issuer.results, completion.results)
         m.d.comb += [
-            sequencer.i.payload.eq(i.payload),
-            sequencer.i.valid.eq(i.valid & room),
-            i.ready.eq(sequencer.i.ready & room),
-            getattr(results, f"{x}_accepted").eq(sequencer.accepted),
-            getattr(results, f"{x}_signal").eq(sequencer.signal),
-            getattr(results, f"{x}_index").eq(sequencer.index),
-            getattr(self, f"{x}_signal").eq(
-                Mux(getattr(results, f"{x}_done"), getattr(results, f"{x}_done_signal"), 0)
-            ),
-            getattr(self, f"{x}_start").eq(sequencer.accepted),
-            getattr(self, f"{x}_start_index").eq(sequencer.index),
-            getattr(self, f"{x}_done").eq(getattr(results, f"{x}_done")),
-            getattr(self, f"{x}_done_index").eq(getattr(results, f"{x}_done_index")),
-            getattr(self, f"{x}_busy").eq(sequencer.busy),
-            getattr(self, f"{x}_stall").eq(getattr(operands, f"{x}_stall")),
-            # A result is older than a step, and a step older than the instruction that the sequencer looks at.
-            error.valid.eq(sequencer.error | operand_fault | result_fault),
-            error.code.eq(Mux(sequencer.error & ~result_fault, sequencer.error_code, ErrorCode.LOCAL_ADDRESS)),
-            error.index.eq(Mux(result_fault, getattr(results, f"{x}_fault_index"), sequencer.index)),
+            issuer.i.payload.eq(unit.i.payload),
+            issuer.i.valid.eq(unit.i.valid & completion.room),
+            unit.i.ready.eq(issuer.i.ready & completion.room),
+            completion.accepted.eq(issuer.accepted),
+            completion.signal.eq(issuer.signal),
+            completion.index.eq(issuer.index),
+            unit.signal.eq(Mux(completion.done, completion.done_signal, 0)),
+            unit.trace.start.eq(issuer.accepted),
+            unit.trace.start_index.eq(issuer.index),
+            unit.trace.done.eq(completion.done),
+            unit.trace.done_index.eq(completion.done_index),
+            unit.busy.eq(issuer.busy),
+            unit.stall.eq(issuer.stall),
+            unit.idle.eq(completion.idle & ~issuer.busy),
+            # A result is older than what its unit's control looks at.
+            unit.error.valid.eq(issuer.error.valid | completion.fault),
+            unit.error.code.eq(Mux(completion.fault, ErrorCode.LOCAL_ADDRESS, issuer.error.code)),
+            unit.error.index.eq(Mux(completion.fault, completion.fault_index, issuer.error.index)),
         ]
 
-    def _build_o_port(self, m, cores, operands, results):
-        """O's read port: residual operand, then R-MAC or MAT, then STORE."""
-        taken = results.o_en | operands.o_request
-        m.d.comb += [operands.o_taken.eq(results.o_en), self.store_ready.eq(~taken)]
+    def _build_reads(self, m, controls, cores, results, b, c):
+        """Read ports of the buffers: A, O and K of every core, B and C, which cores share."""
+        asked = [by_space(control.reads) for control in controls]
+
+        def share(space: Space, before=None) -> tuple:
+            return _share(m, space, [requests[space] for requests in asked if space in requests], before)
+
+        a_en, a_address, a_double = share(Space.A)
+        k_en, k_address, _ = share(Space.K)
+        # O: a residual operand, then the pipelines, then STORE.
+        taken, o_address, _ = share(Space.O, (results.o_en, results.o_address))
+        m.d.comb += self.store.ready.eq(~taken)
         for core in cores:
             m.d.comb += [
-                core.reads.eq(operands.reads),
-                core.reads.o_en.eq(taken | self.store_valid),
-                core.reads.o_address.eq(
-                    Mux(
-                        results.o_en, results.o_address, Mux(operands.o_request, operands.o_address, self.store_address)
-                    )
-                ),
+                core.a.en.eq(a_en),
+                core.a.address.eq(a_address),
+                core.a.double.eq(a_double),
+                core.k.en.eq(k_en),
+                core.k.address.eq(k_address),
+                core.o.en.eq(taken | self.store.valid),
+                core.o.address.eq(Mux(taken, o_address, self.store.address)),
             ]
+        for space, memory in ((Space.B, b), (Space.C, c)):
+            en, address, _ = share(space)
+            m.d.comb += [memory.read_en.eq(en), memory.read_address.eq(address)]
+
+    def _build_store(self, m, cores):
+        """A STORE's words are those of the core that it asked for a cycle ago."""
         if len(cores) == 1:
-            m.d.comb += self.store_data.eq(cores[0].o_data)
-        else:
-            selected = Signal.like(self.store_core, reset_less=True)
-            m.d.sync += selected.eq(self.store_core)
-            with m.Switch(selected):
-                for number, core in enumerate(cores):
-                    with m.Case(number):
-                        m.d.comb += self.store_data.eq(core.o_data)
+            m.d.comb += self.store.data.eq(cores[0].o_data)
+            return
+        selected = Signal.like(self.store.core, reset_less=True)
+        m.d.sync += selected.eq(self.store.core)
+        with m.Switch(selected):
+            for number, core in enumerate(cores):
+                with m.Case(number):
+                    m.d.comb += self.store.data.eq(core.o_data)
 
     def _build_load(self, m, cores, results, shared):
         """A LOAD waits only for a result that is written to the same buffer in the same cycle."""
-        writes = results.control.write
-        to_a, to_o = self.load_buffer == Buffer.A, self.load_buffer == Buffer.O
-        blocked = (to_a & writes[int(Destination.A).bit_length() - 1]) | (
-            to_o & writes[int(Destination.O).bit_length() - 1]
-        )
-        m.d.comb += self.load_ready.eq(~blocked)
-        accepted = self.load_valid & self.load_ready
+        load, writes = self.load, results.control.write
+        to_a, to_o = load.buffer == Buffer.A, load.buffer == Buffer.O
+        blocked = (to_a & writes[Destination.A.position]) | (to_o & writes[Destination.O.position])
+        m.d.comb += load.ready.eq(~blocked)
+        accepted = load.valid & load.ready
         for number, core in enumerate(cores):
-            mine = accepted & (self.load_core == number)
+            mine = accepted & (load.core == number)
             m.d.comb += [
-                core.load_a.eq(mine & to_a),
-                core.load_o.eq(mine & to_o),
-                core.load_address.eq(self.load_address),
-                core.load_data.eq(self.load_data),
-                core.load_mask.eq(self.load_mask),
+                core.load.a.eq(mine & to_a),
+                core.load.o.eq(mine & to_o),
+                core.load.address.eq(load.address),
+                core.load.data.eq(load.data),
+                core.load.mask.eq(load.mask),
             ]
         for buffer, memory in shared.items():
             m.d.comb += [
-                memory.write_en.eq(accepted & (self.load_buffer == buffer)),
-                memory.write_address.eq(self.load_address),
-                memory.write_data.eq(self.load_data),
-                memory.write_mask.eq(self.load_mask),
+                memory.write_en.eq(accepted & (load.buffer == buffer)),
+                memory.write_address.eq(load.address),
+                memory.write_data.eq(load.data),
+                memory.write_mask.eq(load.mask),
             ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import enum, wiring
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.control.errors import ERROR, ERROR_CODE_BITS
+from triovit.hdl.control.errors import ERROR
+from triovit.hdl.control.ports import Commands, Status
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.validation import check_integer
@@ -36,7 +37,7 @@ class Controller(wiring.Component):
 
     Members
     -------
-    start, soft_reset, acknowledge_done, acknowledge_interrupt, interrupt_enable : In(1), watchdog : In(32)
+    commands : In(Commands())
         From the registers. `start` counts in state READY only.
     begin : Out(1)
         A program begins: starts FETCH, clears semaphores and counters (one cycle).
@@ -58,7 +59,7 @@ class Controller(wiring.Component):
         memory never answers a burst, the bus itself must be reset: an AXI burst cannot be taken back.
     running : Out(1)
         State RUN (what the counters count).
-    busy, done, error, interrupt : Out(1), error_code : Out(4), error_index : Out(32)
+    status : Out(Status())
         For the registers. `interrupt` is set with `done` or `error` and cleared by `acknowledge_interrupt` or soft
         reset.
     irq : Out(1)
@@ -73,16 +74,28 @@ class Controller(wiring.Component):
     Source: ours.
     """
 
+    commands: wiring.PureInterface
+    begin: Signal
+    finished: Signal
+    overflow: Signal
+    finish: list[Signal]
+    finish_index: list[Signal]
+    dma_idle: Signal
+    halt: Signal
+    reset_units: Signal
+    running: Signal
+    irq: Signal
+    status: wiring.PureInterface
+    unit_error: list[data.View]
+
     latency = 1
 
     def __init__(self, units: int, finishers: int):
         self.units = check_integer("units", units, 1, 8)
         self.finishers = check_integer("finishers", finishers, 1, 8)
-        commands = ("start", "soft_reset", "acknowledge_done", "acknowledge_interrupt", "interrupt_enable")
         super().__init__(
             {
-                **{name: In(1) for name in commands},
-                "watchdog": In(32),
+                "commands": In(Commands()),
                 "begin": Out(1),
                 "finished": In(1),
                 "unit_error": In(ERROR).array(units),
@@ -90,12 +103,11 @@ class Controller(wiring.Component):
                 "finish": In(1).array(finishers),
                 "finish_index": In(INDEX_BITS).array(finishers),
                 "dma_idle": In(1),
-                **{
-                    name: Out(1)
-                    for name in ("halt", "reset_units", "running", "busy", "done", "error", "interrupt", "irq")
-                },
-                "error_code": Out(ERROR_CODE_BITS),
-                "error_index": Out(INDEX_BITS),
+                "halt": Out(1),
+                "reset_units": Out(1),
+                "running": Out(1),
+                "irq": Out(1),
+                "status": Out(Status()),
             }
         )
 
@@ -115,7 +127,7 @@ class Controller(wiring.Component):
             m.d.sync += silent.eq(silent + 1)
         with m.If(self.begin):
             m.d.sync += last_index.eq(0)
-        expired = (self.watchdog != 0) & (silent >= self.watchdog)
+        expired = (self.commands.watchdog != 0) & (silent >= self.commands.watchdog)
 
         fault = Signal(ERROR)
         m.d.comb += [
@@ -130,36 +142,37 @@ class Controller(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        commands, status = self.commands, self.status
         state = Signal(State)
         count = Signal(range(RESET_CYCLES))
         fault = self._fault(m, state)
         m.d.comb += [
-            self.begin.eq((state == State.READY) & self.start & ~self.soft_reset),
+            self.begin.eq((state == State.READY) & commands.start & ~commands.soft_reset),
             self.running.eq(state == State.RUN),
             self.halt.eq((state == State.STOPPED) | (state == State.DRAIN)),
             self.reset_units.eq(state == State.RESET),
-            self.busy.eq((state != State.READY) & ~((state == State.STOPPED) & self.dma_idle)),
-            self.error.eq(self.error_code != ErrorCode.NONE),
-            self.irq.eq(self.interrupt & self.interrupt_enable),
+            status.busy.eq((state != State.READY) & ~((state == State.STOPPED) & self.dma_idle)),
+            status.error.eq(status.error_code != ErrorCode.NONE),
+            self.irq.eq(status.interrupt & commands.interrupt_enable),
         ]
-        with m.If(self.acknowledge_done):
-            m.d.sync += self.done.eq(0)
-        with m.If(self.acknowledge_interrupt):
-            m.d.sync += self.interrupt.eq(0)
+        with m.If(commands.acknowledge_done):
+            m.d.sync += status.done.eq(0)
+        with m.If(commands.acknowledge_interrupt):
+            m.d.sync += status.interrupt.eq(0)
         with m.Switch(state):
             with m.Case(State.READY):
                 with m.If(self.begin):
-                    m.d.sync += [state.eq(State.RUN), self.done.eq(0)]
+                    m.d.sync += [state.eq(State.RUN), status.done.eq(0)]
             with m.Case(State.RUN):
                 with m.If(fault.valid):
                     m.d.sync += [
                         state.eq(State.STOPPED),
-                        self.error_code.eq(fault.code),
-                        self.error_index.eq(fault.index),
-                        self.interrupt.eq(1),
+                        status.error_code.eq(fault.code),
+                        status.error_index.eq(fault.index),
+                        status.interrupt.eq(1),
                     ]
                 with m.Elif(self.finished):
-                    m.d.sync += [state.eq(State.READY), self.done.eq(1), self.interrupt.eq(1)]
+                    m.d.sync += [state.eq(State.READY), status.done.eq(1), status.interrupt.eq(1)]
             with m.Case(State.DRAIN):
                 with m.If(self.dma_idle):
                     m.d.sync += [state.eq(State.RESET), count.eq(RESET_CYCLES - 1)]
@@ -167,9 +180,9 @@ class Controller(wiring.Component):
                 m.d.sync += count.eq(count - 1)
                 with m.If(count == 0):
                     m.d.sync += state.eq(State.READY)
-        with m.If(self.soft_reset & (state != State.RESET)):
+        with m.If(commands.soft_reset & (state != State.RESET)):
             m.d.sync += [
                 state.eq(State.DRAIN),
-                *(flag.eq(0) for flag in (self.done, self.interrupt, self.error_code, self.error_index)),
+                *(flag.eq(0) for flag in (status.done, status.interrupt, status.error_code, status.error_index)),
             ]
         return m

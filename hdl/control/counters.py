@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.isa.registers import COUNTERS
+from triovit.hdl.isa.engines import Counter
 
 
 class Counters(wiring.Component):
     """Counts cycles and events of one run of a program.
+
+    Parameters
+    ----------
+    counters : the event counters, see `hdl.isa.engines.counters`
 
     Members
     -------
@@ -18,26 +24,31 @@ class Counters(wiring.Component):
         All counters become zero.
     count : In(1)
         Counters count in this cycle (a program runs).
-    load_busy, store_busy, rmac_busy, mat_busy, rmac_stall, mat_stall, beats_read, beats_written : In(1)
-        Events.
-    cycles : Out(64), <event>_count : Out(32)
-        Counts; 32 bits wrap.
+    events : In(1).array(number of counters)
+    cycles : Out(64), counts : Out(32).array(number of counters)
+        32 bits wrap.
 
     Latency: 1 cycle from an event to its count.
 
     Source: ours.
     """
 
+    clear: Signal
+    count: Signal
+    events: list[Signal]
+    cycles: Signal
+    counts: list[Signal]
+
     latency = 1
 
-    def __init__(self):
+    def __init__(self, counters: Sequence[Counter]):
         super().__init__(
             {
                 "clear": In(1),
                 "count": In(1),
+                "events": In(1).array(len(counters)),
                 "cycles": Out(64),
-                **{name.lower(): In(1) for name, _ in COUNTERS},
-                **{f"{name.lower()}_count": Out(32) for name, _ in COUNTERS},
+                "counts": Out(32).array(len(counters)),
             }
         )
 
@@ -45,10 +56,9 @@ class Counters(wiring.Component):
         m = Module()
         with m.If(self.count):
             m.d.sync += self.cycles.eq(self.cycles + 1)
-            for name, _ in COUNTERS:
-                count = getattr(self, f"{name.lower()}_count")
-                with m.If(getattr(self, name.lower())):
+            for event, count in zip(self.events, self.counts, strict=True):
+                with m.If(event):
                     m.d.sync += count.eq(count + 1)
         with m.If(self.clear):
-            m.d.sync += [self.cycles.eq(0), *(getattr(self, f"{name.lower()}_count").eq(0) for name, _ in COUNTERS)]
+            m.d.sync += [self.cycles.eq(0), *(count.eq(0) for count in self.counts)]
         return m

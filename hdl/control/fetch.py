@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, READ_BURST, Response, read_beat
+from triovit.hdl.bus.axi4 import READ_BURST, Response, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.engines import engines_of
 from triovit.hdl.control.errors import ERROR
+from triovit.hdl.control.ports import MemoryWindow, SemaphorePort
 from triovit.hdl.control.prefetch import Prefetcher
-from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, LAYOUTS, PROGRAM_MAGIC, SEMAPHORES
+from triovit.hdl.isa.engines import Engine
+from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
-from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
-
-UNITS = (Unit.LOAD, Unit.STORE, Unit.RMAC, Unit.MAT)
+from triovit.hdl.isa.names import ErrorCode, Opcode
 
 
 class FetchUnit(wiring.Component):
@@ -26,6 +29,7 @@ class FetchUnit(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
+    engines : units that instructions go to; by default those of the configuration
 
     Members
     -------
@@ -33,14 +37,13 @@ class FetchUnit(wiring.Component):
         Begin with the instruction at `program_offset`; only while `idle`.
     program_offset, program_bytes : In(32)
         Place (from the memory base, a multiple of 64) and size of the program.
-    memory_base : In(64), memory_size : In(32)
-        Bytes; the base is a multiple of 4096.
+    memory : In(MemoryWindow())
     ar : Out(stream of READ_BURST), r : In(stream of `read_beat`)
         Client port of `ReadMaster`; never holds up its beats.
-    o_load, o_store, o_rmac, o_mat : Out(stream of ISSUED)
+    o : Out(stream of ISSUED).array(number of engines)
         To the queues; a full queue holds up everything behind it.
-    wait : Out(32), available : In(1), take : Out(1), give : Out(32)
-        Port of `Semaphores`.
+    semaphores : Out(SemaphorePort()), give : Out(32)
+        Ports of `Semaphores`.
     units_idle : In(1)
         All queues are empty and all other units idle.
     finished : Out(1)
@@ -63,23 +66,37 @@ class FetchUnit(wiring.Component):
     Source: ours; VTA fetches the same way.
     """
 
+    start: Signal
+    program_offset: Signal
+    program_bytes: Signal
+    memory: wiring.PureInterface
+    ar: stream.Interface
+    r: stream.Interface
+    o: list[stream.Interface]
+    semaphores: wiring.PureInterface
+    give: Signal
+    units_idle: Signal
+    finished: Signal
+    index: Signal
+    halt: Signal
+    idle: Signal
+    error: data.View
+
     latency = 2
 
-    def __init__(self, config: AcceleratorConfig):
+    def __init__(self, config: AcceleratorConfig, engines: Sequence[Engine] | None = None):
         self.config = config.validate()
+        self.engines = engines_of(config) if engines is None else engines
         super().__init__(
             {
                 "start": In(1),
                 "program_offset": In(32),
                 "program_bytes": In(32),
-                "memory_base": In(AXI_ADDRESS_BITS),
-                "memory_size": In(32),
+                "memory": In(MemoryWindow()),
                 "ar": Out(stream.Signature(READ_BURST)),
                 "r": In(stream.Signature(read_beat(config.data_bytes))),
-                **{f"o_{unit.name.lower()}": Out(stream.Signature(ISSUED)) for unit in UNITS},
-                "wait": Out(SEMAPHORES),
-                "available": In(1),
-                "take": Out(1),
+                "o": Out(stream.Signature(ISSUED)).array(len(self.engines)),
+                "semaphores": Out(SemaphorePort()),
                 "give": Out(SEMAPHORES),
                 "units_idle": In(1),
                 "finished": Out(1),
@@ -96,7 +113,7 @@ class FetchUnit(wiring.Component):
         connect(m, prefetcher.ar, flipped(self.ar))
         connect(m, flipped(self.r), prefetcher.r)
         running, failed, stop = Signal(), Signal(), Signal()
-        inside = (self.program_offset[:6] == 0) & (self.program_offset + self.program_bytes <= self.memory_size)
+        inside = (self.program_offset[:6] == 0) & (self.program_offset + self.program_bytes <= self.memory.size)
         begin = Signal()
         m.d.comb += [
             stop.eq(self.halt | failed),
@@ -104,7 +121,7 @@ class FetchUnit(wiring.Component):
             prefetcher.start.eq(begin),
             prefetcher.offset.eq(self.program_offset),
             prefetcher.size.eq(self.program_bytes),
-            prefetcher.memory_base.eq(self.memory_base),
+            prefetcher.memory_base.eq(self.memory.base),
             self.idle.eq(prefetcher.idle & (~running | stop)),
         ]
         code = Signal(ErrorCode)
@@ -147,18 +164,18 @@ class FetchUnit(wiring.Component):
                 m.d.comb += code.eq(ErrorCode.WRONG_HASH)
             with m.Elif(first | (opcode == Opcode.END)):
                 m.d.comb += own.eq(1)
-            with m.Elif(~opcode.matches(*(known for known in LAYOUTS if known is not Opcode.PROGRAM))):
+            with m.Elif(~opcode.matches(*(known for engine in self.engines for known in engine.opcodes))):
                 m.d.comb += code.eq(ErrorCode.ILLEGAL_OPCODE)
             with m.Else():
                 self._issue(m, prefetcher.o, opcode)
 
         with m.If(own):
-            m.d.comb += [self.wait.eq(program.wait), self.take.eq(self.available)]
-            with m.If(self.available & first):
+            m.d.comb += [self.semaphores.wait.eq(program.wait), self.semaphores.take.eq(self.semaphores.available)]
+            with m.If(self.semaphores.available & first):
                 m.d.comb += [self.give.eq(program.signal), prefetcher.o.ready.eq(1)]
                 with m.If(program.instructions < limit):
                     m.d.sync += limit.eq(program.instructions)
-            with m.Elif(self.available):
+            with m.Elif(self.semaphores.available):
                 m.d.sync += ending.eq(1)  # END stays in hand until it is done
         with m.If(begin):
             m.d.sync += [limit.eq(self.program_bytes // INSTRUCTION_BYTES), ending.eq(0)]
@@ -167,8 +184,7 @@ class FetchUnit(wiring.Component):
         return m
 
     def _issue(self, m, source, opcode):
-        for unit in UNITS:
-            queue = getattr(self, f"o_{unit.name.lower()}")
+        for engine, queue in zip(self.engines, self.o, strict=True):
             m.d.comb += [queue.payload.word.eq(source.payload.word), queue.payload.index.eq(self.index)]
-            with m.If(opcode[4:] == unit):
+            with m.If(opcode[4:] == engine.unit):
                 m.d.comb += [queue.valid.eq(1), source.ready.eq(queue.ready)]

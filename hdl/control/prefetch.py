@@ -48,6 +48,16 @@ class Prefetcher(wiring.Component):
     Source: ours.
     """
 
+    start: Signal
+    offset: Signal
+    size: Signal
+    memory_base: Signal
+    ar: stream.Interface
+    r: stream.Interface
+    o: stream.Interface
+    stop: Signal
+    idle: Signal
+
     latency = 2
 
     def __init__(self, config: AcceleratorConfig):

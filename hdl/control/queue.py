@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.isa.instructions import SEMAPHORES
+from triovit.hdl.control.ports import SemaphorePort
 from triovit.hdl.isa.layouts import INDEX_BITS, INSTRUCTION_BITS, ISSUED, LAYOUT_OF
 from triovit.hdl.isa.names import Opcode
 from triovit.hdl.validation import check_integer
@@ -26,12 +26,9 @@ class UnitQueue(wiring.Component):
         `o.valid` is high when there is a head, its `wait` semaphores are available and `halt` is low; the transfer on
         `o` takes them. A semaphore must have one taker only: then `o.valid`, once high, stays until the transfer or
         `halt`.
-    wait : Out(32)
-        Mask of the head, zero when the queue is empty.
-    available : In(1)
-        Answer of `Semaphores` in the same cycle.
-    take : Out(1)
-        The transfer on `o` takes place.
+    semaphores : Out(SemaphorePort())
+        `wait`: mask of the head, zero when the queue is empty; `available`: answer in the same cycle; `take`: the
+        transfer on `o` takes place.
     halt : In(1)
         No instruction leaves.
     empty : Out(1)
@@ -44,6 +41,12 @@ class UnitQueue(wiring.Component):
     Source: ours, after VTA's command queues.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+    semaphores: wiring.PureInterface
+    halt: Signal
+    empty: Signal
+
     latency = 1
 
     def __init__(self, depth: int):
@@ -52,9 +55,7 @@ class UnitQueue(wiring.Component):
             {
                 "i": In(stream.Signature(ISSUED)),
                 "o": Out(stream.Signature(ISSUED)),
-                "wait": Out(SEMAPHORES),
-                "available": In(1),
-                "take": Out(1),
+                "semaphores": Out(SemaphorePort()),
                 "halt": In(1),
                 "empty": Out(1),
             }
@@ -70,12 +71,12 @@ class UnitQueue(wiring.Component):
             self.i.ready.eq(queue.w_rdy),
             head.eq(queue.r_data),
             self.o.payload.eq(head),
-            self.o.valid.eq(queue.r_rdy & self.available & ~self.halt),
-            queue.r_en.eq(self.take),
-            self.take.eq(self.o.valid & self.o.ready),
+            self.o.valid.eq(queue.r_rdy & self.semaphores.available & ~self.halt),
+            queue.r_en.eq(self.semaphores.take),
+            self.semaphores.take.eq(self.o.valid & self.o.ready),
             self.empty.eq(~queue.r_rdy),
         ]
         # Every instruction starts with the same header, END is nothing but one.
         with m.If(queue.r_rdy):
-            m.d.comb += self.wait.eq(data.View(LAYOUT_OF[Opcode.END], head.word).wait)
+            m.d.comb += self.semaphores.wait.eq(data.View(LAYOUT_OF[Opcode.END], head.word).wait)
         return m

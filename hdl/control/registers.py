@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -9,10 +11,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from triovit.hdl.bus.axi4 import AXI4LiteSignature
 from triovit.hdl.bus.axi_lite import AXI4LiteSlave
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.control.errors import ERROR_CODE_BITS
-from triovit.hdl.isa.registers import COUNTERS, REGISTER_ADDRESS_BITS, REGISTERS, register_map
-
-__all__ = ["REGISTERS", "RegisterFile"]
+from triovit.hdl.config.engines import engines_of
+from triovit.hdl.control.ports import Commands, MemoryWindow, Status
+from triovit.hdl.isa.engines import Engine, counters
+from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS, register_map
 
 
 class RegisterFile(wiring.Component):
@@ -22,17 +24,17 @@ class RegisterFile(wiring.Component):
     ----------
     config : AcceleratorConfig
         Gives the constants.
+    engines : units that have counters; by default those of the configuration
 
     Members
     -------
     s_axil : In(AXI4LiteSignature(12))
-    start, soft_reset, acknowledge_done, acknowledge_interrupt : Out(1)
-        A 1 is written to CONTROL.start, CONTROL.soft_reset, STATUS.done, STATUS.interrupt (one cycle).
-    interrupt_enable : Out(1); program_offset, program_bytes, memory_size, core_stride, watchdog : Out(32);
-    memory_base : Out(64)
+    commands : Out(Commands())
+        start, soft_reset, acknowledge_done, acknowledge_interrupt: a 1 is written to CONTROL.start, CONTROL.soft_reset,
+        STATUS.done, STATUS.interrupt (one cycle). interrupt_enable, watchdog: contents.
+    memory : Out(MemoryWindow()); program_offset, program_bytes, core_stride : Out(32)
         Contents.
-    busy, done, error, interrupt : In(1), error_code : In(4), error_index : In(32), cycles : In(64)
-    load_busy, store_busy, rmac_busy, mat_busy, rmac_stall, mat_stall, beats_read, beats_written : In(32)
+    status : In(Status()), cycles : In(64), counts : In(32).array(number of counters)
         What the read-only registers show.
 
     Responses: SLVERR, without any effect, for an offset that has no register (reads give 0), for a write to a register
@@ -43,47 +45,73 @@ class RegisterFile(wiring.Component):
     Source: ours.
     """
 
+    s_axil: wiring.PureInterface
+    commands: wiring.PureInterface
+    memory: wiring.PureInterface
+    program_offset: Signal
+    program_bytes: Signal
+    core_stride: Signal
+    status: wiring.PureInterface
+    cycles: Signal
+    counts: list[Signal]
+
     latency = 1
 
-    def __init__(self, config: AcceleratorConfig):
+    def __init__(self, config: AcceleratorConfig, engines: Sequence[Engine] | None = None):
         self.config = config.validate()
-        words = ("program_offset", "program_bytes", "memory_size", "core_stride", "watchdog")
+        self.engines = engines_of(config) if engines is None else engines
+        self.counters = counters(self.engines)
         super().__init__(
             {
                 "s_axil": In(AXI4LiteSignature(REGISTER_ADDRESS_BITS)),
-                **{name: Out(1) for name in ("start", "soft_reset", "acknowledge_done", "acknowledge_interrupt")},
-                "interrupt_enable": Out(1),
-                **{name: Out(32) for name in words},
-                "memory_base": Out(64),
-                **{name: In(1) for name in ("busy", "done", "error", "interrupt")},
-                "error_code": In(ERROR_CODE_BITS),
-                "error_index": In(32),
+                "commands": Out(Commands()),
+                "memory": Out(MemoryWindow()),
+                "program_offset": Out(32),
+                "program_bytes": Out(32),
+                "core_stride": Out(32),
+                "status": In(Status()),
                 "cycles": In(64),
-                **{name.lower(): In(32) for name, _ in COUNTERS},
+                "counts": In(32).array(len(self.counters)),
             }
         )
 
     def _state(self, cycles_high) -> dict:
         """What fields of kind ro and w1c show, by (register, field); the others are constants."""
-        shown = {("STATUS", name): getattr(self, name) for name in ("busy", "done", "error", "interrupt")}
-        words = {"ERROR": self.error_code, "ERROR_INDEX": self.error_index, "CYCLES_LO": self.cycles[:32]}
-        words |= {"CYCLES_HI": cycles_high, **{name: getattr(self, name.lower()) for name, _ in COUNTERS}}
-        return shown | {(name, "value"): value for name, value in words.items()}
+        status = self.status
+        words = {
+            "ERROR": status.error_code,
+            "ERROR_INDEX": status.error_index,
+            "CYCLES_LO": self.cycles[:32],
+            "CYCLES_HI": cycles_high,
+            **{counter.name: count for counter, count in zip(self.counters, self.counts, strict=True)},
+        }
+        return {
+            ("STATUS", "busy"): status.busy,
+            ("STATUS", "done"): status.done,
+            ("STATUS", "error"): status.error,
+            ("STATUS", "interrupt"): status.interrupt,
+            **{(name, "value"): value for name, value in words.items()},
+        }
 
     def _targets(self) -> dict:
         """Outputs behind writable fields, by (register, field)."""
+        commands = self.commands
         words = {
-            name.upper(): getattr(self, name)
-            for name in ("program_offset", "program_bytes", "memory_size", "core_stride", "watchdog")
+            "PROGRAM_OFFSET": self.program_offset,
+            "PROGRAM_BYTES": self.program_bytes,
+            "MEMORY_BASE_LO": self.memory.base[12:32],
+            "MEMORY_BASE_HI": self.memory.base[32:],
+            "MEMORY_SIZE": self.memory.size,
+            "CORE_STRIDE": self.core_stride,
+            "WATCHDOG": commands.watchdog,
         }
-        words |= {"MEMORY_BASE_LO": self.memory_base[12:32], "MEMORY_BASE_HI": self.memory_base[32:]}
         return {
             **{(name, "value"): signal for name, signal in words.items()},
-            ("CONTROL", "interrupt_enable"): self.interrupt_enable,
-            ("CONTROL", "start"): self.start,
-            ("CONTROL", "soft_reset"): self.soft_reset,
-            ("STATUS", "done"): self.acknowledge_done,
-            ("STATUS", "interrupt"): self.acknowledge_interrupt,
+            ("CONTROL", "interrupt_enable"): commands.interrupt_enable,
+            ("CONTROL", "start"): commands.start,
+            ("CONTROL", "soft_reset"): commands.soft_reset,
+            ("STATUS", "done"): commands.acknowledge_done,
+            ("STATUS", "interrupt"): commands.acknowledge_interrupt,
         }
 
     def elaborate(self, platform):
@@ -92,7 +120,7 @@ class RegisterFile(wiring.Component):
         connect(m, flipped(self.s_axil), slave.axil)
         cycles_high = Signal(32)
         state, targets = self._state(cycles_high), self._targets()
-        registers = register_map(self.config)
+        registers = register_map(self.config, self.engines)
         lanes = Cat(strobe.replicate(8) for strobe in slave.write_strobes)
 
         kept = {}
@@ -109,7 +137,7 @@ class RegisterFile(wiring.Component):
                 if not register.writable:
                     continue
                 with m.Case(register.offset):
-                    allowed = ~self.busy if register.locked else 1
+                    allowed = ~self.status.busy if register.locked else 1
                     m.d.comb += slave.write_error.eq(~allowed if register.locked else 0)
                     with m.If(slave.write & allowed):
                         for field in register.fields:

@@ -9,6 +9,7 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from triovit.hdl.control.ports import SemaphorePort
 from triovit.hdl.isa.instructions import SEMAPHORE_BITS, SEMAPHORES
 from triovit.hdl.validation import check_integer
 
@@ -36,12 +37,9 @@ class Semaphores(wiring.Component):
 
     Members
     -------
-    wait : In(32).array(takers)
-        Semaphores that taker t wants.
-    available : Out(1).array(takers)
-        All of them are above zero (combinational; an empty mask is always available).
-    take : In(1).array(takers)
-        Decrement them at the end of this cycle; only while `available`.
+    takers : In(SemaphorePort()).array(takers)
+        `wait`: semaphores that the taker wants; `available`: all of them are above zero (combinational; an empty mask
+        is always available); `take`: decrement them at the end of this cycle, only while available.
     give : In(32).array(givers)
         Increment these at the end of this cycle. Several givers, and a taker, may meet at one semaphore.
     clear : In(1)
@@ -58,16 +56,19 @@ class Semaphores(wiring.Component):
     a simulator computes all of them with a few word operations.
     """
 
+    takers: list[wiring.PureInterface]
+    give: list[Signal]
+    clear: Signal
+    overflow: Signal
+
     latency = 1
 
     def __init__(self, givers: int, takers: int):
-        self.givers = check_integer("givers", givers, 1, 7)
-        self.takers = check_integer("takers", takers, 1, 7)
+        check_integer("givers", givers, 1, 7)
+        check_integer("takers", takers, 1, 7)
         super().__init__(
             {
-                "wait": In(SEMAPHORES).array(takers),
-                "available": Out(1).array(takers),
-                "take": In(1).array(takers),
+                "takers": In(SemaphorePort()).array(takers),
                 "give": In(SEMAPHORES).array(givers),
                 "clear": In(1),
                 "overflow": Out(1),
@@ -79,15 +80,15 @@ class Semaphores(wiring.Component):
         planes = [Signal(SEMAPHORES, name=f"count_{bit}") for bit in range(SEMAPHORE_BITS)]
         nonzero = Signal(SEMAPHORES)
         m.d.comb += nonzero.eq(functools.reduce(operator.or_, planes))
-        for taker in range(self.takers):
-            m.d.comb += self.available[taker].eq(~(self.wait[taker] & ~nonzero).any())
+        for taker in self.takers:
+            m.d.comb += taker.available.eq(~(taker.wait & ~nonzero).any())
 
         # How many name each semaphore, 0..7 in three planes.
         given = taken = [Const(0, SEMAPHORES)] * 3
-        for giver in range(self.givers):
-            given = _sum(m, f"given_{giver}", given, [self.give[giver]])
-        for taker in range(self.takers):
-            taken = _sum(m, f"taken_{taker}", taken, [Mux(self.take[taker], self.wait[taker], 0)])
+        for number, give in enumerate(self.give):
+            given = _sum(m, f"given_{number}", given, [give])
+        for number, taker in enumerate(self.takers):
+            taken = _sum(m, f"taken_{number}", taken, [Mux(taker.take, taker.wait, 0)])
         # One plane more shows a result outside 0..255: 256..262, or -7..-1 modulo 512.
         increased = _sum(m, "increased", [*planes, Const(0, SEMAPHORES)], given)
         following = _sum(m, "following", increased, taken, borrow=True)

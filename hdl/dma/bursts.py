@@ -60,6 +60,11 @@ class BurstSplitter(wiring.Component):
     Source: ours.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+    memory_base: Signal
+    halt: Signal
+
     latency = 1
 
     def __init__(self, config: AcceleratorConfig):

@@ -39,6 +39,13 @@ class ReadMaster(wiring.Component):
     Source: ours.
     """
 
+    fetch_ar: stream.Interface
+    load_ar: stream.Interface
+    fetch_r: stream.Interface
+    load_r: stream.Interface
+    m_axi: wiring.PureInterface
+    beat: Signal
+
     latency = 1
 
     def __init__(self, data_bytes: int, outstanding: int):

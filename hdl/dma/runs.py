@@ -78,6 +78,14 @@ class RunWalker(wiring.Component):
     Source: ours.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+    core_stride: Signal
+    memory_size: Signal
+    halt: Signal
+    active: Signal
+    error: data.View
+
     latency = 2
 
     def __init__(self, config: AcceleratorConfig, opcode: Opcode):

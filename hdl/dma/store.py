@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, AXI4Signature, Response, address_attributes
+from triovit.hdl.bus.axi4 import AXI4Signature, Response, address_attributes
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.control.errors import ERROR
-from triovit.hdl.dma.bursts import BurstSplitter, lane_mask
-from triovit.hdl.dma.runs import LOCAL_BITS, RunWalker, core_bits
+from triovit.hdl.control.ports import MemoryWindow, UnitPort
+from triovit.hdl.dma.bursts import lane_mask
+from triovit.hdl.dma.ports import BufferRead
+from triovit.hdl.dma.runs import LOCAL_BITS
+from triovit.hdl.dma.transfer import Transfer, bus_error
 from triovit.hdl.isa.instructions import SEMAPHORES
-from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
+from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import ErrorCode, Opcode
 
 BEAT_BUFFER = 4  # beats between O and the bus: enough to read O in every cycle with one cycle of read latency
@@ -33,63 +35,48 @@ class StoreUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream of ISSUED)
-        STORE instructions (the opcode is not looked at).
+    unit : Out(UnitPort())
+        STORE instructions (the opcode is not looked at); `trace.done` and `signal` in the cycle in which the response
+        to an instruction's last burst comes. Errors: LOCAL_ADDRESS, MEMORY_ADDRESS, ILLEGAL_FIELD (see `RunWalker`),
+        WRITE_SLVERR, WRITE_DECERR. The unit halts itself after an error, until it is reset. Idle when no burst is under
+        way, and (unless halted) there is nothing to do.
     m_axi : Out(AXI4Signature, write channels)
-    read_valid : Out(1), read_ready : In(1)
-        A read of O; `read_ready` grants it in this cycle.
-    read_core : Out(bits of cores - 1), read_address : Out(20)
-        Core, and on-chip word of lane 0, modulo the buffer's size.
-    read_data : In(ArrayLayout(8 * block, beat_words))
-        The words, in the cycle after the grant.
-    memory_base : In(64), memory_size : In(32), core_stride : In(32)
-        Registers. Bytes; the base is a multiple of 4096, the stride of the word size.
-    signal : Out(32)
-        Semaphores of an instruction, in the cycle in which the response to its last burst comes.
-    start, start_index, done, done_index : Out(1), Out(32), Out(1), Out(32)
-        An instruction is accepted; the response to its last burst comes.
-    error : Out(ERROR)
-        LOCAL_ADDRESS, MEMORY_ADDRESS, ILLEGAL_FIELD (see `RunWalker`), WRITE_SLVERR, WRITE_DECERR. The unit halts
-        itself after an error, until it is reset.
+    read : Out(BufferRead(config))
+    memory : In(MemoryWindow()), core_stride : In(32)
+        Registers. Bytes; the stride is a multiple of the word size.
     halt : In(1)
         No further instruction and burst; bursts under way end with strobes off and without reading O. Beats that have
         been read already keep their strobes. A read that is not granted is withdrawn.
     beat : Out(1)
         A beat is transferred (for counters).
-    idle : Out(1)
-        No burst is under way, and (unless halted) there is nothing to do.
 
-    Latency: 4 cycles from `i` to AWVALID and to the first `read_valid`, 2 from the grant to WVALID. Initiation
+    Latency: 4 cycles from `unit.i` to AWVALID and to the first `read.valid`, 2 from the grant to WVALID. Initiation
     interval: one beat and one burst a cycle, without a gap between runs, planes, cores or instructions.
 
     Source: ours; decoupled access and execution as in VTA.
     """
 
-    latency = 4
+    unit: wiring.PureInterface
+    m_axi: wiring.PureInterface
+    read: wiring.PureInterface
+    memory: wiring.PureInterface
+    core_stride: Signal
+    halt: Signal
+    beat: Signal
+
+    latency = Transfer.latency + 1
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config.validate()
         super().__init__(
             {
-                "i": In(stream.Signature(ISSUED)),
+                "unit": Out(UnitPort()),
                 "m_axi": Out(AXI4Signature(config.data_bytes, read=False)),
-                "read_valid": Out(1),
-                "read_ready": In(1),
-                "read_core": Out(core_bits(config)),
-                "read_address": Out(LOCAL_BITS),
-                "read_data": In(data.ArrayLayout(unsigned(8 * config.block), config.beat_words)),
-                "memory_base": In(AXI_ADDRESS_BITS),
-                "memory_size": In(32),
+                "read": Out(BufferRead(config)),
+                "memory": In(MemoryWindow()),
                 "core_stride": In(32),
-                "signal": Out(SEMAPHORES),
-                "start": Out(1),
-                "start_index": Out(INDEX_BITS),
-                "done": Out(1),
-                "done_index": Out(INDEX_BITS),
-                "error": Out(ERROR),
                 "halt": In(1),
                 "beat": Out(1),
-                "idle": Out(1),
             }
         )
 
@@ -117,7 +104,7 @@ class StoreUnit(wiring.Component):
 
     def _beats(self, m, data_list, layout, stop):
         """W channel: reads O beat by beat and puts what comes back into a small FIFO."""
-        config, axi = self.config, self.m_axi
+        config, axi, read = self.config, self.m_axi, self.read
         beat_layout = data.StructLayout(
             {"data": unsigned(8 * config.data_bytes), "strobes": config.data_bytes, "last": 1}
         )
@@ -131,23 +118,23 @@ class StoreUnit(wiring.Component):
             burst.eq(data_list.r_data),
             final.eq(count == burst.length),
             room.eq(beats.level + reading < BEAT_BUFFER),
-            self.read_valid.eq(data_list.r_rdy & room & ~stop),
-            self.read_core.eq(burst.core),
-            self.read_address.eq(Mux(count == 0, burst.local, local)),
-            step.eq(data_list.r_rdy & room & (self.read_ready | stop)),
+            read.valid.eq(data_list.r_rdy & room & ~stop),
+            read.core.eq(burst.core),
+            read.address.eq(Mux(count == 0, burst.local, local)),
+            step.eq(data_list.r_rdy & room & (read.ready | stop)),
             data_list.r_en.eq(step & final),
         ]
         m.d.sync += reading.eq(step)
         with m.If(step):
             m.d.sync += [
                 count.eq(Mux(final, 0, count + 1)),
-                local.eq(self.read_address + config.beat_words),
+                local.eq(read.address + config.beat_words),
                 mask.eq(Mux(stop, 0, lane_mask(config, burst, count == 0, final))),
                 last.eq(final),
             ]
         entry, out = Signal(beat_layout), Signal(beat_layout)
         m.d.comb += [
-            entry.data.eq(self.read_data),
+            entry.data.eq(read.data),
             entry.strobes.eq(Cat(enabled.replicate(config.block) for enabled in mask)),
             entry.last.eq(last),
             beats.w_data.eq(entry),
@@ -164,25 +151,20 @@ class StoreUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, axi = self.config, self.m_axi
-        m.submodules.walker = walker = RunWalker(config, Opcode.STORE)
-        m.submodules.splitter = splitter = BurstSplitter(config)
-        layout = splitter.o.payload.shape()
+        m.submodules.transfer = transfer = Transfer(config, Opcode.STORE)
+        layout = transfer.o.payload.shape()
         m.submodules.data_list = data_list = fifo.SyncFIFO(width=layout.size, depth=config.write_bursts)
         m.submodules.answers = answers = fifo.SyncFIFO(width=_ANSWER.size, depth=config.write_bursts)
-        connect(m, flipped(self.i), walker.i)
-        connect(m, walker.o, splitter.i)
-        failed, stop = Signal(), Signal()
+        unit, bursts, stop = self.unit, transfer.o, transfer.stop
+        connect(m, flipped(unit.i), transfer.i)
+        connect(m, flipped(self.memory), transfer.memory)
         m.d.comb += [
-            stop.eq(self.halt | failed),
-            walker.halt.eq(stop),
-            walker.core_stride.eq(self.core_stride),
-            walker.memory_size.eq(self.memory_size),
-            splitter.halt.eq(stop),
-            splitter.memory_base.eq(self.memory_base),
-            self.start.eq(self.i.valid & self.i.ready),
-            self.start_index.eq(self.i.payload.index),
+            transfer.core_stride.eq(self.core_stride),
+            transfer.halt.eq(self.halt),
+            unit.trace.start.eq(unit.i.valid & unit.i.ready),
+            unit.trace.start_index.eq(unit.i.payload.index),
         ]
-        self._addresses(m, splitter.o, data_list, answers)
+        self._addresses(m, bursts, data_list, answers)
         self._beats(m, data_list, layout, stop)
 
         answer, bad = Signal(_ANSWER), Signal()
@@ -191,20 +173,13 @@ class StoreUnit(wiring.Component):
             axi.bready.eq(answers.r_rdy),
             answers.r_en.eq(axi.bvalid),
             bad.eq(axi.bvalid & axi.bready & axi.bresp.matches(Response.SLVERR, Response.DECERR)),
-            self.done.eq(axi.bvalid & axi.bready & answer.last & ~bad & ~stop),
-            self.done_index.eq(answer.index),
-            self.signal.eq(Mux(self.done, answer.signal, 0)),
+            unit.trace.done.eq(axi.bvalid & axi.bready & answer.last & ~bad & ~stop),
+            unit.trace.done_index.eq(answer.index),
+            unit.signal.eq(Mux(unit.trace.done, answer.signal, 0)),
+            *bus_error(bad, axi.bresp, answer.index, ErrorCode.WRITE_SLVERR, ErrorCode.WRITE_DECERR, transfer.response),
+            unit.error.eq(transfer.error),
+            # A burst whose response has come is over: its data list entry and its beats are gone, too.
+            unit.idle.eq(~bursts.valid & ~answers.r_rdy & (stop | ~transfer.active)),
+            unit.busy.eq(~unit.idle),
         ]
-        with m.If(bad & ~stop):
-            m.d.comb += [
-                self.error.valid.eq(1),
-                self.error.code.eq(Mux(axi.bresp == Response.DECERR, ErrorCode.WRITE_DECERR, ErrorCode.WRITE_SLVERR)),
-                self.error.index.eq(answer.index),
-            ]
-        with m.Else():
-            m.d.comb += [self.error.eq(walker.error), self.error.valid.eq(walker.error.valid & ~stop)]
-        with m.If(self.error.valid):
-            m.d.sync += failed.eq(1)
-        # A burst whose response has come is over: its data list entry and its beats are gone, too.
-        m.d.comb += self.idle.eq(~splitter.o.valid & ~answers.r_rdy & (stop | ~walker.active))
         return m

@@ -28,7 +28,7 @@ class EmittedVerilog:
 
     text: the Verilog, top module first. name: of the top module. ports: (name, "input" or "output", width) of the top
     module. modules: name -> record (see `hdl.emit.hierarchy.ModuleRecord`). instances: module name -> instances in the
-    whole design. extra_files: hand-written Verilog that the text instantiates.
+    whole design. extra_files: hand-written Verilog that the text instantiates. tables: further entries of the map.
     """
 
     text: str
@@ -38,13 +38,15 @@ class EmittedVerilog:
     instances: dict[str, int]
     header: tuple[str, ...] = ()
     extra_files: tuple[Path, ...] = field(default=())
+    tables: dict = field(default_factory=dict)
 
     def map(self) -> dict:
-        """What `write_map` writes: ports, modules with their ports, children and instance counts, files."""
+        """What `write_map` writes: ports, modules with their ports, children and instance counts, files, tables."""
         return {
             "name": self.name,
             "header": list(self.header),
             "ports": [{"name": name, "direction": direction, "width": width} for name, direction, width in self.ports],
+            **self.tables,
             "modules": {
                 name: {
                     "component": record.component,
@@ -76,7 +78,7 @@ class EmittedVerilog:
 
 
 def emit_verilog(
-    component, name: str, *, ports=None, header=(), reset_active_low=False, extra_files=(), platform=None
+    component, name: str, *, ports=None, header=(), reset_active_low=False, extra_files=(), tables=None, platform=None
 ) -> EmittedVerilog:
     """Verilog of `component` as module `name`.
 
@@ -85,8 +87,8 @@ def emit_verilog(
     ports, by their default name ({"clk": "aclk", "rst": "aresetn"}); the defaults are clk, rst, and the members'
     paths joined with an underscore. reset_active_low: the reset port is low while in reset. header: lines for the
     comment at the top (configuration, its hash). extra_files: Verilog files with the modules that the design
-    instantiates; files named by a component's attribute `VERILOG_FILES` are found without. platform: passed to
-    `elaborate`.
+    instantiates; files named by a component's attribute `VERILOG_FILES` are found without. tables: what the map
+    says besides, as JSON can hold it. platform: passed to `elaborate`.
 
     The text depends on nothing but the arguments and the tools' versions. Raises ValueError for an illegal or
     doubled name.
@@ -121,6 +123,7 @@ def emit_verilog(
         instances=_count_instances(hierarchy.modules, name),
         header=tuple(map(str, header)),
         extra_files=tuple(files),
+        tables=dict(tables or {}),
     )
 
 

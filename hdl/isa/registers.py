@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from triovit.hdl.isa.engines import ENGINES, Engine, counters
 from triovit.hdl.isa.instructions import ISA_VERSION
 
 if TYPE_CHECKING:  # a configuration's limits come from the instruction set, so nothing here may need one to exist
@@ -18,18 +19,6 @@ REGISTER_ADDRESS_BITS = 12  # a page of 4 KB
 IDENTIFIER = 0x5452494F  # "TRIO"
 MAP_VERSION = 1
 DEFAULT_WATCHDOG = 1 << 20
-
-# Cycle and event counters, in the order of their registers.
-COUNTERS = (
-    ("LOAD_BUSY", "Cycles in which LOAD had work"),
-    ("STORE_BUSY", "Cycles in which STORE had work"),
-    ("RMAC_BUSY", "Cycles in which RMAC had work"),
-    ("MAT_BUSY", "Cycles in which MAT had work"),
-    ("RMAC_STALL", "Cycles in which a step of RMAC had to wait"),
-    ("MAT_STALL", "Cycles in which a step of MAT had to wait"),
-    ("BEATS_READ", "AXI beats read"),
-    ("BEATS_WRITTEN", "AXI beats written"),
-)
 
 
 @dataclass(frozen=True)
@@ -99,7 +88,7 @@ def _log2(name: str) -> Callable[[AcceleratorConfig], int]:
     return lambda config: getattr(config, name).bit_length() - 1
 
 
-# All registers in the order of their offsets, the same for every configuration but for some constants.
+# Registers in the order of their offsets, the same for every configuration but for some constants; counters follow.
 _MAP = (
     _word("ID", 0x000, "ro", "The letters TRIO", reset=IDENTIFIER),
     _constants(
@@ -209,25 +198,34 @@ _MAP = (
     ),
     _word("CYCLES_LO", 0x050, "ro", "Cycles of the program, low half; reading it holds CYCLES_HI"),
     _word("CYCLES_HI", 0x054, "ro", "High half, as of the last read of CYCLES_LO"),
-    *(_word(name, 0x058 + 4 * k, "ro", text) for k, (name, text) in enumerate(COUNTERS)),
 )
 
+
+def _registers(engines: Sequence[Engine]) -> tuple[Register, ...]:
+    """All registers; the counters are those of the units."""
+    return (*_MAP, *(_word(c.name, 0x058 + 4 * k, "ro", c.text) for k, c in enumerate(counters(engines))))
+
+
 # Name -> offset.
-REGISTERS = {register.name: register.offset for register in _MAP}
+REGISTERS = {register.name: register.offset for register in _registers(ENGINES["trio"])}
 
 
-def register_map(config: AcceleratorConfig) -> tuple[Register, ...]:
-    """All registers in the order of their offsets; reset values of the constants are those of `config`."""
+def register_map(config: AcceleratorConfig, engines: Sequence[Engine] | None = None) -> tuple[Register, ...]:
+    """All registers in the order of their offsets; reset values of the constants are those of `config`.
+
+    engines: units that have counters, by default those of the configuration.
+    """
+    registers = _registers(ENGINES[config.family] if engines is None else engines)
 
     def settled(field: RegisterField) -> RegisterField:
         return dataclasses.replace(field, reset=field.reset(config)) if callable(field.reset) else field
 
-    return tuple(dataclasses.replace(r, fields=tuple(settled(field) for field in r.fields)) for r in _MAP)
+    return tuple(dataclasses.replace(r, fields=tuple(settled(field) for field in r.fields)) for r in registers)
 
 
 def field_mask(register: str, *fields: str) -> int:
     """Bits of a register's fields, joined. Raises KeyError naming a register or field that is not in the map."""
-    masks = {field.name: field.mask for r in _MAP if r.name == register for field in r.fields}
+    masks = {field.name: field.mask for r in _registers(ENGINES["trio"]) if r.name == register for field in r.fields}
     if not masks:
         raise KeyError(f"no register {register}; there are {', '.join(REGISTERS)}")
     unknown = [name for name in fields if name not in masks]

@@ -45,6 +45,9 @@ class MATEngine(wiring.Component):
     Source: Trio-ViT (arXiv 2405.03882), MAT engine.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, lanes: int, multipliers: int):
         self.lanes = check_integer("lanes", lanes, 2, 32)
         self.multipliers = check_integer("multipliers", multipliers, 2, 32)

@@ -43,6 +43,13 @@ class MATLane(wiring.Component):
     Source: Trio-ViT (arXiv 2405.03882), MAT engine: multipliers, adder tree and accumulator over input channels.
     """
 
+    features: data.View
+    weights: data.View
+    acc_first: Signal
+    acc_en: Signal
+    en: Signal
+    acc: Signal
+
     def __init__(self, multipliers: int):
         self.multipliers = check_integer("multipliers", multipliers, 2, 32)
         self.tree = AdderTree(multipliers, 16)

@@ -64,6 +64,15 @@ class BankedMemory(wiring.Component):
     Source: ours; the window is what depthwise convolutions read from buffer A of Trio-ViT (arXiv 2405.03882).
     """
 
+    write_en: Signal
+    write_address: Signal
+    write_data: data.View
+    write_mask: Signal
+    read_en: Signal
+    read_address: Signal
+    read_data: data.View
+    read_double: Signal  # with strides (1, 2) only
+
     latency = 1
 
     def __init__(

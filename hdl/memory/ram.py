@@ -6,7 +6,7 @@ import contextlib
 from contextvars import ContextVar
 from pathlib import Path
 
-from amaranth.hdl import ClockSignal, Instance, Module
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -61,6 +61,13 @@ class Ram(wiring.Component):
 
     Source: ours. The Verilog is in `ram.v`; `hdl.emit.verilog` adds it to the files of a design.
     """
+
+    write_en: Signal
+    write_address: Signal
+    write_data: Signal
+    read_en: Signal
+    read_address: Signal
+    read_data: Signal
 
     latency = 1
     VERILOG_FILES = (RAM_SOURCE,)  # for `hdl.emit.verilog`

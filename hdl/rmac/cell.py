@@ -51,6 +51,15 @@ class RMACCell(wiring.Component):
     Source: Trio-ViT (arXiv 2405.03882), R-MAC engine and its two modes of accumulation.
     """
 
+    a: Signal
+    b: Signal
+    psum_in: Signal
+    mode: enum.EnumView
+    first: Signal
+    en: Signal
+    psum_en: Signal
+    psum_out: Signal
+
     latency = 2
 
     def __init__(self):

@@ -65,6 +65,9 @@ class RMACEngine(wiring.Component):
     Source: Trio-ViT (arXiv 2405.03882), R-MAC engine: down-forward accumulation and self-accumulation.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, lanes: int, macs: int):
         self.lanes = check_integer("lanes", lanes, 2, 32)
         self.macs = check_integer("macs", macs, 2, 32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
@@ -53,6 +53,18 @@ class RMACLane(wiring.Component):
 
     Source: Trio-ViT (arXiv 2405.03882), R-MAC engine.
     """
+
+    features: data.View
+    weights: data.View
+    skewed: Signal
+    mode: enum.EnumView
+    first: Signal
+    psum_en: Signal
+    acc_first: Signal
+    acc_en: Signal
+    en: Signal
+    psums: data.View
+    acc: Signal
 
     def __init__(self, macs: int):
         self.macs = check_integer("macs", macs, 2, 32)

@@ -37,6 +37,11 @@ class OperandSkew(wiring.Component):
     Source: ours; the operand alignment that the psum cascade of Trio-ViT's down-forward mode implies.
     """
 
+    i: data.View
+    o: data.View
+    skewed: Signal
+    en: Signal
+
     def __init__(self, macs: int):
         self.macs = check_integer("macs", macs, 2, 32)
         vector = data.ArrayLayout(OPERAND, macs)

@@ -52,6 +52,9 @@ class ShifterAdderTree(wiring.Component):
     Source: M2-ViT, SAT engine of the accelerator section; docs/numerics.md, APoT weights.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, lanes: int, units: int, format: ApotFormat):
         self.lanes = check_integer("lanes", lanes, 1, 64)
         self.units = check_integer("units", units, 1, 64)

@@ -43,6 +43,10 @@ class ShifterUnit(wiring.Component):
     Source: M2-ViT, shifter unit of the accelerator section; docs/numerics.md, APoT weights.
     """
 
+    i: data.View
+    o: Signal
+    en: Signal
+
     latency = 2
 
     def __init__(self, format: ApotFormat):

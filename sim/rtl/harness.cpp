@@ -16,6 +16,7 @@
 
 #include "Vtop.h"
 #include "axi_memory.h"
+#include "units.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -71,10 +72,10 @@ class Simulation {
     }
 
     void sample_events() {
-#define UNIT(number, name)                                                                   \
-    if (top_.trace_##name##_start) log(number, 0, top_.trace_##name##_start_index);          \
-    if (top_.trace_##name##_done) log(number, 1, top_.trace_##name##_done_index);
-        UNIT(0, fetch) UNIT(1, load) UNIT(2, rmac) UNIT(3, mat) UNIT(4, store)
+#define UNIT(number, trace)                                                  \
+    if (top_.trace##_start) log(number, 0, top_.trace##_start_index);        \
+    if (top_.trace##_done) log(number, 1, top_.trace##_done_index);
+        UNITS  // of units.h, which is written from the map beside the Verilog
 #undef UNIT
     }
 

@@ -11,15 +11,16 @@ import numpy as np
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.golden.errors import TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.engines import engines_of
 from triovit.hdl.generate import emit_accelerator
+from triovit.hdl.isa.engines import counters
 from triovit.hdl.isa.names import ErrorCode
-from triovit.hdl.isa.registers import COUNTERS, REGISTERS, field_mask
-from triovit.sim.rtl.simulation import EVENT_DONE, UNITS, MemoryModel, RtlSimulation
+from triovit.hdl.isa.registers import REGISTERS, field_mask
+from triovit.sim.rtl.simulation import EVENT_DONE, MemoryModel, RtlSimulation
 from triovit.sim.toolchain import build_root
 
 INTERRUPT_ENABLE, START = (field_mask("CONTROL", name) for name in ("interrupt_enable", "start"))
 ACKNOWLEDGE = field_mask("STATUS", "done", "interrupt")
-COUNTER_NAMES = tuple(name for name, _ in COUNTERS)
 IMAGES_A_PROCESS = 64  # dumps of one simulation are kept in memory
 
 
@@ -67,6 +68,7 @@ class RtlMachine:
         self.program = program
         self.memory = memory or MemoryModel(bytes_per_cycle=program.config.data_bytes)
         self.folder = verilog_folder(program.config)
+        self.counters = [counter.name for counter in counters(engines_of(program.config))]
 
     def build(self) -> None:
         """Compile the simulator, if it is not there yet."""
@@ -108,7 +110,7 @@ class RtlMachine:
             self._load_images(simulation, image, batch)
             write(REGISTERS["CONTROL"], INTERRUPT_ENABLE | START)
             simulation.wait_interrupt(limit)
-            names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", "CYCLES_HI", *COUNTER_NAMES)
+            names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", "CYCLES_HI", *self.counters)
             registers = {name: simulation.read_register(REGISTERS[name]) for name in names}
             write(REGISTERS["STATUS"], ACKNOWLEDGE)
             dump = simulation.dump(program.maps_offset, program.config.cores * program.core_stride)
@@ -134,15 +136,15 @@ class RtlMachine:
         program = self.program
         memory = result[dump].reshape(program.config.cores, program.core_stride)
         cycles = values["CYCLES_LO"] | values["CYCLES_HI"] << 32
-        return MachineRun(
-            cycles, {name: values[name] for name in COUNTER_NAMES}, memory, self._layer_cycles(result, number)
-        )
+        counted = {name: values[name] for name in self.counters}
+        return MachineRun(cycles, counted, memory, self._layer_cycles(result, number))
 
     def _layer_cycles(self, result, number: int) -> dict[str, int]:
         """Cycles of each layer: a finished computation gets the cycles since the one before it, so that layers whose
         tiles alternate share their time, and the sum is the program's up to its last result."""
         events = result.events[result.events["mark"] == number + 1]
-        computations = np.isin(events["unit"], [UNITS.index("rmac"), UNITS.index("mat")])
+        computing = [engine.unit for engine in engines_of(self.program.config) if engine.computes]
+        computations = np.isin(events["unit"], computing)
         done = events[computations & (events["event"] == EVENT_DONE)]
         cycles: dict[str, int] = {}
         if len(done):

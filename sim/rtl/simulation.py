@@ -9,7 +9,8 @@
     result[done].cycles, result[logits]
 
 The methods write a script; `execute` runs all of it in one process, so a hundred images cost one start. Register
-addresses are the caller's: nothing here knows the register map.
+addresses are the caller's: nothing here knows the register map. Names and numbers of the units, and their trace ports,
+come from the map beside the Verilog.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from triovit.golden.errors import TriovitError
 from triovit.golden.validation import at_least, faults
 from triovit.sim import toolchain
 
-UNITS = ("fetch", "load", "rmac", "mat", "store")
 EVENT_START, EVENT_DONE = 0, 1
 EVENTS = np.dtype([("cycle", "<u8"), ("index", "<u4"), ("mark", "<u2"), ("unit", "u1"), ("event", "u1")])
 RESPONSES = {"SLVERR": 2, "DECERR": 3}
@@ -104,7 +104,7 @@ class SimulationResult:
     result[handle]: an int for a register read, a `Wait`, or a uint8 array for a dump. events: structured array (dtype
     EVENTS) of the units' start and done strobes, `mark` counting the calls of `RtlSimulation.mark` so far. cycles,
     bytes_read, bytes_written: totals. seconds: wall time of the simulation, the build not included. violations: AXI
-    rules broken, with cycles. responses: handle -> AXI response of register accesses.
+    rules broken, with cycles. responses: handle -> AXI response of register accesses. units: name -> number in events.
     """
 
     cycles: int
@@ -114,6 +114,7 @@ class SimulationResult:
     violations: list[str]
     events: np.ndarray
     marks: list[str]
+    units: dict[str, int]
     responses: dict[int, int] = field(default_factory=dict)
     finished_at: dict[int, int] = field(default_factory=dict)
     _values: dict[int, object] = field(default_factory=dict)
@@ -123,12 +124,12 @@ class SimulationResult:
 
     def events_of(self, unit: str, event: int) -> np.ndarray:
         """(cycle, index) rows of one unit's EVENT_START or EVENT_DONE."""
-        chosen = self.events[(self.events["unit"] == UNITS.index(unit)) & (self.events["event"] == event)]
+        chosen = self.events[(self.events["unit"] == self.units[unit]) & (self.events["event"] == event)]
         return np.stack([chosen["cycle"], chosen["index"]], axis=1).astype(np.int64)
 
 
 class RtlSimulation:
-    """Script of a simulation of the Verilog files in `verilog_dir`.
+    """Script of a simulation of the Verilog files in `verilog_dir`, with the map that was emitted with them.
 
     data_bytes: width of the AXI master, 4 to 64, a power of two. memory: timing. memory_bytes: size of the memory;
     an access beyond it is answered with DECERR. top: module name. waves: VCD file to write (slow: for short runs).
@@ -143,6 +144,7 @@ class RtlSimulation:
         self.sources = sorted(Path(verilog_dir).glob("*.v"))
         if not self.sources:
             raise FileNotFoundError(f"no Verilog file (*.v) in {verilog_dir}")
+        self._units = self._read_units(Path(verilog_dir) / f"{top}.json")
         self.data_bytes, self.top = data_bytes, top
         self.model = memory or MemoryModel()
         self._waves = Path(waves).resolve() if waves else None
@@ -157,6 +159,21 @@ class RtlSimulation:
         if self._waves:
             self._add(f"waves {self._waves}")
         self.reset()
+
+    @staticmethod
+    def _read_units(path: Path) -> list[dict]:
+        """Units of an emitted map: name, number, trace."""
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["units"]
+        except (OSError, ValueError, KeyError) as error:
+            raise FileNotFoundError(
+                f"{path} must be the map of an accelerator, with its units: emit the Verilog again ({error!r})"
+            ) from None
+
+    def _header(self) -> str:
+        """C++ header that names the units' numbers and trace ports."""
+        calls = "".join(f" UNIT({unit['number']}, {unit['trace']})" for unit in self._units)
+        return f"// Generated from the map beside the Verilog.\n#define UNITS{calls}\n"
 
     def _add(self, line: str, *kind) -> int:
         self._lines.append(line)
@@ -227,8 +244,9 @@ class RtlSimulation:
         """The verilated program; built only if the Verilog or the harness changed. Raises ToolchainError."""
         options = ["--trace"] if self._waves else []
         return toolchain.verilate(
-            self.sources, _FOLDER / "harness.cpp", top=self.top, options=options, depends=[_FOLDER / "axi_memory.h"]
-        )
+            self.sources, _FOLDER / "harness.cpp", top=self.top, options=options, depends=[_FOLDER / "axi_memory.h"],
+            headers={"units.h": self._header()},
+        )  # fmt: skip
 
     def execute(self, *, check: bool = True, progress: bool = False) -> SimulationResult:
         """Run the script. Raises SimulationError (see `wait_interrupt`), and ProtocolError unless `check` is False.
@@ -247,7 +265,7 @@ class RtlSimulation:
             dumped = np.fromfile(dump, dtype=np.uint8) if dump.exists() else np.zeros(0, np.uint8)
         result = SimulationResult(
             report["cycles"], report["seconds"], report["bytes_read"], report["bytes_written"],
-            report["violations"], events, list(self._marks),
+            report["violations"], events, list(self._marks), {unit["name"]: unit["number"] for unit in self._units},
         )  # fmt: skip
         self._collect(result, report, dumped)
         if check and result.violations:

@@ -3,9 +3,13 @@
 import pytest
 
 from tests.sim.configurations import TINY, WIDE
-from triovit.hdl.accelerator import TRACED, Accelerator
+from triovit.compiler.schedule.synchronize import Semaphore
+from triovit.hdl.accelerator import Accelerator
 from triovit.hdl.config.accelerator import AcceleratorConfig, ConfigurationError
-from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS
+from triovit.hdl.emit.hierarchy import member_ports
+from triovit.hdl.generate import emit_accelerator
+from triovit.hdl.isa.names import Unit
+from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS, REGISTERS
 from triovit.sim.bench import run_bench
 
 
@@ -19,7 +23,25 @@ def test_ports(config):
     top = Accelerator(config)
     assert len(top.m_axi.rdata) == len(top.m_axi.wdata) == 8 * config.data_bytes
     assert len(top.s_axil.araddr) == REGISTER_ADDRESS_BITS and len(top.interrupt) == 1
-    assert {f"trace_{unit}_{event}" for unit in TRACED for event in ("start", "done")} < set(top.signature.members)
+    names = {name for name, _, _ in member_ports(top)}
+    units = ("fetch", "load", "store", "rmac", "mat")
+    assert {
+        f"trace_{unit}_{event}" for unit in units for event in ("start", "done", "start_index", "done_index")
+    } < names
+
+
+def test_the_map_names_units_counters_and_semaphores():
+    """What simulators and drivers read beside the Verilog is what the Verilog has."""
+    emitted = emit_accelerator(TINY)
+    table = emitted.map()
+    ports = {port["name"] for port in table["ports"]}
+    assert {unit["name"]: unit["number"] for unit in table["units"]} == {unit.name.lower(): unit for unit in Unit}
+    for unit in table["units"]:
+        assert {f"{unit['trace']}_{event}" for event in ("start", "start_index", "done", "done_index")} <= ports
+    assert {counter["name"]: counter["offset"] for counter in table["counters"]}.items() < REGISTERS.items()
+    assert [counter["number"] for counter in table["counters"]] == list(range(8))
+    assert {"giver": "load", "taker": "rmac", "number": Semaphore.LOAD_RMAC} in table["semaphores"]
+    assert len(table["semaphores"]) == len(Semaphore)
 
 
 def test_a_configuration_is_checked():

@@ -11,7 +11,8 @@ from amaranth.lib.wiring import In, Out
 START, SOURCE, TARGET, BEATS, STATUS, CYCLES, CLEAR, FAULT = range(0, 32, 4)
 BURST, DEPTH = 16, 64
 FAULTS = {"crossing": 1, "last": 2, "unstable": 3}  # values of the register FAULT; 0 for none
-UNITS = ("fetch", "load", "rmac", "mat", "store")
+UNITS = ("load", "store")
+TABLES = {"units": [{"name": unit, "number": k + 1, "trace": f"trace_{unit}"} for k, unit in enumerate(UNITS)]}
 
 
 def port_table(data_bytes):

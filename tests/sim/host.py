@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.engines import engines_of
+from triovit.hdl.isa.engines import counters
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.isa.registers import REGISTERS, field_mask
-from triovit.sim.rtl.machine import ACKNOWLEDGE, COUNTER_NAMES, INTERRUPT_ENABLE, START, verilog_folder
+from triovit.sim.rtl.machine import ACKNOWLEDGE, INTERRUPT_ENABLE, START, verilog_folder
 from triovit.sim.rtl.simulation import MemoryModel, RtlSimulation, Wait
 
 SOFT_RESET = field_mask("CONTROL", "soft_reset")
@@ -50,6 +52,7 @@ class Host:
     def __post_init__(self):
         folder = verilog_folder(self.config)
         self.simulation = RtlSimulation(folder, self.config.data_bytes, self.memory, memory_bytes=self.memory_bytes)
+        self.counters = [counter.name for counter in counters(engines_of(self.config))]
         self._runs: list[_Handles] = []
 
     def write(self, name: str, value: int) -> int:
@@ -73,7 +76,7 @@ class Host:
     def finish(self, memory_bytes: int, *, limit: int = 1_000_000, soft_reset: bool = False) -> int:
         """Wait for the interrupt and look at everything; returns the number of the run."""
         wait = self.simulation.wait_interrupt(limit)
-        names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", *COUNTER_NAMES)
+        names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", *self.counters)
         registers = {name: self.read(name) for name in names}
         handles = _Handles(wait, registers, self.simulation.dump(self.memory.base, memory_bytes))
         if soft_reset:
@@ -104,7 +107,7 @@ class Host:
         outcomes = []
         for handles in self._runs:
             values = {name: result[handle] for name, handle in handles.registers.items()}
-            counters = {name: values[name] for name in COUNTER_NAMES}
+            counters = {name: values[name] for name in self.counters}
             after = None if handles.after_reset is None else result[handles.after_reset]
             outcomes.append(Outcome(
                 result[handles.wait], values["STATUS"], ErrorCode(values["ERROR"]), values["ERROR_INDEX"],

@@ -5,33 +5,47 @@ from amaranth.sim import Simulator
 
 from tests.sim.configurations import TINY
 from triovit.hdl.compute.operands import OperandControl
-from triovit.hdl.compute.sequencer import StepKind
+from triovit.hdl.compute.steps import StepKind
 from triovit.hdl.rmac.engine import RMACMode
 
 STEP = {"kind": StepKind.CONV, "count": 1, "first": 1, "last": 1}
-OUTPUTS = ("rmac_stall", "mat_stall", "rmac_push", "mat_push", "rmac_fault", "mat_fault", "idle", "o_request",
-           "o_address", "b_en", "b_address", "c_en", "c_address")  # fmt: skip
+
+
+def outputs(dut) -> dict:
+    """The outputs that are looked at, by a name each."""
+    seen = {"rmac": dut.rmac.steps.ready, "mat": dut.mat.steps.ready, "idle": dut.idle}
+    for name, side in (("rmac", dut.rmac), ("mat", dut.mat)):
+        seen |= {f"{name}_stall": side.stall, f"{name}_fault": side.fault, f"{name}_push": side.results.push}
+    for name, port in (("a", dut.a), ("o", dut.o), ("k", dut.k), ("b", dut.b), ("c", dut.c)):
+        seen |= {f"{name}_en": port.request, f"{name}_address": port.address}
+    return seen | {"a_double": dut.a.double, "a_hold": dut.a.hold}
+
+
+def inputs(dut) -> dict:
+    """The inputs besides steps, by a name each."""
+    ready = {f"{name}_ready": dut.ready[name] for name in ("rmac", "row_sum", "layer_norm", "mat")}
+    space = {"rmac_space": dut.rmac.results.space, "mat_space": dut.mat.results.space}
+    return ready | space | {"o_blocked": dut.o.blocked, "a_blocked": dut.a.blocked}
 
 
 def run(scenario):
     """scenario(drive): drive(rmac=..., mat=..., name=value) sets steps (None: no step) and inputs, passes a clock edge
     and returns the outputs before it."""
     dut = OperandControl(TINY)
+    to, out = inputs(dut), outputs(dut)
 
     async def bench(ctx):
-        for name in ("rmac_ready", "row_sum_ready", "layer_norm_ready", "mat_ready", "rmac_space", "mat_space"):
-            ctx.set(getattr(dut, name), 1)
+        for name, port in to.items():
+            ctx.set(port, not name.endswith("blocked"))
 
-        async def drive(rmac=None, mat=None, **inputs):
-            for stream, step in ((dut.rmac, rmac), (dut.mat, mat)):
+        async def drive(rmac=None, mat=None, **values):
+            for stream, step in ((dut.rmac.steps, rmac), (dut.mat.steps, mat)):
                 ctx.set(stream.valid, step is not None)
                 if step is not None:
                     ctx.set(stream.payload, STEP | step)
-            for name, value in inputs.items():
-                ctx.set(getattr(dut, name), value)
-            seen = {name: ctx.get(getattr(dut, name)) for name in OUTPUTS}
-            seen |= {"rmac": ctx.get(dut.rmac.ready), "mat": ctx.get(dut.mat.ready)}
-            seen |= {name: ctx.get(dut.reads[name]) for name in ("a_en", "a_address", "a_double", "k_en", "k_address")}
+            for name, value in values.items():
+                ctx.set(to[name], value)
+            seen = {name: ctx.get(port) for name, port in out.items()}
             seen |= {name: ctx.get(dut.control[name]) for name in dut.control.shape().members}
             await ctx.tick()
             return seen
@@ -97,14 +111,14 @@ def test_priorities_at_the_ports():
                 assert (seen["o_address"] if step is o else seen["a_address"]) == step["features"]
         for first, second in ((a, o), (o, a)):  # one each: both go
             seen = await drive(rmac=first, mat=second)
-            assert seen["rmac"] and seen["mat"] and seen["a_en"] and seen["o_request"]
+            assert seen["rmac"] and seen["mat"] and seen["a_en"] and seen["o_en"]
             assert (seen["a_address"], seen["o_address"]) == (1, 2)
-        seen = await drive(rmac=o, mat=o, o_taken=1)  # residual operands before both
-        assert not seen["rmac"] and not seen["mat"] and seen["rmac_stall"] and not seen["o_request"]
+        seen = await drive(rmac=o, mat=o, o_blocked=1)  # residual operands before both
+        assert not seen["rmac"] and not seen["mat"] and seen["rmac_stall"] and not seen["o_en"]
         seen = await drive(rmac=a, mat=o)
         assert seen["rmac"] and not seen["mat"]
-        seen = await drive(mat=o, o_taken=0)
-        assert seen["mat"] and seen["o_request"]
+        seen = await drive(mat=o, o_blocked=0)
+        assert seen["mat"] and seen["o_en"]
 
     run(scenario)
 
@@ -125,6 +139,27 @@ def test_what_waits_keeps_its_operands():
         assert not (await drive(rmac=a))["rmac"]
         seen = await drive(rmac=a | {"source": 1})
         assert seen["rmac"]
+
+    run(scenario)
+
+
+def test_a_window_that_others_hold_is_left_alone():
+    """Further pipelines read A, too: nobody reads while one of them, or the pair, still needs A's output."""
+
+    async def scenario(drive):
+        a, o = {"features": 1}, {"features": 2, "source": 1}
+        for side in ("rmac", "mat"):
+            seen = await drive(**{side: a, "a_blocked": 1})
+            assert not seen[side] and seen[f"{side}_stall"] and not seen["a_en"]
+            assert (await drive(**{side: o, "a_blocked": 1}))[side]
+            await drive(), await drive()
+            assert (await drive(**{side: a, "a_blocked": 0, f"{side}_ready": 0}))[side]
+            seen = [await drive() for _ in range(2)]  # into S2, where it waits
+            assert not any(s["a_hold"] for s in seen)
+            assert (await drive(**{side: a}))[side]
+            assert (await drive())["a_hold"]
+            assert not (await drive(**{f"{side}_ready": 1}))["a_hold"]
+            await drive(), await drive()
 
     run(scenario)
 

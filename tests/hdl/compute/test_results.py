@@ -5,17 +5,36 @@ from amaranth.sim import Simulator
 
 from tests.sim.configurations import TINY
 from triovit.hdl.aux.post_processing import PostProcessing
-from triovit.hdl.compute.results import INSTRUCTIONS_IN_FLIGHT, RESULTS_IN_FLIGHT, ResultControl, RowSource
-from triovit.hdl.compute.sequencer import StepKind
+from triovit.hdl.compute.results import INSTRUCTIONS_IN_FLIGHT, RESULTS_IN_FLIGHT, ResultControl
+from triovit.hdl.config.engines import engines_of
 from triovit.hdl.isa.names import PostMode
 
-OUTPUTS = (
-    "p_en", "p_address", "o_en", "o_address",
-    *(f"{x}_{name}" for x in ("rmac", "mat") for name in
-      ("space", "room", "done", "done_signal", "done_index", "fault", "fault_index", "idle")),
-)  # fmt: skip
 LATENCY = 1 + PostProcessing.latency  # from a row that is taken to its write
 RESULT = {"destination": 1, "out": 100, "parameters": 3, "final": 1}
+
+
+ENGINES = [engine for engine in engines_of(TINY) if engine.computes]
+ROWS = ("rmac", "row_sum", "layer_norm", "mat")  # the engines of RMAC, then that of MAT
+
+
+def outputs(dut) -> dict:
+    """The outputs that are looked at, by a name each."""
+    seen = {"p_en": dut.p_en, "p_address": dut.p_address, "o_en": dut.o_en, "o_address": dut.o_address}
+    for x, port in zip(("rmac", "mat"), dut.units, strict=True):
+        seen |= {f"{x}_space": port.results.space, f"{x}_room": port.room, f"{x}_idle": port.idle}
+        seen |= {f"{x}_done": port.done, f"{x}_done_signal": port.done_signal, f"{x}_done_index": port.done_index}
+        seen |= {f"{x}_fault": port.fault, f"{x}_fault_index": port.fault_index}
+    return seen
+
+
+def inputs(dut) -> dict:
+    """The inputs, by a name each."""
+    result = {f"{name}_valid": row.valid for name, row in zip(ROWS, dut.rows, strict=True)}
+    result["rmac_last"] = dut.rows[0].last
+    for x, port in zip(("rmac", "mat"), dut.units, strict=True):
+        result |= {f"{x}_push": port.results.push, f"{x}_result": port.results.result}
+        result |= {f"{x}_accepted": port.accepted, f"{x}_signal": port.signal, f"{x}_index": port.index}
+    return result
 
 
 def run(scenario):
@@ -23,17 +42,23 @@ def run(scenario):
 
     rmac_accepted, mat_accepted, rmac_push, mat_push, and all rows go back to zero by themselves.
     """
-    dut = ResultControl(TINY)
-    strobes = [f"{x}_{name}" for x in ("rmac", "mat") for name in ("accepted", "push", "valid")]
+    dut = ResultControl(TINY, ENGINES)
+    to, out = inputs(dut), outputs(dut)
 
     async def bench(ctx):
-        async def drive(**inputs):
-            for name in (*strobes, "row_sum_valid", "layer_norm_valid"):
-                ctx.set(getattr(dut, name), 0)
-            for name, value in inputs.items():
-                ctx.set(getattr(dut, name), value)
-            seen = {name: ctx.get(getattr(dut, name)) for name in OUTPUTS}
-            seen |= {name: ctx.get(dut.control[name]) for name in dut.control.shape().members}
+        for row in dut.rows[1:]:
+            ctx.set(row.last, 1)
+
+        async def drive(**values):
+            for name, port in to.items():
+                if name.endswith(("_accepted", "_push", "_valid")):
+                    ctx.set(port, 0)
+            for name, value in values.items():
+                ctx.set(to[name], value)
+            seen = {name: ctx.get(port) for name, port in out.items()}
+            control = {name: ctx.get(dut.control[name]) for name in dut.control.shape().members}
+            ready = control.pop("ready")
+            seen |= control | {f"{name}_ready": ready >> k & 1 for k, name in enumerate(ROWS)}
             await ctx.tick()
             return seen
 
@@ -54,14 +79,13 @@ async def begin(drive, side, index, *results, signal=0):
     await drive()
 
 
-@pytest.mark.parametrize("side,kind,row,source", [
-    ("rmac", StepKind.CONV, "rmac", RowSource.RMAC), ("rmac", StepKind.ROW_SUM, "row_sum", RowSource.ROW_SUM),
-    ("rmac", StepKind.LAYER_NORM, "layer_norm", RowSource.LAYER_NORM), ("mat", StepKind.CONV, "mat", RowSource.MAT),
-])  # fmt: skip
-def test_a_row_is_written_after_the_pipeline(side, kind, row, source):
+@pytest.mark.parametrize(
+    "side,number,row", [("rmac", 0, "rmac"), ("rmac", 1, "row_sum"), ("rmac", 2, "layer_norm"), ("mat", 0, "mat")]
+)
+def test_a_row_is_written_after_the_pipeline(side, number, row):
     async def scenario(drive):
         result = {
-            "kind": kind, "destination": 0b1011, "attention": 40, "pixel": 9, "residual": 1, "mode": PostMode.LINEAR,
+            "row": number, "destination": 0b1011, "attention": 40, "pixel": 9, "residual": 1, "mode": PostMode.LINEAR,
             "log2_offset": -7, "fraction_bits": 5,
         }  # fmt: skip
         await begin(drive, side, 77, result, signal=0x80000001)
@@ -71,7 +95,7 @@ def test_a_row_is_written_after_the_pipeline(side, kind, row, source):
         seen += [await drive() for _ in range(LATENCY + 2)]
         assert [s["take"] for s in seen] == [1] + [0] * (LATENCY + 2)
         first = seen[0]
-        assert first["source"] == source and first[f"{row}_ready"]
+        assert first["source"] == ROWS.index(row) and first[f"{row}_ready"]
         assert first["p_en"] and first["o_en"] and first["code_en"]
         assert (first["p_address"], first["o_address"], first["code_address"]) == (48, 100, 9)
         second = seen[1]
@@ -89,13 +113,13 @@ def test_a_row_is_written_after_the_pipeline(side, kind, row, source):
 
 def test_rows_of_one_result_and_r_mac_first():
     async def scenario(drive):
-        await begin(drive, "rmac", 1, {"kind": StepKind.DEPTHWISE, "destination": 4, "attention": 8})
+        await begin(drive, "rmac", 1, {"destination": 4, "attention": 8})
         await begin(drive, "mat", 2, {"out": 500})
         seen = [await drive(rmac_valid=1, mat_valid=1, rmac_last=last) for last in (0, 0, 1)]
         assert all(s["rmac_ready"] and not s["mat_ready"] for s in seen)
         assert [s["o_address"] for s in seen] == [100, 101, 102]
         seen = await drive(rmac_valid=1, mat_valid=1, rmac_last=1)  # no descriptor is left for another row
-        assert seen["mat_ready"] and not seen["rmac_ready"] and seen["source"] == RowSource.MAT
+        assert seen["mat_ready"] and not seen["rmac_ready"] and seen["source"] == ROWS.index("mat")
         seen = [await drive() for _ in range(LATENCY + 1)]
         writes = [(s["out"], s["attention"], s["write"], s["rmac_done"], s["mat_done"]) for s in seen if s["write"]]
         assert [w[1:] for w in writes] == [(8, 4, 0, 0), (9, 4, 0, 0), (10, 4, 1, 0), (0, 1, 0, 1)]

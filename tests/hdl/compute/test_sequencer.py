@@ -8,7 +8,8 @@ from amaranth.sim import Simulator
 
 from tests.hdl.isa import words
 from triovit.golden.integer.arithmetic import MAX_FRACTION_BITS
-from triovit.hdl.compute.sequencer import Sequencer, StepKind
+from triovit.hdl.compute.sequencer import Sequencer
+from triovit.hdl.compute.steps import StepKind
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import Instruction, field_offsets
 from triovit.hdl.isa.names import Destination, ErrorCode, Opcode, PostMode, Unit

@@ -11,13 +11,14 @@ import pytest
 from tests.sim.configurations import TINY
 from tests.sim.host import DONE, Host
 from triovit.hdl.aux.post_processing import PostProcessing
+from triovit.hdl.compute.pair_control import PairControl
 from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction
-from triovit.hdl.isa.names import Opcode
+from triovit.hdl.isa.names import Opcode, Unit
 from triovit.sim.rtl.simulation import EVENT_DONE, EVENT_START
 
 N = TINY.block
 COUNTS = dict.fromkeys(("groups", "rows", "cols", "kernel_rows", "kernel_cols", "blocks", "destination"), 1)
-TO_ENGINE = 3  # cycles from acceptance to the first beat in front of its engine
+TO_ENGINE = PairControl.latency  # cycles from acceptance to the first beat in front of its engine
 FROM_ENGINE = 1 + PostProcessing.latency  # from a row on offer to its write
 
 
@@ -37,7 +38,9 @@ def measure(*programs: list[Instruction]) -> list[list[tuple[int, int]]]:
     times = []
     for number, body in enumerate(programs):
         events = host.result.events[host.result.events["mark"] == number + 1]
-        when = {(int(e["index"]), int(e["event"])): int(e["cycle"]) for e in events if e["unit"] in (2, 3)}
+        when = {
+            (int(e["index"]), int(e["event"])): int(e["cycle"]) for e in events if e["unit"] in (Unit.RMAC, Unit.MAT)
+        }
         computing = [k for k, i in enumerate(body, 1) if i.opcode >= Opcode.RMAC_CONV]
         first = min(when[k, EVENT_START] for k in computing)
         times.append([(when[k, EVENT_DONE] - when[k, EVENT_START], when[k, EVENT_DONE] - first) for k in computing])

@@ -10,6 +10,7 @@ from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from tests.hdl.bus.axi_memory import DECERR, SLVERR, Timing
 from tests.hdl.dma.dma_bench import TIMINGS, config, reset, set_up, wait_for
+from triovit.hdl.config.engines import engines_of
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction
 from triovit.hdl.isa.layouts import ISSUED
@@ -45,9 +46,8 @@ class Fetch:
         self.dut, self.memory = dut, memory
         self.available, self.units_idle = available, units_idle
         self.sinks = {
-            unit: StreamSink(dut, f"fetch_o_{unit.name.lower()}", dut.clk, stall_patterns(unit)[stall])
-            for unit in Unit
-            if unit is not Unit.FETCH
+            engine.unit: StreamSink(dut, f"fetch_o_{number}", dut.clk, stall_patterns(engine.unit)[stall])
+            for number, engine in enumerate(engines_of(config()))
         }
         self.errors: list[tuple[ErrorCode, int]] = []
         self.given: list[int] = []
@@ -65,15 +65,15 @@ class Fetch:
         dut = self.dut
         while True:
             available = self.available()
-            dut.fetch_available.value, dut.fetch_units_idle.value = int(available), int(self.units_idle())
+            dut.fetch_semaphores_available.value, dut.fetch_units_idle.value = int(available), int(self.units_idle())
             await ReadOnly()
             if dut.rst.value == 0:
                 error = unpack(ERROR, int(dut.fetch_error.value))
                 if error["valid"]:
                     self.errors.append((ErrorCode(error["code"]), error["index"]))
-                if dut.fetch_take.value == 1:
+                if dut.fetch_semaphores_take.value == 1:
                     assert available
-                    self.taken.append(int(dut.fetch_wait.value))
+                    self.taken.append(int(dut.fetch_semaphores_wait.value))
                 if int(dut.fetch_give.value):
                     self.given.append(int(dut.fetch_give.value))
                 self.finished += int(dut.fetch_finished.value)
@@ -142,7 +142,7 @@ async def end_waits_for_semaphores_and_units(dut):
     state["available"] = False
     await fetch.begin(program, 0)
     await ClockCycles(dut.clk, 60)
-    assert not fetch.taken and not fetch.issued() and dut.fetch_wait.value == 0x80000001
+    assert not fetch.taken and not fetch.issued() and dut.fetch_semaphores_wait.value == 0x80000001
     state["available"] = True
     await wait_for(dut, lambda: fetch.taken, "PROGRAM")
     state["available"], state["idle"] = False, False
@@ -175,7 +175,7 @@ async def rate_and_latency(dut):
         await ReadOnly()
         beats -= int(dut.m_axi_rvalid.value) & int(dut.m_axi_rready.value)
         last_beat = cycle if beats == 0 and last_beat is None else last_beat
-        valid = cycle if dut.fetch_o_load_valid.value == 1 else None
+        valid = cycle if dut.fetch_o_0_valid.value == 1 else None
         await RisingEdge(dut.clk)
         cycle += 1
     assert valid - last_beat == (2 if c.data_bytes <= 64 else 3)  # behind PROGRAM in the same beat

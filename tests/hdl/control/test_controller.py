@@ -13,14 +13,21 @@ class Bench:
     def __init__(self, ctx, dut):
         self.ctx, self.dut = ctx, dut
 
+    def _port(self, name):
+        """A member of the controller, or of its commands or status."""
+        for bundle in (self.dut.commands, self.dut.status):
+            if name in bundle.signature.members:
+                return getattr(bundle, name)
+        return getattr(self.dut, name)
+
     def set(self, **values):
         for name, value in values.items():
-            self.ctx.set(getattr(self.dut, name), value)
+            self.ctx.set(self._port(name), value)
 
     async def pulse(self, name, cycles=1):
-        self.ctx.set(getattr(self.dut, name), 1)
+        self.ctx.set(self._port(name), 1)
         await self.tick(cycles)
-        self.ctx.set(getattr(self.dut, name), 0)
+        self.ctx.set(self._port(name), 0)
 
     async def tick(self, cycles=1):
         await self.ctx.tick().repeat(cycles)
@@ -34,11 +41,11 @@ class Bench:
 
     @property
     def flags(self):
-        return {name for name in FLAGS if self.ctx.get(getattr(self.dut, name))}
+        return {name for name in FLAGS if self.ctx.get(self._port(name))}
 
     @property
     def error(self):
-        return ErrorCode(self.ctx.get(self.dut.error_code)), self.ctx.get(self.dut.error_index)
+        return ErrorCode(self.ctx.get(self.dut.status.error_code)), self.ctx.get(self.dut.status.error_index)
 
 
 def run(scenario):

@@ -3,28 +3,27 @@ import random
 from amaranth.sim import Simulator
 
 from triovit.hdl.control.counters import Counters
-from triovit.hdl.isa.registers import COUNTERS
+from triovit.hdl.isa.engines import ENGINES, counters
 
-NAMES = [name.lower() for name, _ in COUNTERS]
+COUNTERS = counters(ENGINES["trio"])
 
 
 def test_counts():
-    dut, generator = Counters(), random.Random(1)
-    model = dict.fromkeys([*NAMES, "cycles"], 0)
+    dut, generator = Counters(COUNTERS), random.Random(1)
+    counts, cycles = [0] * len(COUNTERS), 0
 
     async def bench(ctx):
+        nonlocal counts, cycles
         for _ in range(400):
-            events = {name: generator.random() < 0.5 for name in NAMES}
+            events = [generator.random() < 0.5 for _ in COUNTERS]
             count, clear = generator.random() < 0.8, generator.random() < 0.01
-            for name, value in {**events, "count": count, "clear": clear}.items():
-                ctx.set(getattr(dut, name), value)
+            for port, value in zip((*dut.events, dut.count, dut.clear), (*events, count, clear), strict=True):
+                ctx.set(port, value)
             await ctx.tick()
-            for name in model:
-                model[name] = 0 if clear else model[name] + (count and events.get(name, True))
-            assert ctx.get(dut.cycles) == model["cycles"]
-            assert {name: ctx.get(getattr(dut, f"{name}_count")) for name in NAMES} == {
-                name: model[name] for name in NAMES
-            }
+            cycles = 0 if clear else cycles + count
+            counts = [0 if clear else n + (count and event) for n, event in zip(counts, events, strict=True)]
+            assert ctx.get(dut.cycles) == cycles
+            assert [ctx.get(port) for port in dut.counts] == counts
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)

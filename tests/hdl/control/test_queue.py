@@ -42,14 +42,14 @@ def test_random(depth):
                 ctx.set(dut.i.payload.word, words[sent])
                 ctx.set(dut.i.payload.index, 1000 + sent)
             ctx.set(dut.o.ready, ready)
-            ctx.set(dut.available, available)
+            ctx.set(dut.semaphores.available, available)
             ctx.set(dut.halt, halt)
             assert ctx.get(dut.i.ready) == (len(model) < depth)
             assert ctx.get(dut.empty) == (not model)
-            assert ctx.get(dut.wait) == (words[model[0]] >> HEADER_WAIT_OFFSET & 0xFFFFFFFF if model else 0)
+            assert ctx.get(dut.semaphores.wait) == (words[model[0]] >> HEADER_WAIT_OFFSET & 0xFFFFFFFF if model else 0)
             valid = bool(model) and available and not halt
             assert ctx.get(dut.o.valid) == valid
-            assert ctx.get(dut.take) == (valid and ready)
+            assert ctx.get(dut.semaphores.take) == (valid and ready)
             if valid:
                 assert ctx.get(dut.o.payload.word) == words[model[0]]
                 assert ctx.get(dut.o.payload.index) == 1000 + model[0]
@@ -96,14 +96,14 @@ class Monitor(wiring.Component):
         m.d.comb += [
             queue.o.ready.eq(self.ready),
             queue.halt.eq(self.halt),
-            queue.available.eq(self.available | (given if not self.several else 0)),
+            queue.semaphores.available.eq(self.available | (given if not self.several else 0)),
             self.broken.eq(offered & ~self.halt & ~queue.o.valid),
         ]
         if self.payload:
             m.d.comb += self.broken.eq(offered & (queue.o.payload.as_value() != before.as_value()))
         m.d.sync += [
-            offered.eq(queue.o.valid & ~queue.take),
-            given.eq(queue.available & ~queue.empty & ~queue.take),
+            offered.eq(queue.o.valid & ~queue.semaphores.take),
+            given.eq(queue.semaphores.available & ~queue.empty & ~queue.semaphores.take),
             before.eq(queue.o.payload),
         ]
         return m

@@ -12,11 +12,9 @@ OKAY, SLVERR = 0, 2
 CONFIG = PRESETS["trio-zcu102"]
 MAP = register_map(CONFIG)
 STATE = {"busy": ("STATUS", 0), "done": ("STATUS", 1), "error": ("STATUS", 2), "interrupt": ("STATUS", 3)}
-WORDS = {
-    "error_code": "ERROR", "error_index": "ERROR_INDEX", "load_busy": "LOAD_BUSY", "store_busy": "STORE_BUSY",
-    "rmac_busy": "RMAC_BUSY", "mat_busy": "MAT_BUSY", "rmac_stall": "RMAC_STALL", "mat_stall": "MAT_STALL",
-    "beats_read": "BEATS_READ", "beats_written": "BEATS_WRITTEN",
-}  # fmt: skip
+COUNTERS = (
+    "LOAD_BUSY", "STORE_BUSY", "RMAC_BUSY", "MAT_BUSY", "RMAC_STALL", "MAT_STALL", "BEATS_READ", "BEATS_WRITTEN",
+)  # fmt: skip
 COMMANDS = {
     "start": ("CONTROL", 0),
     "soft_reset": ("CONTROL", 1),
@@ -31,7 +29,7 @@ def run(bench, share=0.0):
     strobes = dict.fromkeys(COMMANDS, 0)
 
     async def count(ctx):
-        async for values in ctx.tick().sample(*(getattr(dut, name) for name in COMMANDS)):
+        async for values in ctx.tick().sample(*(getattr(dut.commands, name) for name in COMMANDS)):
             for name, value in zip(COMMANDS, values[2:], strict=True):
                 strobes[name] += value
 
@@ -75,10 +73,14 @@ def test_contents(share):
             model[register.name] = model[register.name] & ~mask | value & mask
             for other in writable:
                 assert await master.read(ctx, other.offset) == (model[other.name], OKAY), other.name
-            for name in ("program_offset", "program_bytes", "memory_size", "core_stride", "watchdog"):
-                assert ctx.get(getattr(dut, name)) == model[name.upper()]
-            assert ctx.get(dut.memory_base) == model["MEMORY_BASE_HI"] << 32 | model["MEMORY_BASE_LO"]
-        assert ctx.get(dut.memory_base) % 4096 == 0
+            outputs = {
+                "PROGRAM_OFFSET": dut.program_offset, "PROGRAM_BYTES": dut.program_bytes,
+                "MEMORY_SIZE": dut.memory.size, "CORE_STRIDE": dut.core_stride, "WATCHDOG": dut.commands.watchdog,
+            }  # fmt: skip
+            for name, port in outputs.items():
+                assert ctx.get(port) == model[name]
+            assert ctx.get(dut.memory.base) == model["MEMORY_BASE_HI"] << 32 | model["MEMORY_BASE_LO"]
+        assert ctx.get(dut.memory.base) % 4096 == 0
         assert not any(strobes.values())
 
     run(bench, share)
@@ -87,14 +89,17 @@ def test_contents(share):
 def test_state():
     async def bench(ctx, dut, master, strobes):
         for name, (register, bit) in STATE.items():
-            ctx.set(getattr(dut, name), 1)
+            port = getattr(dut.status, name)
+            ctx.set(port, 1)
             assert await master.read(ctx, REGISTERS[register]) == (1 << bit, OKAY), name
-            ctx.set(getattr(dut, name), 0)
-        for number, (name, register) in enumerate(WORDS.items()):
-            value = number + 1 if name == "error_code" else 0xA5A50000 + number
-            ctx.set(getattr(dut, name), value)
-            assert await master.read(ctx, REGISTERS[register]) == (value, OKAY), name
-            ctx.set(getattr(dut, name), 0)
+            ctx.set(port, 0)
+        words = {"ERROR": dut.status.error_code, "ERROR_INDEX": dut.status.error_index}
+        words |= dict(zip(COUNTERS, dut.counts, strict=True))
+        for number, (register, port) in enumerate(words.items()):
+            value = number + 1 if register == "ERROR" else 0xA5A50000 + number
+            ctx.set(port, value)
+            assert await master.read(ctx, REGISTERS[register]) == (value, OKAY), register
+            ctx.set(port, 0)
         # The high half belongs to the low half that was read last.
         ctx.set(dut.cycles, 0x1_FFFFFFFF)
         assert (await master.read(ctx, REGISTERS["CYCLES_LO"]))[0] == 0xFFFFFFFF
@@ -116,12 +121,12 @@ def test_commands():
             strobes[name] = 0
         await master.write(ctx, REGISTERS["CONTROL"], 7, 0b1110)
         await master.write(ctx, REGISTERS["STATUS"], 0b0101)
-        assert not any(strobes.values()) and ctx.get(dut.interrupt_enable) == 0
+        assert not any(strobes.values()) and ctx.get(dut.commands.interrupt_enable) == 0
         await master.write(ctx, REGISTERS["CONTROL"], 4)
-        assert ctx.get(dut.interrupt_enable) == 1 and not any(strobes.values())
+        assert ctx.get(dut.commands.interrupt_enable) == 1 and not any(strobes.values())
         assert (await master.read(ctx, REGISTERS["CONTROL"]))[0] == 4  # commands read as 0
         await master.write(ctx, REGISTERS["CONTROL"], 1)
-        assert ctx.get(dut.interrupt_enable) == 0 and strobes["start"] == 1
+        assert ctx.get(dut.commands.interrupt_enable) == 0 and strobes["start"] == 1
 
     run(bench, 0.3)
 
@@ -137,7 +142,7 @@ def test_refusals():
         for register in MAP:
             if not register.writable:
                 assert await master.write(ctx, register.offset, 0xFFFFFFFF) == SLVERR, register.name
-        ctx.set(dut.busy, 1)
+        ctx.set(dut.status.busy, 1)
         for register in MAP:
             if register.writable:
                 expected = SLVERR if register.locked else OKAY

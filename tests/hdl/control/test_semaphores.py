@@ -15,11 +15,11 @@ def run(dut, bench):
 
 
 def drive(ctx, dut, wait, take, give, clear=0):
-    for taker in range(dut.takers):
-        ctx.set(dut.wait[taker], wait[taker])
-        ctx.set(dut.take[taker], take[taker])
-    for giver in range(dut.givers):
-        ctx.set(dut.give[giver], give[giver])
+    for port, mask, taken in zip(dut.takers, wait, take, strict=True):
+        ctx.set(port.wait, mask)
+        ctx.set(port.take, taken)
+    for giver, mask in zip(dut.give, give, strict=True):
+        ctx.set(giver, mask)
     ctx.set(dut.clear, clear)
 
 
@@ -37,7 +37,7 @@ def test_random(givers, takers):
             give = [mask(generator.choice((0.0, 0.1, 0.4))) for _ in range(givers)]
             drive(ctx, dut, wait, [0] * takers, give)
             expected = [all(counts[s] for s in range(SEMAPHORES) if w >> s & 1) for w in wait]
-            assert [ctx.get(dut.available[t]) for t in range(takers)] == expected
+            assert [ctx.get(port.available) for port in dut.takers] == expected
             take = [available and generator.random() < 0.8 for available in expected]
             clear = cycle % 120 == 119
             following = [
@@ -74,11 +74,11 @@ def test_limits():
         drive(ctx, dut, [top, 0], [1, 0], [0, 0], clear=1)
         await ctx.tick()
         drive(ctx, dut, [top, 0], [0, 0], [0, 0])
-        assert ctx.get(dut.available[0]) == 0
+        assert ctx.get(dut.takers[0].available) == 0
         drive(ctx, dut, [1, 1], [0, 0], [1, 0])
         await ctx.tick()
         drive(ctx, dut, [1, 1], [1, 1], [0, 0])
-        assert ctx.get(dut.available[0]) == ctx.get(dut.available[1]) == 1
+        assert ctx.get(dut.takers[0].available) == ctx.get(dut.takers[1].available) == 1
         assert ctx.get(dut.overflow) == 1
 
     run(dut, bench)

@@ -153,10 +153,10 @@ async def latencies(dut):
     cycle_of = {}
     for cycle in range(12):
         await RisingEdge(dut.clk)
-        for name in ("m_axi_rvalid", "load_write_valid", "load_done"):
+        for name in ("m_axi_rvalid", "load_write_valid", "load_trace_done"):
             if getattr(dut, name).value == 1:
                 cycle_of.setdefault(name, cycle)
-    assert cycle_of["load_write_valid"] == cycle_of["load_done"] == cycle_of["m_axi_rvalid"] + 1
+    assert cycle_of["load_write_valid"] == cycle_of["load_trace_done"] == cycle_of["m_axi_rvalid"] + 1
 
 
 @cocotb.test()

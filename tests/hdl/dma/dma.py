@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from triovit.hdl.bus.axi4 import AXI4Signature
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 from triovit.hdl.control.fetch import FetchUnit
+from triovit.hdl.control.ports import MemoryWindow
 from triovit.hdl.dma.load import LoadUnit
 from triovit.hdl.dma.read_master import ReadMaster
 from triovit.hdl.dma.store import StoreUnit
@@ -20,20 +21,24 @@ CONFIGS = {
     "wide": AcceleratorConfig(name="wide", cores=3, data_bytes=64, attention_bytes=8192, **SMALL).validate(),
     "widest": AcceleratorConfig(name="widest", block=16, data_bytes=128, burst_beats=32, **SMALL).validate(),
 }
-SHARED = {"memory_base": In(64), "memory_size": In(32), "core_stride": In(32), "halt": In(1)}
+SHARED = {"memory": In(MemoryWindow()), "core_stride": In(32), "halt": In(1)}
 INTERNAL = ("ar", "r", "m_axi")
 
 
 class DMA(wiring.Component):
-    """Members of the units, called <unit>_<member>; those in SHARED once; `m_axi` with all channels."""
+    """Members of the units, called <unit>_<member>, the UnitPort just <unit>; those in SHARED once; `m_axi` whole."""
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         self.units = {"load": LoadUnit(config), "store": StoreUnit(config), "fetch": FetchUnit(config)}
         members = {**SHARED, "m_axi": Out(AXI4Signature(config.data_bytes)), "beat": Out(1)}
         for name, unit in self.units.items():
-            members |= {f"{name}_{m}": member for m, member in self._own(unit)}
+            members |= {self._name(name, m): member for m, member in self._own(unit)}
         super().__init__(members)
+
+    @staticmethod
+    def _name(unit, member):
+        return unit if member == "unit" else f"{unit}_{member}"
 
     @staticmethod
     def _own(unit):
@@ -45,14 +50,17 @@ class DMA(wiring.Component):
         for name, unit in self.units.items():
             m.submodules[name] = unit
             for member, kind in self._own(unit):
-                outer = getattr(self, f"{name}_{member}")
+                outer, inner = getattr(self, self._name(name, member)), getattr(unit, member)
                 if kind.is_signature:
-                    pair = (flipped(outer), getattr(unit, member))
-                    connect(m, *pair)
+                    arrays = (outer, inner) if kind.dimensions else ([outer], [inner])
+                    for ours, theirs in zip(*arrays, strict=True):
+                        connect(m, flipped(ours), theirs)
                 else:
-                    inner = getattr(unit, member)
                     m.d.comb += inner.eq(outer) if kind.flow == In else outer.eq(inner)
-            m.d.comb += [getattr(unit, n).eq(getattr(self, n)) for n in SHARED if n in unit.signature.members]
+            connect(m, flipped(self.memory), unit.memory)
+            m.d.comb += unit.halt.eq(self.halt)
+            if name != "fetch":
+                m.d.comb += unit.core_stride.eq(self.core_stride)
         for name in ("fetch", "load"):
             connect(m, self.units[name].ar, getattr(master, f"{name}_ar"))
             connect(m, getattr(master, f"{name}_r"), self.units[name].r)

@@ -38,7 +38,7 @@ async def set_up(dut, timing: Timing, size=1 << 16, core_stride=0):
     memory.bytes[:] = random.Random(timing.seed).randbytes(size)
     dut.memory_base.value, dut.memory_size.value, dut.core_stride.value = BASE, size, core_stride
     dut.load_write_ready.value = dut.store_read_ready.value = 1
-    dut.fetch_available.value = 1
+    dut.fetch_semaphores_available.value = 1
     return memory
 
 
@@ -128,10 +128,10 @@ class Monitor:
             await ReadOnly()
             if self.dut.rst.value == 0:
                 self.beats += int(self.dut.store_beat.value if self.unit == "store" else self.dut.beat.value)
-                if self._value("start"):
-                    self.started.append(self._value("start_index"))
-                if self._value("done"):
-                    self.done.append((self._value("done_index"), self._value("signal")))
+                if self._value("trace_start"):
+                    self.started.append(self._value("trace_start_index"))
+                if self._value("trace_done"):
+                    self.done.append((self._value("trace_done_index"), self._value("signal")))
                 elif self._value("signal"):
                     self.errors.append((None, "signal without done"))
                 error = unpack(ERROR, self._value("error"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.sim.copier import BEATS, BURST, CLEAR, CYCLES, FAULT, FAULTS, SOURCE, START, STATUS, TARGET, Copier
+from tests.sim.copier import BEATS, BURST, CLEAR, CYCLES, FAULT, FAULTS, SOURCE, START, STATUS, TABLES, TARGET, Copier
 from triovit.hdl.emit.verilog import emit_verilog
 from triovit.sim.rtl.simulation import (
     EVENT_DONE,
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
         if data_bytes not in folders:
             folders[data_bytes] = tmp_path_factory.mktemp("copier")
             names = {"clk": "aclk", "rst": "aresetn"}
-            emitted = emit_verilog(Copier(data_bytes), "triovit", ports=names, reset_active_low=True)
+            emitted = emit_verilog(Copier(data_bytes), "triovit", ports=names, reset_active_low=True, tables=TABLES)
             emitted.write(folders[data_bytes])
         return folders[data_bytes]
 
@@ -178,6 +178,10 @@ def test_illegal_settings_name_the_parameter(tmp_path):
     with pytest.raises(ValueError, match="data_bytes must be 4, 8, 16, 32 or 64, not 12"):
         RtlSimulation(tmp_path, 12)
     with pytest.raises(FileNotFoundError, match="no Verilog file"):
+        RtlSimulation(tmp_path, 16)
+    (tmp_path / "triovit.v").write_text("module triovit; endmodule")
+    (tmp_path / "triovit.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"triovit.json must be the map .* with its units"):
         RtlSimulation(tmp_path, 16)
 
 

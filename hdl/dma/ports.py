@@ -1,0 +1,68 @@
+"""Ports between LOAD or STORE and the on-chip buffers."""
+
+from __future__ import annotations
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.dma.runs import LOCAL_BITS, core_bits
+
+
+def beat_words(config: AcceleratorConfig) -> data.ArrayLayout:
+    """A beat as on-chip words."""
+    return data.ArrayLayout(unsigned(8 * config.block), config.beat_words)
+
+
+class BufferWrite(wiring.Signature):
+    """LOAD's write port; directions of LOAD.
+
+    Members
+    -------
+    valid : Out(1), ready : In(1)
+        One beat for a buffer; held until ready.
+    buffer : Out(3), core : Out(bits of cores - 1)
+        `isa.Buffer`, and the core for A and O.
+    address : Out(20)
+        On-chip word of lane 0, modulo the buffer's size (lanes outside the run can lie before its beginning).
+    data : Out(ArrayLayout(8 * block, beat_words)), mask : Out(beat_words)
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        super().__init__(
+            {
+                "valid": Out(1),
+                "ready": In(1),
+                "buffer": Out(3),
+                "core": Out(core_bits(config)),
+                "address": Out(LOCAL_BITS),
+                "data": Out(beat_words(config)),
+                "mask": Out(config.beat_words),
+            }
+        )
+
+
+class BufferRead(wiring.Signature):
+    """STORE's read port of O; directions of STORE.
+
+    Members
+    -------
+    valid : Out(1), ready : In(1)
+        A read; `ready` grants it in this cycle.
+    core : Out(bits of cores - 1), address : Out(20)
+        Core, and on-chip word of lane 0, modulo the buffer's size.
+    data : In(ArrayLayout(8 * block, beat_words))
+        The words, in the cycle after the grant.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        super().__init__(
+            {
+                "valid": Out(1),
+                "ready": In(1),
+                "core": Out(core_bits(config)),
+                "address": Out(LOCAL_BITS),
+                "data": In(beat_words(config)),
+            }
+        )

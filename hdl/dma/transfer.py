@@ -1,0 +1,109 @@
+"""What LOAD and STORE have in common: an instruction becomes bursts, the first error stops the unit."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from triovit.hdl.bus.axi4 import Response
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.errors import ERROR
+from triovit.hdl.control.ports import MemoryWindow
+from triovit.hdl.dma.bursts import BurstSplitter, burst_layout
+from triovit.hdl.dma.runs import RunWalker
+from triovit.hdl.isa.layouts import ISSUED
+from triovit.hdl.isa.names import ErrorCode, Opcode
+
+
+class Transfer(wiring.Component):
+    """Bursts of LOAD or STORE instructions.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    opcode : Opcode.LOAD or Opcode.STORE
+
+    Members
+    -------
+    i : In(stream of ISSUED)
+    o : Out(stream of `burst_layout`)
+    memory : In(MemoryWindow()), core_stride : In(32)
+        Registers. Bytes; the stride is a multiple of the word size.
+    response : In(ERROR)
+        `valid`: the bus has answered a burst of instruction `index` with an error.
+    error : Out(ERROR)
+        ILLEGAL_FIELD, LOCAL_ADDRESS, MEMORY_ADDRESS (see `RunWalker`), or the response. Nothing follows the first one.
+    halt : In(1)
+    stop : Out(1)
+        Halted, from outside or, until it is reset, by an own error: no further instruction and burst.
+    active : Out(1)
+        An instruction is being cut into bursts.
+
+    Latency: 3 cycles from `i` to `o`; then a burst a cycle, also over runs and instructions.
+
+    Raises: ValueError for another opcode.
+
+    Source: ours.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    memory: wiring.PureInterface
+    core_stride: Signal
+    halt: Signal
+    stop: Signal
+    active: Signal
+    response: data.View
+    error: data.View
+
+    latency = RunWalker.latency + 1
+
+    def __init__(self, config: AcceleratorConfig, opcode: Opcode):
+        self.config, self.opcode = config, opcode
+        self._walker = RunWalker(config, opcode)
+        super().__init__(
+            {
+                "i": In(stream.Signature(ISSUED)),
+                "o": Out(stream.Signature(burst_layout(config))),
+                "memory": In(MemoryWindow()),
+                "core_stride": In(32),
+                "response": In(ERROR),
+                "error": Out(ERROR),
+                "halt": In(1),
+                "stop": Out(1),
+                "active": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walker = walker = self._walker
+        m.submodules.splitter = splitter = BurstSplitter(self.config)
+        connect(m, flipped(self.i), walker.i)
+        connect(m, walker.o, splitter.i)
+        connect(m, splitter.o, flipped(self.o))
+        failed = Signal()
+        m.d.comb += [
+            self.stop.eq(self.halt | failed),
+            self.active.eq(walker.active),
+            walker.halt.eq(self.stop),
+            walker.core_stride.eq(self.core_stride),
+            walker.memory_size.eq(self.memory.size),
+            splitter.halt.eq(self.stop),
+            splitter.memory_base.eq(self.memory.base),
+            self.error.eq(Mux(self.response.valid, self.response, walker.error)),
+            self.error.valid.eq((self.response.valid | walker.error.valid) & ~self.stop),
+        ]
+        with m.If(self.error.valid):
+            m.d.sync += failed.eq(1)
+        return m
+
+
+def bus_error(bad, response, index, slave_error: ErrorCode, decode_error: ErrorCode, record) -> list:
+    """Assignments to `record` (an ERROR): a burst of instruction `index` was answered with `response`, if `bad`."""
+    return [
+        record.valid.eq(bad),
+        record.code.eq(Mux(response == Response.DECERR, decode_error, slave_error)),
+        record.index.eq(index),
+    ]
