@@ -59,13 +59,11 @@ def test_a_fused_pair_prints_both_layers():
     b.conv("point", 32)
     network = b.build()
     context = context_of(network, CORE)
-    pipeline = plan(network.nodes[1], network.nodes[2], context)
+    pair = network.nodes[1], network.nodes[2]
+    pipeline = plan(*pair, context)
     assert pipeline is not None
-    fused = [
-        line
-        for line in str(schedule_network(network, context, {"depthwise": pipeline})).splitlines()
-        if "Fused" in line
-    ]
+    schedule = schedule_network(network, context, {"depthwise": (pipeline, *pair)})
+    fused = [line for line in str(schedule).splitlines() if "Fused" in line]
     rows = span(0, pipeline.rows)
     assert f"depthwise rows {rows} of channel blocks 0..15; middle in O" in fused[0]
     assert (
