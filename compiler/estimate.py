@@ -84,6 +84,14 @@ def estimate(program: CompiledProgram) -> Estimate:
     return result
 
 
+@dataclass
+class Moving:
+    """A transfer under way: number of the instruction, beats that are left."""
+
+    index: int
+    beats: float
+
+
 class _Run:
     """Event-driven execution. LOAD and STORE share one beat a cycle of memory evenly while both want it."""
 
@@ -101,7 +109,7 @@ class _Run:
         self.queues = {unit: deque() for unit in QUEUED_UNITS}
         self.free = dict.fromkeys(self.queues, 0)
         self.events: list[tuple[int, int, int]] = []  # (time, order, instruction): its signals are given
-        self.transfers: dict[Unit, list[float]] = {}  # unit -> [instruction, beats left]
+        self.transfers: dict[Unit, Moving] = {}
         self.fetching = {Unit.RMAC: 0, Unit.MAT: 0}  # until when a unit reads features from O
 
     def execute(self) -> None:
@@ -126,7 +134,7 @@ class _Run:
             if fetched < last and fetch_time > self.now:
                 times.append(fetch_time)
             moving = self._moving()
-            times += [self.now + max(1, round(self.transfers[unit][1] * len(moving))) for unit in moving]
+            times += [self.now + max(1, round(self.transfers[unit].beats * len(moving))) for unit in moving]
             if not times:
                 assert fetched >= last and not any(self.queues.values()), "the program does not end"
                 return
@@ -137,11 +145,11 @@ class _Run:
         self.now = time
         for unit in moving:
             entry = self.transfers[unit]
-            entry[1] -= elapsed / len(moving)
-            if entry[1] <= 0.25:
+            entry.beats -= elapsed / len(moving)
+            if entry.beats <= 0.25:
                 del self.transfers[unit]
                 self.free[unit] = time
-                self._finish(entry[0], time + (READ_LATENCY if unit == Unit.LOAD else WRITE_LATENCY))
+                self._finish(entry.index, time + (READ_LATENCY if unit == Unit.LOAD else WRITE_LATENCY))
         while self.events and self.events[0][0] <= time:
             _, _, index = heapq.heappop(self.events)
             for number in range(SEMAPHORES):
@@ -176,7 +184,7 @@ class _Run:
         head = self.program[self.queues[unit][0]]
         if unit in (Unit.LOAD, Unit.STORE):
             index = self._take(unit)
-            self.transfers[unit] = [index, self.beats[index] + self.fetch_beats]
+            self.transfers[unit] = Moving(index, self.beats[index] + self.fetch_beats)
             return True
         if head.opcode == Opcode.MAT_JOIN:
             return False  # taken together with its convolution

@@ -46,7 +46,7 @@ def _reads(loops: Nest, i: Instruction) -> Iterator[Walk]:
     if i.residual:
         yield loops.out
     if i.mode == PostMode.DIVIDE:
-        yield loops.code
+        yield loops.operand("code")
 
 
 def _writes(loops: Nest, i: Instruction) -> Iterator[tuple[str, Walk]]:
@@ -56,6 +56,6 @@ def _writes(loops: Nest, i: Instruction) -> Iterator[tuple[str, Walk]]:
             if loops.high is not None:
                 yield space, loops.high
     if i.destination & Destination.K:
-        yield "K", loops.kept
+        yield "K", loops.operand("kept")
     if i.destination & Destination.DIVISOR:
-        yield "divisor", loops.code
+        yield "divisor", loops.operand("code")

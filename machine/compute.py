@@ -65,7 +65,7 @@ def execute_compute(state: State, i: Instruction) -> None:
 def _convolution(port: Port, loops: Nest, i: Instruction) -> np.ndarray:
     block, groups, tiles = loops.block, loops.rows[0], loops.steps
     x = port.features(loops, i.relu)
-    weights = port.read(loops.weights, loops.counts).reshape(groups, tiles, block, block)
+    weights = port.read(loops.operand("weights"), loops.counts).reshape(groups, tiles, block, block)
     weights = weights.transpose(0, 1, 3, 2).reshape(groups, tiles * block, block)
     if i.in_group:
         return x.reshape(groups, -1, tiles * block) @ weights
@@ -76,13 +76,13 @@ def _convolution(port: Port, loops: Nest, i: Instruction) -> np.ndarray:
 
 def _depthwise(port: Port, loops: Nest, i: Instruction) -> np.ndarray:
     x = port.features(loops, i.relu)
-    return (x * port.read(loops.weights, loops.counts)[..., 0, :]).sum(axis=(3, 4), dtype=np.int32)
+    return (x * port.read(loops.operand("weights"), loops.counts)[..., 0, :]).sum(axis=(3, 4), dtype=np.int32)
 
 
 def _outer(port: Port, loops: Nest, i: Instruction) -> np.ndarray:
     groups, key_blocks, _ = loops.rows
     k = port.features(loops, i.relu)[0, :, 0].reshape(key_blocks, -1, loops.block)
-    v = port.read(loops.values, loops.counts)[..., 0, :]
+    v = port.read(loops.operand("values"), loops.counts)[..., 0, :]
     v = np.broadcast_to(v[:, 0, 0], (groups, *loops.sums, loops.block)).reshape(groups, -1, loops.block)
     return np.einsum("gtl,rtm->grlm", v, k, dtype=np.int32, casting="safe")
 
@@ -93,7 +93,7 @@ def _row_sum(port: Port, loops: Nest, i: Instruction) -> np.ndarray:
 
 def _layer_norm(port: Port, loops: Nest, i: Instruction) -> np.ndarray:
     x = port.features(loops, i.relu).astype(np.int64)
-    weights = port.read(loops.weights, loops.counts)[..., 0, :]
+    weights = port.read(loops.operand("weights"), loops.counts)[..., 0, :]
     # Channels beyond `cols` pad the last block: their input counts with value 0, as memory holds it.
     n, s1, s2 = i.cols, int(x.sum()), int((x * x).sum())
     reciprocal, shift = arithmetic.layer_norm_reciprocal(n * s2 - s1 * s1 + i.epsilon)
@@ -117,7 +117,7 @@ def _records(port: Port, loops: Nest) -> dict[str, np.ndarray]:
     image = np.ascontiguousarray(port.core.buffers[loops.records.space][words])
     table = image.reshape(*words.shape[:-1], -1).view(RECORD_DTYPE)
     table = np.broadcast_to(table, (*loops.rows, loops.block)).reshape(-1, loops.block)
-    return {name: table[name].astype(np.int64) for name in RECORD_DTYPE.names}
+    return {name: table[name].astype(np.int64) for name in RECORD_DTYPE.names or ()}
 
 
 def _post_process(port: Port, loops: Nest, i: Instruction, psums: np.ndarray) -> None:
@@ -142,7 +142,7 @@ def _post_process(port: Port, loops: Nest, i: Instruction, psums: np.ndarray) ->
         case PostMode.HARDSWISH:
             value = arithmetic.hardswish_requantize(total, m1, n1, i.fraction_bits, p["m2"], p["n2"] & 63, zp)
         case PostMode.DIVIDE:
-            pixels = loops.code.every(loops.rows)
+            pixels = loops.operand("code").every(loops.rows)
             port.touch("divisor", pixels, False)
             value = arithmetic.shift_divide(total, m1, n1, core.divisor[pixels][:, None], zp)
         case PostMode.LOG2:
@@ -157,10 +157,10 @@ def _post_process(port: Port, loops: Nest, i: Instruction, psums: np.ndarray) ->
         if i.destination & Destination[space]:
             port.write(loops.out, space, loops.rows, value)
             if high is not None:
-                port.write(loops.high, space, loops.rows, high)
+                port.write(loops.operand("high"), space, loops.rows, high)
     if i.destination & Destination.K:
-        port.write(loops.kept, "K", loops.rows, value)
+        port.write(loops.operand("kept"), "K", loops.rows, value)
     if i.destination & Destination.DIVISOR:
-        pixels = loops.code.every(loops.rows)
+        pixels = loops.operand("code").every(loops.rows)
         port.touch("divisor", pixels, True)
         core.divisor[pixels] = value[:, 0].view(np.uint8)

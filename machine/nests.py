@@ -65,6 +65,16 @@ class Nest:
         """Of all loops."""
         return self.rows + self.sums
 
+    def operand(self, name: str) -> Walk:
+        """One that not every computation has: "values", "weights", "high", "kept" or "code".
+
+        Raises ValueError when this one lacks it, which only an instruction does that breaks the rules.
+        """
+        walk = getattr(self, name)
+        if walk is None:
+            raise ValueError(f"the computation has no {name}, yet its fields ask for it")
+        return walk
+
     def _turns(self) -> list[int]:
         """Of all loops, the parallel one's taken together."""
         return [-(-n // self.block) if level == self.parallel else n for level, n in enumerate(self.counts)]

@@ -162,14 +162,14 @@ def resident(pieces: list[tuple[Constants, int, int]], before: tuple[Tile, Tile]
 
     before: constants of another layer that come first in the same tiles.
     """
-    tiles = before or (Tile("W", 0, []), Tile("P", 0, []))
+    weights, records = before or (Tile("W", 0), Tile("P", 0))
     result = []
     for part, first, count in pieces:
-        offsets = [tile.words for tile in tiles]
-        for tile, loads in zip(tiles, part.loads(first, count, *offsets), strict=True):
+        offsets = weights.words, records.words
+        for tile, loads in zip((weights, records), part.loads(first, count, *offsets), strict=True):
             tile.loads += loads
-        tiles[0].words += count * part.group_words
-        tiles[1].words += count * part.record_words
-        needs = len(tiles[0].loads), len(tiles[1].loads)
-        result.append(Piece(part, first, count, *tiles, *offsets, needs))
+        weights.words += count * part.group_words
+        records.words += count * part.record_words
+        needs = len(weights.loads), len(records.loads)
+        result.append(Piece(part, first, count, weights, records, *offsets, needs))
     return result

@@ -108,9 +108,11 @@ class Schedule:
 
     def load(self, transfer: Transfer, base: int, buffer: Buffer | None = None) -> None:
         """LOAD, in parts when some of it has been stored long ago and some only just now."""
+        target = transfer.buffer if buffer is None else buffer
+        if target is None:
+            raise ValueError("a part of a map may go to any buffer, so a LOAD of it has to name one")
         for part in self._by_age(transfer):
-            target = int(transfer.buffer if buffer is None else buffer)
-            self._draft(Opcode.LOAD, {"buffer": target, **part.fields(base)}, part.region)
+            self._draft(Opcode.LOAD, {"buffer": int(target), **part.fields(base)}, part.region)
 
     def store(self, transfer: Transfer, base: int) -> None:
         """STORE of results."""

@@ -71,7 +71,7 @@ def dyadic_product(accumulator, multiplier, residual=0, residual_multiplier=0, r
     return check_range(acc * m + np.left_shift(scaled, rs), *signed_range(PRODUCT_BITS), "dyadic product")
 
 
-def requantize(accumulator, multiplier, shift, zero_point=0, bits: int = 8):
+def requantize(accumulator, multiplier, shift, zero_point: np.ndarray | int = 0, bits: int = 8):
     """Dyadic requantization y = sat(zp + rshift(acc * M, n)). M = 1 is the power-of-two form."""
     shift = check_range(shift, 0, MAX_SHIFT, "shift n")
     zp = check_range(zero_point, -128, 127, "zero point")
@@ -99,7 +99,7 @@ def hardswish_product(x, fraction_bits):
     return x * np.clip(x + 3 * one, 0, 6 * one)
 
 
-def hardswish_requantize(accumulator, m1, n1, fraction_bits, m2, n2, zero_point=0):
+def hardswish_requantize(accumulator, m1, n1, fraction_bits, m2, n2, zero_point: np.ndarray | int = 0):
     """acc -> 16-bit fixed point (m1, n1) -> hardswish product -> int8 (m2, n2, zp)."""
     x = requantize(accumulator, m1, n1, 0, FIXED_POINT_BITS)
     m2 = check_range(m2, 0, (1 << MULTIPLIER_BITS) - 1, "multiplier M2")
@@ -140,7 +140,7 @@ def divisor_code(value, offset=0):
     return np.where(value <= 0, 0, code)
 
 
-def shift_divide(accumulator, multiplier, shift, code, zero_point=0):
+def shift_divide(accumulator, multiplier, shift, code, zero_point: np.ndarray | int = 0):
     """sat8(zp + rshift(d, e)) with d = sat24(rshift(acc * M, n)) the dividend."""
     code = check_range(code, 0, MAX_DIVISOR_CODE, "divisor code")
     zp = check_range(zero_point, -128, 127, "zero point")

@@ -59,11 +59,14 @@ def test_a_fused_pair_prints_both_layers():
     b.conv("point", 32)
     network = b.build()
     context = context_of(network, CORE)
-    pair = network.nodes[1], network.nodes[2]
+    pair = network.nodes[1:3]
     pipeline = plan(*pair, context)
     assert pipeline is not None
-    schedule = schedule_network(network, context, {"depthwise": (pipeline, *pair)})
-    fused = [line for line in str(schedule).splitlines() if "Fused" in line]
+    fused = [
+        line
+        for line in str(schedule_network(network, context, {"depthwise": (pipeline, *pair)})).splitlines()
+        if "Fused" in line
+    ]
     rows = span(0, pipeline.rows)
     assert f"depthwise rows {rows} of channel blocks 0..15; middle in O" in fused[0]
     assert (
