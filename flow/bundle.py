@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.archives import CifarArchive
 from triovit.golden.data.folders import DatasetError, Subset
 from triovit.golden.data.images import ImageError
@@ -19,13 +20,12 @@ from triovit.golden.evaluation.parallel import ParallelError
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.serialize import save_network
-from triovit.golden.network.bundled import ASSETS, load_bundled
+from triovit.golden.network.bundled import load_bundled
 from triovit.golden.quantization.calibration.images import calibration_images
 from triovit.golden.quantization.methods import find_method
 from triovit.golden.quantization.quantize import quantize
 from triovit.golden.quantization.settings import QuantizationError
 
-QUANTIZED_PATH = ASSETS / "efficientvit_b0_cifar10_r64.int8.safetensors"
 CALIBRATION_IMAGES = 512
 
 
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Quantize the bundled network, measure it, write it."""
     parser = argparse.ArgumentParser(prog="python -m triovit.flow.bundle", description=main.__doc__)
     parser.add_argument("archive", help="CIFAR-10 as JPEG in an .npz archive")
-    parser.add_argument("--output", type=Path, default=QUANTIZED_PATH, help="file to write")
+    parser.add_argument("--output", type=Path, default=INTEGER_NETWORK, help="file to write")
     parser.add_argument("--calibration", type=int, default=CALIBRATION_IMAGES, help="training images for calibration")
     parser.add_argument("--test", type=int, help="measure on N evenly spaced test images (default: all)")
     parser.add_argument("--processes", type=int, default=2, help="worker processes")

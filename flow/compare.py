@@ -20,14 +20,16 @@ import numpy as np
 
 from triovit.compiler.compile import compile_network
 from triovit.flow.arguments import add_image_options, add_seed_option, add_simulation_options
+from triovit.flow.configurations import find_config
 from triovit.flow.difference import Difference, find_difference, layer_of
 from triovit.flow.errors import UsageError
 from triovit.flow.images import accuracy, find_sources, predict
 from triovit.flow.layer_table import COLUMNS, layer_rows, utilization
+from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
 from triovit.flow.output import say, show, steps, table, write_json
+from triovit.flow.packages import has
 from triovit.flow.rtl import build, read_logits, simulate
-from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
-from triovit.golden.evaluation.predictors import FloatPredictor, count_outputs
+from triovit.golden.evaluation.reference import count_outputs
 from triovit.golden.integer.execute import execute as execute_network
 
 
@@ -162,6 +164,15 @@ def _golden_logits(network, sources) -> np.ndarray:
     return np.stack(logits)
 
 
+def _float_accuracy(sources) -> float:
+    """Top-1 in per cent of the bundled float network; needs PyTorch."""
+    from triovit.flow.float_networks import find_float
+    from triovit.golden.evaluation.predictors import FloatPredictor
+
+    model, facts = find_float(BUNDLED)
+    return accuracy(predict(FloatPredictor(model, facts.mean, facts.std), sources), sources)
+
+
 def _compare_logits(options, network, machine, sources) -> int:
     started = time.time()
     runs = simulate(machine, sources)
@@ -180,9 +191,8 @@ def _compare_logits(options, network, machine, sources) -> int:
         "cycles": [run.cycles for run in runs],
     }
     accuracies = f"top-1: RTL {report['rtl_accuracy']:.2f} %, integer model {report['golden_accuracy']:.2f} %"
-    if options.network == BUNDLED:
-        model, facts = find_float(BUNDLED)
-        report["float_accuracy"] = accuracy(predict(FloatPredictor(model, facts.mean, facts.std), sources), sources)
+    if options.network == BUNDLED and has("torch"):
+        report["float_accuracy"] = _float_accuracy(sources)
         accuracies += f", float {report['float_accuracy']:.2f} %"
     show(f"logits equal on {len(sources) - len(unequal)} of {len(sources)} images")
     show(accuracies)

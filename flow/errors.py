@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from triovit.flow.packages import missing_extra
 from triovit.golden.errors import TriovitError
 
 
@@ -17,6 +18,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
     match error:
         case TriovitError():
             return error.line(), error.status
+        case ModuleNotFoundError() if missing_extra(error):
+            return missing_extra(error), 2
         case ImportError():
             return f"{_one_line(error)}; 'triovit doctor' lists what is missing", 2
         case OSError():

@@ -26,19 +26,20 @@ from triovit.flow.arguments import (
 )
 from triovit.flow.errors import UsageError
 from triovit.flow.evaluation_report import report
+from triovit.flow.float_networks import find_float
 from triovit.flow.images import find_labelled
+from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
 from triovit.flow.output import check_replaceable, say, steps
-from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_float, find_network
 from triovit.golden.data.classes import read_classes
 from triovit.golden.data.folders import Dataset
 from triovit.golden.data.images import ImageError
 from triovit.golden.evaluation.accuracy import Predictions
 from triovit.golden.evaluation.evaluate import BATCH, Predictor, evaluate
-from triovit.golden.evaluation.facts import Facts
 from triovit.golden.evaluation.journal import Journal, identity_key
 from triovit.golden.evaluation.parallel import ParallelError
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from triovit.golden.identity import code_hash, data_hash, network_hash
+from triovit.golden.network.facts import Facts
 
 JOURNALS = Path("build/evaluate")
 PICTURE_SUFFIX = ".png"

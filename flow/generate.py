@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from triovit.flow.arguments import add_config_option
+from triovit.flow.configurations import find_config
 from triovit.flow.errors import UsageError
 from triovit.flow.output import say, show, table, write_json
-from triovit.flow.sources import find_config
 from triovit.flow.synthesis import DEVICES, lint, synthesize
 from triovit.golden.files import whole_files
 from triovit.hdl.config.accelerator import AcceleratorConfig

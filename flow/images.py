@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
 
 from triovit.flow.errors import UsageError
 from triovit.flow.output import say, steps
+from triovit.golden.assets import PHOTO
 from triovit.golden.data.classes import match_classes
 from triovit.golden.data.folders import Images, Subset
 from triovit.golden.data.images import load_image
@@ -50,15 +49,8 @@ def find_sources(
 def find_image(path: str | None, resolution: int) -> Source:
     """An image file, by default the sample photo, cropped and resized for a network."""
     if path is None:
-        return Source("sample photo of a cat", load_image(photo_path(), resolution).numpy())
-    return Source(path, load_image(path, resolution).numpy())
-
-
-def photo_path() -> Path:
-    """The public-domain sample photo (a cat) that the package scikit-image carries."""
-    import skimage
-
-    return Path(skimage.__file__).parent / "data" / "chelsea.png"
+        return Source("sample photo of a cat", load_image(PHOTO, resolution))
+    return Source(path, load_image(path, resolution))
 
 
 def find_labelled(data: str, count: int | None, names: Sequence[str], outputs: int) -> Subset:
@@ -91,7 +83,7 @@ def predict(predictor: Predictor, sources: list[Source]) -> np.ndarray:
     with steps("classifying") as update:
         for start in range(0, len(sources), BATCH):
             batch = np.stack([source.pixels for source in sources[start : start + BATCH]])
-            logits.append(predictor.logits(torch.from_numpy(batch)).numpy())
+            logits.append(predictor.logits(batch))
             update("classifying", start + len(batch), len(sources))
     return np.concatenate(logits)
 

@@ -25,8 +25,8 @@ import dataclasses
 from pathlib import Path
 
 from triovit.flow.arguments import MOST_IMAGES, add_classes_option, add_resolution_option, add_seed_option, whole
+from triovit.flow.float_networks import find_float
 from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
-from triovit.flow.sources import find_float
 from triovit.golden.data.classes import read_classes
 from triovit.golden.integer.family import family
 from triovit.golden.integer.serialize import save_network

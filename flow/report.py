@@ -17,9 +17,11 @@ from pathlib import Path
 
 from triovit.flow.arguments import add_seed_option, whole
 from triovit.flow.errors import UsageError
+from triovit.flow.float_networks import find_float
 from triovit.flow.images import read_images
+from triovit.flow.networks import BUNDLED, find_network
 from triovit.flow.output import check_replaceable, say, show, steps, write_json
-from triovit.flow.sources import BUNDLED, BUNDLED_NETWORK, find_float, find_network
+from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.folders import Subset
 from triovit.golden.data.sources import open_images
 from triovit.golden.files import whole_file
@@ -57,7 +59,7 @@ def execute(options) -> int:
     check_replaceable("--output", options.output)
     if options.images and not options.data:
         raise UsageError("--images goes with --data")
-    path = BUNDLED_NETWORK if options.network == BUNDLED else Path(options.network)
+    path = INTEGER_NETWORK if options.network == BUNDLED else Path(options.network)
     if options.network != BUNDLED and not path.is_file():
         raise UsageError(f"no quantized network {options.network!r}: give a file of 'triovit quantize', or 'bundled'")
     network, data = find_network(options.network), path.read_bytes()

@@ -22,12 +22,15 @@ from triovit.flow.arguments import (
     add_simulation_options,
     whole,
 )
+from triovit.flow.configurations import find_config
 from triovit.flow.errors import UsageError
 from triovit.flow.images import accuracy, find_sources, predict
+from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
 from triovit.flow.output import say, show, table, write_json
 from triovit.flow.rtl import build, read_logits, simulate
-from triovit.flow.sources import BUNDLED, NETWORK_HELP, find_config, find_float, find_network
-from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
+from triovit.golden.evaluation.evaluate import Predictor
+from triovit.golden.evaluation.reference import ReferencePredictor
+from triovit.golden.integer.network import IntegerNetwork
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,16 +50,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options) -> int:
-    started, cycles, scale = time.time(), None, 1.0
+    started, cycles = time.time(), None
     if options.backend == "float":
-        model, facts = find_float(options.network, options.resolution, options.seed)
-        predictor, names = FloatPredictor(model, facts.mean, facts.std), facts.classes
+        predictor, names = _float_predictor(options)
+        scale = 1.0
     else:
         if options.resolution:
             raise UsageError("--resolution goes with --backend float; a quantized network has its own")
         config = find_config(options.config)
         network = find_network(options.network, options.seed)
-        predictor, names = IntegerPredictor(network), network.classes
+        predictor, names = _integer_predictor(network, options), network.classes
         scale = network.metadata.get("logit_scale", 1.0)
     sources, classes = find_sources(options, predictor.resolution, names, predictor.outputs)
     if options.backend == "rtl":
@@ -68,6 +71,23 @@ def execute(options) -> int:
         logits = predict(predictor, sources)
     _report(options, sources, classes, logits, scale, cycles, time.time() - started)
     return 0
+
+
+def _float_predictor(options) -> tuple[Predictor, tuple[str, ...]]:
+    from triovit.flow.float_networks import find_float
+    from triovit.golden.evaluation.predictors import FloatPredictor
+
+    model, facts = find_float(options.network, options.resolution, options.seed)
+    return FloatPredictor(model, facts.mean, facts.std), facts.classes
+
+
+def _integer_predictor(network: IntegerNetwork, options) -> Predictor:
+    """The batch executor, which needs PyTorch, for many images in the integer model; else the reference in NumPy."""
+    if options.backend != "golden" or options.data is None:
+        return ReferencePredictor(network)
+    from triovit.golden.evaluation.predictors import IntegerPredictor
+
+    return IntegerPredictor(network)
 
 
 def _report(options, sources, classes, logits, scale, cycles, seconds) -> None:

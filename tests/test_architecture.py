@@ -116,6 +116,16 @@ def test_unprefixed_is_caught(text):
     assert not unprefixed(re.sub(r"(hdl|golden|sim)", r"triovit.\1", text))
 
 
+@pytest.mark.parametrize("folder", ["golden/assets", "golden/data", "golden/integer"])
+def test_images_and_integers_need_no_torch(folder):
+    """Hardware users install none of it: see also tests/flow/test_without_extras.py."""
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    for file in files:
+        names = imported(ast.parse(file.read_text()), list(file.relative_to(ROOT).parent.parts))
+        assert not {name for name in names if name.split(".")[0] in ("torch", "distributed", "matplotlib")}, file
+
+
 def test_integer_path_has_no_float():
     errors = []
     for file in sources("golden.integer"):

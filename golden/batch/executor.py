@@ -17,6 +17,7 @@ from triovit.golden.batch.layer_norm import BatchLayerNorm
 from triovit.golden.batch.pool import BatchPool
 from triovit.golden.batch.precision import check_precision
 from triovit.golden.integer.errors import NetworkError
+from triovit.golden.integer.execute import centre
 from triovit.golden.integer.network import INPUT, IntegerNetwork
 from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node, Pool
 
@@ -67,8 +68,8 @@ class BatchExecutor:
         return {name: np.concatenate([part[name] for part in parts]) for name in self.shapes}
 
     def _map(self, function: Callable, pixels: np.ndarray | torch.Tensor) -> list:
-        """function(some of the images) for all of them, in order."""
-        pixels = np.asarray(pixels).copy()  # because PyTorch takes neither read-only arrays nor negative strides
+        """function(integers of some of the images, (n, H, W, C) int8) for all of them, in order."""
+        pixels = np.asarray(pixels)
         channels, height, width = self.network.input_shape
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (height, width, channels) or not len(pixels):
             raise NetworkError(
@@ -80,19 +81,19 @@ class BatchExecutor:
         torch.set_num_threads(1)
         try:
             with torch.inference_mode():
-                return [function(part) for part in torch.from_numpy(pixels).split(self.images)]
+                return [function(part) for part in torch.from_numpy(centre(pixels)).split(self.images)]
         finally:
             torch.set_num_threads(threads)
 
-    def _logits(self, pixels: torch.Tensor) -> torch.Tensor:
-        tensors = {INPUT: pixels.float() - 128}
+    def _logits(self, integers: torch.Tensor) -> torch.Tensor:
+        tensors = {INPUT: integers.float()}
         for i, step in enumerate(self.steps):
             tensors |= step(tensors)
             tensors = {name: tensor for name, tensor in tensors.items() if self.last_use.get(name, 0) > i}
         return tensors[self.network.output].permute(0, 3, 1, 2).flatten(1).long()
 
-    def _tensors(self, pixels: torch.Tensor) -> dict[str, np.ndarray]:
-        tensors = {INPUT: pixels.float() - 128}
+    def _tensors(self, integers: torch.Tensor) -> dict[str, np.ndarray]:
+        tensors = {INPUT: integers.float()}
         for step in self.steps:
             tensors |= step(tensors)
         for name in (INPUT, *(node.name for node in self.network.nodes)):

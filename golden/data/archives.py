@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import torch
 
 from triovit.golden.data.folders import DatasetError, is_hidden, is_image_name
 from triovit.golden.data.images import ImageError, decode_image
@@ -48,7 +47,7 @@ class CifarArchive:
     def __len__(self):
         return len(self._indices)
 
-    def image(self, index: int, resolution: int) -> torch.Tensor:
+    def image(self, index: int, resolution: int) -> np.ndarray:
         position = self._indices[index]
         data = self._jpeg[self._offset[position] : self._offset[position + 1]].tobytes()
         return decode_image(io.BytesIO(data), resolution, f"{self.path}, image {position}")
@@ -121,7 +120,7 @@ class ImageArchive:
     def __getstate__(self):
         return self.__dict__ | {"_zip": None}  # an open file stays in its process
 
-    def image(self, index: int, resolution: int) -> torch.Tensor:
+    def image(self, index: int, resolution: int) -> np.ndarray:
         name, place = self._members[index]
         full = f"{self.path}, {name}"
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from triovit.golden.data.folders import Dataset, DatasetError
 from triovit.golden.messages import listing
@@ -22,7 +22,7 @@ class Relabelled:
     def __len__(self):
         return len(self.labels)
 
-    def image(self, index: int, resolution: int) -> torch.Tensor:
+    def image(self, index: int, resolution: int) -> np.ndarray:
         return self._dataset.image(index, resolution)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path, PurePath
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from triovit.golden.data.images import load_image
 from triovit.golden.errors import TriovitError
@@ -34,7 +33,7 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def image(self, index: int, resolution: int) -> torch.Tensor: ...
+    def image(self, index: int, resolution: int) -> np.ndarray: ...
 
 
 class Dataset(Images, Protocol):
@@ -65,7 +64,7 @@ class ImageFolder:
     def __len__(self):
         return len(self._paths)
 
-    def image(self, index: int, resolution: int) -> torch.Tensor:
+    def image(self, index: int, resolution: int) -> np.ndarray:
         return load_image(self._paths[index], resolution)
 
 
@@ -90,7 +89,7 @@ class ImageFiles:
     def __len__(self):
         return len(self._paths)
 
-    def image(self, index: int, resolution: int) -> torch.Tensor:
+    def image(self, index: int, resolution: int) -> np.ndarray:
         return load_image(self._paths[index], resolution)
 
 
@@ -121,7 +120,7 @@ class _Selection:
     def __len__(self):
         return len(self.indices)
 
-    def image(self, index: int, resolution: int) -> torch.Tensor:
+    def image(self, index: int, resolution: int) -> np.ndarray:
         return self._dataset.image(self.indices[index], resolution)
 
 

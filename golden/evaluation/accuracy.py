@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 TOP = 5  # classes kept of every image
 
@@ -102,6 +101,6 @@ class Share:
         return 100 * math.sqrt(p * (1 - p) / self.images)
 
 
-def top_classes(logits: torch.Tensor, k: int = TOP) -> torch.Tensor:
+def top_classes(logits: np.ndarray, k: int = TOP) -> np.ndarray:
     """(N, min(k, classes)) int64 indices of the largest logits of (N, classes); of equal ones the lower index first."""
-    return logits.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    return np.argsort(-logits, axis=1, kind="stable")[:, :k]

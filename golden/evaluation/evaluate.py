@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import torch
+import numpy as np
 
 from triovit.golden.data.folders import Dataset, DatasetError
 from triovit.golden.data.images import ImageError
@@ -19,12 +19,15 @@ Progress = Callable[[int, int, int], None]  # (images right, images done, images
 
 
 class Predictor(Protocol):
-    """What is evaluated; see `golden.evaluation.predictors`."""
+    """What is evaluated; see `golden.evaluation.predictors` and, without PyTorch, `golden.evaluation.reference`.
+
+    logits: (N, R, R, 3) uint8 pixels -> (N, outputs), integers or floats.
+    """
 
     resolution: int
     outputs: int
 
-    def logits(self, pixels: torch.Tensor) -> torch.Tensor: ...
+    def logits(self, pixels: np.ndarray) -> np.ndarray: ...
 
 
 def evaluate(
@@ -88,5 +91,5 @@ class _ChunkEvaluation:
                 read.append(index)
             except ImageError as error:
                 broken.append((index, str(error)))
-        top = top_classes(self._predictor.logits(torch.stack(images))).tolist() if images else []
+        top = top_classes(self._predictor.logits(np.stack(images))).tolist() if images else []
         return Chunk(read, [int(self._dataset.labels[index]) for index in read], top, broken)

@@ -1,17 +1,19 @@
-"""Networks as functions from pixels to logits, in a form that worker processes can be given."""
+"""Networks as functions from pixels to logits, computed by PyTorch, in a form that worker processes can be given."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from triovit.golden.batch.executor import BatchExecutor
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
-from triovit.golden.integer.errors import NetworkError
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.evaluation.reference import count_outputs
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.network.checkpoint import CheckpointError
 from triovit.golden.network.classifier import Classifier
+from triovit.golden.network.normalize import normalize
 
 
 class FloatPredictor:
@@ -22,12 +24,12 @@ class FloatPredictor:
         self.resolution, self.outputs = model.resolution, model.n_classes
 
     @torch.inference_mode()
-    def logits(self, pixels: torch.Tensor) -> torch.Tensor:
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
         """(N, R, R, 3) uint8 -> (N, outputs) float32; raises CheckpointError for logits that are not finite."""
-        logits = self._model(normalize(pixels, self._mean, self._std))
+        logits = self._model(normalize(torch.from_numpy(pixels), self._mean, self._std))
         if not torch.isfinite(logits).all():
             raise CheckpointError("the float network's logits are not finite numbers")
-        return logits
+        return logits.numpy()
 
 
 class IntegerPredictor:
@@ -41,19 +43,11 @@ class IntegerPredictor:
         self.resolution = network.input_shape[1]
         self.outputs = count_outputs(network)
 
-    def logits(self, pixels: torch.Tensor) -> torch.Tensor:
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
         """(N, R, R, 3) uint8 -> (N, outputs) int64."""
         if self._executor is None:
             self._executor = BatchExecutor(self._network)
-        return self._executor.logits(pixels)
+        return self._executor.logits(pixels).numpy()
 
     def __getstate__(self):
         return self.__dict__ | {"_executor": None}
-
-
-def count_outputs(network: IntegerNetwork) -> int:
-    """Logits of a classifier; raises NetworkError when the network's last tensor has more than a value a channel."""
-    channels, height, width = network.shapes()[network.output]
-    if (height, width) != (1, 1):
-        raise NetworkError(f"{network.name}: a classifier's last tensor must be 1 x 1, not {height} x {width}")
-    return channels

@@ -10,11 +10,16 @@ from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.network import INPUT, IntegerNetwork
 
 
+def centre(pixels: np.ndarray) -> np.ndarray:
+    """uint8 pixels of any shape -> int8 of the same shape: minus 128, which is the highest bit turned over."""
+    return (pixels ^ np.uint8(0x80)).view(np.int8)
+
+
 def pixels_to_input(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 pixels -> (3, H, W) int8: minus 128; normalization is folded into the first layer."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise NetworkError(f"pixels must be (H, W, 3) uint8, not {pixels.shape} {pixels.dtype}")
-    return (pixels.astype(np.int64) - 128).transpose(2, 0, 1).astype(np.int8)
+    return centre(pixels).transpose(2, 0, 1).copy()
 
 
 def execute(

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
+from triovit.golden.assets import FLOAT_NETWORK
 from triovit.golden.network.architectures import build
 from triovit.golden.network.checkpoint import CheckpointError, identify, load_state, read_checkpoint
 from triovit.golden.network.classifier import Classifier
-
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
-BUNDLED_PATH = ASSETS / "efficientvit_b0_cifar10_r64.safetensors"
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class BundledModel:
 
 def load_bundled() -> BundledModel:
     """Read the bundled network; raises CheckpointError if its file is missing or damaged, or lacks a fact."""
-    state, metadata = read_checkpoint(BUNDLED_PATH)
+    state, metadata = read_checkpoint(FLOAT_NETWORK)
     try:
         preset, n_classes = identify(state)
         facts = {
@@ -46,8 +43,8 @@ def load_bundled() -> BundledModel:
         }
         model = build(preset, n_classes, facts["resolution"])
     except ValueError as error:  # CheckpointError is one
-        raise CheckpointError(f"{BUNDLED_PATH}: {error}") from None
-    load_state(model, state, source=str(BUNDLED_PATH))
+        raise CheckpointError(f"{FLOAT_NETWORK}: {error}") from None
+    load_state(model, state, source=str(FLOAT_NETWORK))
     return BundledModel(model.eval(), **facts)
 
 

@@ -23,6 +23,7 @@ from triovit.golden.files import whole_file
 from triovit.golden.messages import first_line, listing
 from triovit.golden.network import architectures
 from triovit.golden.network.classifier import Classifier
+from triovit.golden.network.facts import Facts, parse_facts
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
 SAFETENSORS_SUFFIX = ".safetensors"
@@ -59,6 +60,18 @@ def read_checkpoint(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         legal = ", ".join((*TORCH_SUFFIXES, SAFETENSORS_SUFFIX))
         raise CheckpointError(f"{path}: the suffix of a checkpoint must be one of {legal}, not {path.suffix!r}")
     return official_names(_unwrap(path, content)), metadata
+
+
+def read_facts(path) -> Facts:
+    """What the metadata of a .safetensors checkpoint says; a torch file has none.
+
+    Raises CheckpointError for an unreadable file and for facts that break a rule.
+    """
+    _, metadata = read_checkpoint(path)
+    try:
+        return parse_facts(metadata)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def official_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from triovit.golden.data.images import normalize
 from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.classifier import Classifier
 from triovit.golden.network.graph import ConvolutionLayer
+from triovit.golden.network.normalize import normalize
 
 STATISTICS_IMAGES = 16  # attention averages over tokens: its spread shows between images only
 STATISTICS_DIGITS = 12  # significant bits kept of a batch-norm statistic

@@ -20,7 +20,7 @@ def decode(dataset: Dataset, progress: Callable[[int, int], None] = lambda done,
     """
     images = torch.empty((len(dataset), SIDE, SIDE, 3), dtype=torch.uint8)
     for index in range(len(dataset)):
-        images[index] = dataset.image(index, SIDE)
+        images[index] = torch.from_numpy(dataset.image(index, SIDE))
         progress(index + 1, len(dataset))
     return images, torch.tensor(dataset.labels, dtype=torch.int64)
 

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from triovit.golden.assets import FLOAT_NETWORK
 from triovit.golden.integer.serialize import load_network
-from triovit.golden.network.bundled import BUNDLED_PATH
 from triovit.golden.network.efficientvit.checkpoint import CLASSIFIER_KEY, STEM_KEY
 
 
 @pytest.fixture(scope="module")
 def state():
-    return load_file(BUNDLED_PATH)
+    return load_file(FLOAT_NETWORK)
 
 
 NORM = "backbone.stages.1.op_list.0.main.depth_conv.norm."
@@ -57,7 +57,7 @@ def quantize_refused(refused, tmp_path):
 
 
 def test_truncated(quantize_refused, tmp_path):
-    data = BUNDLED_PATH.read_bytes()
+    data = FLOAT_NETWORK.read_bytes()
     for length in (0, 4, 100, len(data) // 2, len(data) - 1):
         path = tmp_path / "cut.safetensors"
         path.write_bytes(data[:length])
@@ -185,5 +185,5 @@ def test_unknown_presets(refused, tmp_path, name):
 
 @pytest.mark.parametrize("resolution", ["0", "-32", "65", "100000", "64.0", "x"])
 def test_impossible_resolutions(refused, tmp_path, resolution):
-    text = refused("quantize", BUNDLED_PATH, f"--resolution={resolution}", "-o", tmp_path / "result.safetensors")
+    text = refused("quantize", FLOAT_NETWORK, f"--resolution={resolution}", "-o", tmp_path / "result.safetensors")
     assert "--resolution" in text and "multiple of 32" in text

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from triovit.flow import sources
-from triovit.golden.network.bundled import BUNDLED_PATH
+from triovit.flow import float_networks, networks
+from triovit.golden.assets import FLOAT_NETWORK
 
 
 def change_header(data: bytes, change) -> bytes:
@@ -86,7 +86,7 @@ def test_quantized_networks(refused, small_file, tmp_path):
 
 
 def test_another_kind_of_file_says_what_to_do(refused, small_file):
-    assert "triovit quantize" in refused("compile", BUNDLED_PATH)
+    assert "triovit quantize" in refused("compile", FLOAT_NETWORK)
     assert "triovit compile" in refused("disassemble", small_file)
     assert "b1-r224" in refused("compile", "nothing")
     assert "triovit compile" in refused("disassemble", "nothing")
@@ -161,8 +161,8 @@ def test_network_that_does_not_fit(refused, tmp_path):
 
 
 def test_missing_bundled_networks(refused, monkeypatch, tmp_path):
-    monkeypatch.setattr(sources, "BUNDLED_NETWORK", tmp_path / "int8.safetensors")
-    monkeypatch.setattr(sources, "BUNDLED_PATH", tmp_path / "float.safetensors")
+    monkeypatch.setattr(networks, "INTEGER_NETWORK", tmp_path / "int8.safetensors")
+    monkeypatch.setattr(float_networks, "FLOAT_NETWORK", tmp_path / "float.safetensors")
     for command in (("compile",), ("run",), ("compare",), ("run", "--backend", "golden")):
         assert f"missing from this installation: {tmp_path}/int8" in refused(*command)
     assert f"missing from this installation: {tmp_path}/float" in refused("run", "--backend", "float")
@@ -170,7 +170,7 @@ def test_missing_bundled_networks(refused, monkeypatch, tmp_path):
 
 def test_outputs_that_are_other_arguments_files(refused, small_file, photos, tmp_path):
     model, names = tmp_path / "float.safetensors", tmp_path / "names.txt"
-    model.write_bytes(BUNDLED_PATH.read_bytes())
+    model.write_bytes(FLOAT_NETWORK.read_bytes())
     names.write_text("\n".join("abcdefghij"))
     journal, link = tmp_path / "j.jsonl", tmp_path / "link.safetensors"
     link.symlink_to(model)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from triovit.flow.bundle import CALIBRATION_IMAGES, QUANTIZED_PATH, main, quantize_bundled
+from triovit.flow.bundle import CALIBRATION_IMAGES, main, quantize_bundled
+from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.archives import CifarArchive
 from triovit.golden.data.folders import Subset
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
@@ -22,7 +22,7 @@ ARCHIVE = Path(os.environ.get("TRIOVIT_DATA", REPOSITORY.parent / "shared" / "da
 
 @pytest.fixture(scope="module")
 def network():
-    return load_network(QUANTIZED_PATH)
+    return load_network(INTEGER_NETWORK)
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +43,21 @@ def test_file(network):
     assert network.metadata["test_images"] == 10_000
     assert network.metadata["float_top1"] == bundled.accuracy
     assert abs(network.metadata["integer_top1"] - bundled.accuracy) < 1
-    assert QUANTIZED_PATH.stat().st_size < 3_500_000
+    assert INTEGER_NETWORK.stat().st_size < 3_500_000
 
 
 def test_it_agrees_with_float_on_pictures_without_meaning(network):
     """Needs no data: logits of random pictures, which neither training nor calibration has seen."""
     pictures = random_images(16, 64, 3)
-    expected = FloatPredictor(load_bundled().model).logits(pictures).numpy()
-    got = IntegerPredictor(network).logits(pictures).numpy() * network.metadata["logit_scale"]
+    expected = FloatPredictor(load_bundled().model).logits(pictures.numpy())
+    got = IntegerPredictor(network).logits(pictures.numpy()) * network.metadata["logit_scale"]
     assert np.corrcoef(got.reshape(-1), expected.reshape(-1))[0, 1] > 0.9
 
 
 def test_accuracy_on_evenly_spaced_test_images(network, archive):
     test = Subset(CifarArchive(archive, "test"), 100)
-    images = torch.stack([test.image(index, 64) for index in range(100)])
-    labels = torch.tensor(test.labels)
+    images = np.stack([test.image(index, 64) for index in range(100)])
+    labels = np.array(test.labels)
     expected = FloatPredictor(load_bundled().model).logits(images).argmax(1)
     got = IntegerPredictor(network).logits(images).argmax(1)
     assert int((got == expected).sum()) >= 93

@@ -3,14 +3,15 @@
 import importlib.metadata
 import shutil
 
-from triovit.flow import doctor
+from triovit.flow.packages import requirements
 
 
 def test_everything_with_its_version(triovit):
     outcome = triovit("doctor")
     tools = outcome.report["tools"]
     assert tools["amaranth"] == {"version": importlib.metadata.version("amaranth"), "needed": True}
-    assert set(doctor.PACKAGES) <= set(tools) and set(doctor.TEST_PACKAGES) <= set(tools)
+    assert {name for name, _ in requirements()} <= set(tools)
+    assert tools["torch"]["needed"] is tools["pytest"]["needed"] is False
     for name, tool in tools.items():
         assert name.split()[0] in outcome.out
         assert tool["version"] is None or any(character.isdigit() for character in tool["version"]), name
@@ -31,7 +32,7 @@ def test_what_is_missing_comes_with_its_remedy(triovit, monkeypatch):
     assert outcome.status == 1
     assert outcome.report["missing"] == ["cocotb", "make (GNU make)"]  # the others are optional
     lines = {line.split("│")[1].strip(): line for line in outcome.out.splitlines() if "│" in line}
-    assert "MISSING" in lines["cocotb"] and "make setup" in lines["cocotb"]
-    assert "optional" in lines["hypothesis"] and "make setup" in lines["hypothesis"]
+    assert "MISSING" in lines["cocotb"] and "pip install triovit" in lines["cocotb"]
+    assert "optional" in lines["hypothesis"] and "pip install 'triovit[test]'" in lines["hypothesis"]
     assert "package manager" in lines["make (GNU make)"]
     assert outcome.out.endswith("missing: cocotb, make (GNU make)\n")

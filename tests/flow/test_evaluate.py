@@ -17,7 +17,7 @@ from PIL import Image
 
 from triovit.flow import evaluate as command
 from triovit.golden.batch.executor import BatchExecutor
-from triovit.golden.data.images import load_image, normalize
+from triovit.golden.data.images import load_image
 from triovit.golden.evaluation.parallel import fan_out
 from triovit.golden.evaluation.predictors import FloatPredictor
 from triovit.golden.integer.execute import execute, pixels_to_input
@@ -25,6 +25,7 @@ from triovit.golden.integer.serialize import save_network
 from triovit.golden.network.bundled import load_bundled
 from triovit.golden.network.checkpoint import save_checkpoint
 from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.normalize import normalize
 from triovit.golden.network.seeded import initialize, random_images
 from triovit.golden.quantization.quantize import quantize
 
@@ -79,7 +80,7 @@ def expected(network, data):
     """(label, classes likeliest first) of all images, in sorted order, by the reference and without what is tested."""
     found = []
     for path in sorted(data.rglob("*.png")):
-        pixels = load_image(path, 32).numpy()
+        pixels = load_image(path, 32)
         logits = execute(network, pixels_to_input(pixels))[network.output].reshape(-1).tolist()
         order = sorted(range(7), key=lambda c, logits=logits: (-logits[c], c))
         found.append((CLASSES.index(path.parent.name), order))
@@ -130,7 +131,7 @@ def test_golden(triovit, files, data, expected):
 def test_float_with_the_file_s_resolution_normalization_and_classes(triovit, model, files, data):
     outcome = triovit("evaluate", files / "float.safetensors", "--backend", "float", "--data", data)
     paths = sorted(data.rglob("*.png"))
-    pixels = torch.stack([load_image(path, 32) for path in paths])
+    pixels = torch.from_numpy(np.stack([load_image(path, 32) for path in paths]))
     labels = torch.tensor([CLASSES.index(path.parent.name) for path in paths])
     with torch.inference_mode():
         logits = model(normalize(pixels, MEAN, STD))

@@ -9,14 +9,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.golden.quantization.schemes import tiny_model
-from triovit.flow.sources import BUNDLED_NETWORK
-from triovit.golden.evaluation.facts import Facts
+from triovit.golden.assets import FLOAT_NETWORK, INTEGER_NETWORK
 from triovit.golden.identity import network_hash
 from triovit.golden.integer.family import family
 from triovit.golden.integer.serialize import load_network
-from triovit.golden.network.bundled import BUNDLED_PATH, load_bundled
+from triovit.golden.network.bundled import load_bundled
 from triovit.golden.network.checkpoint import save_checkpoint
 from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.facts import Facts
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.calibration.images import calibration_images
 from triovit.golden.quantization.methods import METHODS
@@ -34,7 +34,7 @@ def tiny(monkeypatch):
 
 def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
     target = tmp_path / "b0.safetensors"
-    outcome = triovit("quantize", BUNDLED_PATH, "--resolution", 64, "--data", photos, "--images", 3, "-o", target)
+    outcome = triovit("quantize", FLOAT_NETWORK, "--resolution", 64, "--data", photos, "--images", 3, "-o", target)
     assert outcome.status == 0
     network = load_network(target)
     assert network.input_shape == (3, 64, 64) and network.shapes()[network.output] == (10, 1, 1)
@@ -98,7 +98,7 @@ def test_bundled_network_keeps_its_classes(triovit, tmp_path):
     target = tmp_path / "b0.safetensors"
     outcome = triovit("quantize", "bundled", "--images", 2, "-o", target)
     assert outcome.status == 0
-    assert load_network(target).classes == load_network(BUNDLED_NETWORK).classes
+    assert load_network(target).classes == load_network(INTEGER_NETWORK).classes
 
 
 def test_the_same_twice_and_another_with_another_seed(triovit, tmp_path):
@@ -268,7 +268,7 @@ def test_a_network_that_cannot_be_quantized(triovit, monkeypatch, tmp_path):
 
 
 def test_a_broken_network_leaves_the_old_file_alone(refused, tmp_path):
-    state = load_file(BUNDLED_PATH)
+    state = load_file(FLOAT_NETWORK)
     name = next(name for name in state if name.endswith("running_var"))
     save_file(state | {name: -state[name]}, tmp_path / "negative.safetensors")
     target = tmp_path / "q.safetensors"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from triovit.flow.sources import BUNDLED_NETWORK
+from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.integer.serialize import load_network, save_network
 from triovit.golden.network.checkpoint import save_checkpoint
 from triovit.golden.network.efficientvit.model import EfficientViT
@@ -133,7 +133,7 @@ def test_wrong_arguments(refused, quantized, photos, tmp_path):
 
 
 def test_the_kind_of_report(refused, tmp_path):
-    assert "invalid choice: 'something'" in refused("report", "something", BUNDLED_NETWORK, "-o", tmp_path / "r.html")
+    assert "invalid choice: 'something'" in refused("report", "something", INTEGER_NETWORK, "-o", tmp_path / "r.html")
 
 
 def test_broken_encodings(refused, quantized, tmp_path):

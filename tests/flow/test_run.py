@@ -7,9 +7,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from triovit.flow.images import find_image
+from triovit.golden.assets import FLOAT_NETWORK
 from triovit.golden.integer.execute import execute
 from triovit.golden.integer.serialize import load_network
-from triovit.golden.network.bundled import BUNDLED_PATH, load_bundled
+from triovit.golden.network.bundled import load_bundled
 from triovit.golden.network.efficientvit.checkpoint import CLASSIFIER_KEY, STEM_KEY
 
 
@@ -91,7 +92,7 @@ def test_seeded_float_network(triovit, refused):
 def test_float_network_has_what_its_file_says(triovit, tmp_path):
     """Classes and outputs in another order, a normalization that the first filter makes up for: the same network."""
     bundled = load_bundled()
-    state, order = load_file(BUNDLED_PATH), list(range(9, -1, -1))
+    state, order = load_file(FLOAT_NETWORK), list(range(9, -1, -1))
     for name in ("weight", "bias"):
         key = CLASSIFIER_KEY.replace("weight", name)
         state[key] = state[key][order].contiguous()

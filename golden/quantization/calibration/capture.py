@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from triovit.golden.data.images import normalize
+from triovit.golden.network.normalize import normalize
 
 Progress = Callable[[str, int, int], None]  # (what is running, images done, images in all)
 Visit = Callable[[torch.Tensor, torch.Tensor], None]  # (first input, output) of a module

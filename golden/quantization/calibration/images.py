@@ -38,7 +38,7 @@ class CalibrationImages:
     def __iter__(self) -> Iterator[np.ndarray]:
         # Data sets are sorted by class: mixed, every batch has images of many classes.
         for index in np.random.default_rng(self.seed).permutation(len(self)):
-            yield self.images.image(int(index), self.resolution).numpy()
+            yield self.images.image(int(index), self.resolution)
 
     @property
     def description(self) -> str:
@@ -119,10 +119,10 @@ class _RandomImages:
     """Seeded images in the place of a data set's."""
 
     def __init__(self, count: int, resolution: int, seed: int):
-        self._images = seeded.random_images(count, resolution, seed)
+        self._images = seeded.random_images(count, resolution, seed).numpy()
 
     def __len__(self):
         return len(self._images)
 
-    def image(self, index: int, resolution: int):
+    def image(self, index: int, resolution: int) -> np.ndarray:
         return self._images[index]

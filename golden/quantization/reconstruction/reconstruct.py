@@ -13,9 +13,10 @@ import dataclasses
 import numpy as np
 import torch
 
-from triovit.golden.data.images import normalize
+from triovit.golden.integer.execute import centre
 from triovit.golden.network.classifier import Classifier
 from triovit.golden.network.graph import ConvolutionLayer
+from triovit.golden.network.normalize import normalize
 from triovit.golden.quantization.calibration import capture
 from triovit.golden.quantization.fake_quantized import Simulation
 from triovit.golden.quantization.reconstruction.blocks import Block, split
@@ -54,7 +55,7 @@ def reconstruct(
         held[-1] = True
     learning = ~held if len(images) > 1 else held
     real = normalize(torch.from_numpy(images), mean, std)
-    integers = (torch.from_numpy(images).short() - 128).to(torch.int8).permute(0, 3, 1, 2).contiguous()
+    integers = torch.from_numpy(centre(images)).permute(0, 3, 1, 2).contiguous()
     results, training = [], model.training
     model.eval()
     try:

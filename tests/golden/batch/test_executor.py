@@ -8,7 +8,7 @@ import torch
 
 from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import efficientvit_like, small_network, unusual_network
-from triovit.flow.bundle import QUANTIZED_PATH
+from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.batch import doubles
 from triovit.golden.batch.executor import BatchExecutor
 from triovit.golden.integer.apot import ApotFormat
@@ -85,7 +85,7 @@ def test_larger_network_agrees_in_its_logits():
 
 
 def test_bundled_network_agrees():
-    check(load_network(QUANTIZED_PATH), random_images(3, 64, 5).numpy())
+    check(load_network(INTEGER_NETWORK), random_images(3, 64, 5).numpy())
 
 
 # -- records

@@ -39,4 +39,4 @@ def folder(root, *names):
 
 
 def shades(dataset):
-    return [int(dataset.image(index, 32).float().mean().round()) for index in range(len(dataset))]
+    return [round(dataset.image(index, 32).mean()) for index in range(len(dataset))]

@@ -1,7 +1,7 @@
 """Classes of data sets and outputs of networks: by name, by order, or refused."""
 
+import numpy as np
 import pytest
-import torch
 
 from triovit.golden.data.classes import match_classes, read_classes
 from triovit.golden.data.folders import DatasetError
@@ -16,7 +16,7 @@ class Images:
         return len(self.labels)
 
     def image(self, index, resolution):
-        return torch.full((resolution, resolution, 3), index, dtype=torch.uint8)
+        return np.full((resolution, resolution, 3), index, np.uint8)
 
 
 def test_by_name():

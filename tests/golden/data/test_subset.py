@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from triovit.golden.data.folders import Subset
 
@@ -17,7 +16,7 @@ class Sorted:
         return 100
 
     def image(self, index, resolution):
-        return torch.full((resolution, resolution, 3), index, dtype=torch.uint8)
+        return np.full((resolution, resolution, 3), index, np.uint8)
 
 
 @pytest.mark.parametrize("count", [5, 10, 33, 100])

@@ -8,13 +8,14 @@ import torch
 
 from tests.networks import small_network
 from triovit.golden.data.folders import DatasetError
-from triovit.golden.data.images import ImageError, normalize
+from triovit.golden.data.images import ImageError
 from triovit.golden.evaluation.accuracy import top_classes
 from triovit.golden.evaluation.evaluate import evaluate
 from triovit.golden.evaluation.journal import Journal
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from triovit.golden.integer.execute import execute, pixels_to_input
 from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.normalize import normalize
 from triovit.golden.network.seeded import initialize, random_images
 
 COUNT = 23
@@ -26,7 +27,7 @@ class Pictures:
     classes = tuple("abcdefg")
 
     def __init__(self, resolution, broken=()):
-        self.pixels = random_images(COUNT, resolution, 1)
+        self.pixels = random_images(COUNT, resolution, 1).numpy()
         self.labels = tuple(index % 7 for index in range(COUNT))
         self.broken = broken
 
@@ -52,7 +53,7 @@ class Counting:
         if self.stop_after is not None and self.images + len(pixels) > self.stop_after:
             raise KeyboardInterrupt
         self.images += len(pixels)
-        return torch.nn.functional.one_hot(pixels[:, 0, 0, 0].long() % 7, 7)
+        return np.eye(7, dtype=np.int64)[pixels[:, 0, 0, 0] % 7]
 
 
 @pytest.fixture
@@ -84,8 +85,8 @@ def pictures():
 
 @pytest.fixture(scope="module")
 def reference(integer, pictures):
-    logits = [execute(integer, pixels_to_input(image))[integer.output].reshape(-1) for image in pictures.pixels.numpy()]
-    return top_classes(torch.from_numpy(np.stack(logits).astype(np.int64))).tolist()
+    logits = [execute(integer, pixels_to_input(image))[integer.output].reshape(-1) for image in pictures.pixels]
+    return top_classes(np.stack(logits).astype(np.int64)).tolist()
 
 
 @pytest.mark.parametrize("batch", [1, 5, 23, 100])
@@ -111,9 +112,10 @@ def test_float_network_with_its_own_normalization():
     pictures = Pictures(32)
     mean, std = (0.1, 0.5, 0.9), (0.3, 0.2, 0.6)
     predictions = evaluate(FloatPredictor(model.train(), mean, std), pictures, batch=COUNT)
+    pixels = torch.from_numpy(pictures.pixels)
     with torch.inference_mode():
-        expected = model.eval()(normalize(pictures.pixels, mean, std))
-        other = model(normalize(pictures.pixels))
+        expected = model.eval()(normalize(pixels, mean, std)).numpy()
+        other = model(normalize(pixels)).numpy()
     assert predictions.top.tolist() == top_classes(expected).tolist() != top_classes(other).tolist()
 
 

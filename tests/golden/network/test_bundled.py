@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from triovit.golden.assets import ASSETS, FLOAT_NETWORK
 from triovit.golden.data.archives import CifarArchive
 from triovit.golden.data.folders import Subset
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
@@ -13,7 +14,7 @@ from triovit.golden.evaluation.evaluate import evaluate
 from triovit.golden.evaluation.predictors import FloatPredictor
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network import bundled as bundled_module
-from triovit.golden.network.bundled import ASSETS, BUNDLED_PATH, load_bundled
+from triovit.golden.network.bundled import load_bundled
 from triovit.golden.network.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from triovit.golden.network.seeded import random_images
 
@@ -49,7 +50,7 @@ def test_card_agrees_with_the_file(bundled):
     card = (ASSETS / "README.md").read_text(encoding="utf-8")
     parameters = sum(parameter.numel() for parameter in bundled.model.parameters())
     assert f"{parameters:,}".replace(",", " ") in card
-    macs = load_network(BUNDLED_PATH.with_suffix(".int8.safetensors")).macs()
+    macs = load_network(FLOAT_NETWORK.with_suffix(".int8.safetensors")).macs()
     assert sum(macs.values()) == 9_294_336  # docs/results/hardware.md
     assert f"{sum(macs.values()) / 1e6:.2f} M" in card
     assert f"{bundled.accuracy} %" in card
@@ -57,14 +58,14 @@ def test_card_agrees_with_the_file(bundled):
 
 
 def test_logits_are_pinned(bundled):
-    logits = FloatPredictor(bundled.model).logits(random_images(1, 64, seed=0))[0]
-    np.testing.assert_allclose(logits.numpy(), PINNED_LOGITS, atol=2e-3)
+    logits = FloatPredictor(bundled.model).logits(random_images(1, 64, seed=0).numpy())[0]
+    np.testing.assert_allclose(logits, PINNED_LOGITS, atol=2e-3)
 
 
 def test_damaged_file(monkeypatch, tmp_path):
-    damaged = tmp_path / BUNDLED_PATH.name
-    damaged.write_bytes(BUNDLED_PATH.read_bytes()[:100_000])
-    monkeypatch.setattr(bundled_module, "BUNDLED_PATH", damaged)
+    damaged = tmp_path / FLOAT_NETWORK.name
+    damaged.write_bytes(FLOAT_NETWORK.read_bytes()[:100_000])
+    monkeypatch.setattr(bundled_module, "FLOAT_NETWORK", damaged)
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         load_bundled()
 
@@ -83,10 +84,10 @@ def test_damaged_file(monkeypatch, tmp_path):
     ],
 )
 def test_damaged_facts(bundled, monkeypatch, tmp_path, changes, words):
-    metadata = {**read_checkpoint(BUNDLED_PATH)[1], **changes}
-    path = tmp_path / BUNDLED_PATH.name
+    metadata = {**read_checkpoint(FLOAT_NETWORK)[1], **changes}
+    path = tmp_path / FLOAT_NETWORK.name
     save_checkpoint(bundled.model, path, {name: value for name, value in metadata.items() if value is not None})
-    monkeypatch.setattr(bundled_module, "BUNDLED_PATH", path)
+    monkeypatch.setattr(bundled_module, "FLOAT_NETWORK", path)
     with pytest.raises(CheckpointError) as caught:
         load_bundled()
     assert str(caught.value).startswith(f"{path}: ") and words in str(caught.value)

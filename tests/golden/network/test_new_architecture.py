@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from triovit.flow.errors import UsageError
-from triovit.flow.sources import find_float, find_network
+from triovit.flow.float_networks import find_float
+from triovit.flow.networks import find_network
 from triovit.golden.batch.executor import BatchExecutor
-from triovit.golden.data.images import normalize
 from triovit.golden.identity import network_hash
 from triovit.golden.integer.execute import execute, pixels_to_input
 from triovit.golden.integer.network import INPUT
@@ -21,6 +21,7 @@ from triovit.golden.network.checkpoint import CheckpointError, identify, load_mo
 from triovit.golden.network.classifier import Classifier
 from triovit.golden.network.fold import fold
 from triovit.golden.network.graph import ConvolutionLayer, GraphError, PoolLayer
+from triovit.golden.network.normalize import normalize
 from triovit.golden.network.seeded import initialize, random_images
 from triovit.golden.quantization.methods import METHODS
 from triovit.golden.quantization.quantize import quantize_model

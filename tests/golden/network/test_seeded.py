@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from triovit.golden.data.images import normalize
 from triovit.golden.network.efficientvit.model import EfficientViT, named_layers
+from triovit.golden.network.normalize import normalize
 from triovit.golden.network.seeded import initialize, random_images
 
 PINNED_STEM = [0.2337495, 0.0913078, 0.0074243]

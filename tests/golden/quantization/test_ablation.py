@@ -61,10 +61,10 @@ def test_results_are_those_of_the_saved_networks(experiment, variants):
     results = ablate(experiment, reference, variants, done=lambda result: seen.append(result.name))
     assert [result.name for result in results] == seen == list(variants)
     assert [result.family for result in results] == ["trio", "trio", "m2"]
-    pixels = np.stack([experiment.dataset.image(k, 32).numpy() for k in range(len(experiment.dataset))])
+    pixels = np.stack([experiment.dataset.image(k, 32) for k in range(len(experiment.dataset))])
     for result in results:
         network = load_network(experiment.networks / file_name(result.name))
-        found = IntegerPredictor(network).logits(torch.from_numpy(pixels)).argmax(1).numpy()
+        found = IntegerPredictor(network).logits(pixels).argmax(1)
         assert result.top1 == (found == experiment.dataset.labels).sum()
         assert result.agreement == (found == reference.top[:, 0]).sum()
         assert result.top1 <= result.top5 <= result.images == len(experiment.dataset)

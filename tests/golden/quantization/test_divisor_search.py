@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from tests.golden.quantization.schemes import tiny_model
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.network import seeded
 from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.graph import LinearAttentionLayer
+from triovit.golden.network.normalize import normalize
 from triovit.golden.quantization import divisor_search
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.divisor_search import AROUND, GAINS, _gains, search_divisors

@@ -8,11 +8,12 @@ import torch
 from torch.nn import functional
 
 from tests.golden.quantization.schemes import convolution_layer, tiny_model
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.integer.network import INPUT
 from triovit.golden.network import seeded
 from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.graph import ConvolutionLayer, LayerNormLayer, LinearAttentionLayer, PoolLayer
+from triovit.golden.network.normalize import normalize
 from triovit.golden.quantization import power_of_two
 from triovit.golden.quantization.calibration.calibrate import calibrate
 from triovit.golden.quantization.calibration.observers import Range

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.networks import small_network
-from triovit.golden.data.images import normalize
 from triovit.golden.integer.execute import execute, pixels_to_input
 from triovit.golden.integer.serialize import load_network, save_network
 from triovit.golden.network.checkpoint import load_model, save_checkpoint
 from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.normalize import normalize
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.calibration.images import random_images
 from triovit.golden.quantization.quantize import quantize_model

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from triovit.golden.data.images import enlarge, normalize
+from triovit.golden.data.images import enlarge
+from triovit.golden.network.normalize import normalize
 from triovit.golden.network.seeded import random_images
 from triovit.golden.training.augment import GREY, augment, network_input
 from triovit.golden.training.recipe import Recipe
@@ -90,7 +91,7 @@ def test_images_have_their_own_numbers_and_the_input_is_kept():
 @pytest.mark.parametrize("resolution", [32, 64])
 def test_network_input_is_that_of_evaluation(resolution):
     images = random_images(5, 32, 3)
-    expected = normalize(torch.stack([enlarge(image, resolution) for image in images]))
+    expected = normalize(torch.from_numpy(np.stack([enlarge(image, resolution) for image in images.numpy()])))
     for given in (images, images.float()):
         result = network_input(given, resolution)
         assert result.is_contiguous(memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ def test_decode(tmp_path):
     seen = []
     images, labels = decode(dataset, lambda done, total: seen.append((done, total)))
     assert images.dtype == torch.uint8 and images.shape == (6, 32, 32, 3)
-    assert all(torch.equal(images[index], dataset.image(index, 32)) for index in range(6))
+    assert all(torch.equal(images[index], torch.from_numpy(dataset.image(index, 32))) for index in range(6))
     assert labels.tolist() == list(dataset.labels) and labels.dtype == torch.int64
     assert seen == [(done, 6) for done in range(1, 7)]
     assert not torch.equal(images[0], images[1])

@@ -236,11 +236,11 @@ def test_written_file_is_read_like_the_bundled_one(data, whole, tmp_path, monkey
     correct, seen = accuracy(model, dataset, lambda right, count: None)
     save_weights(model, path, RECIPE, dataset.classes, correct, seen, 25)
     assert [entry.name for entry in tmp_path.iterdir()] == ["w.safetensors"]
-    shipped = read_checkpoint(bundled.BUNDLED_PATH)[1]
+    shipped = read_checkpoint(bundled.FLOAT_NETWORK)[1]
     state, metadata = read_checkpoint(path)
     assert set(shipped) <= set(metadata) and all(isinstance(json.loads(value), object) for value in metadata.values())
     assert all(torch.equal(tensor, training.model.state_dict()[name]) for name, tensor in state.items())
-    monkeypatch.setattr(bundled, "BUNDLED_PATH", path)
+    monkeypatch.setattr(bundled, "FLOAT_NETWORK", path)
     loaded = bundled.load_bundled()
     assert (loaded.classes, loaded.resolution) == (dataset.classes, 32)
     assert loaded.mean == (0.485, 0.456, 0.406) and loaded.std == (0.229, 0.224, 0.225)

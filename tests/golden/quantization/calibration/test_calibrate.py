@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.efficientvit.model import EfficientViT
+from triovit.golden.network.normalize import normalize
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.calibration.calibrate import OPERAND, calibrate
 from triovit.golden.quantization.calibration.images import check_images, random_images

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from tests.golden.quantization.schemes import tiny_model
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.network import seeded
+from triovit.golden.network.normalize import normalize
 from triovit.golden.quantization.calibration.capture import evenly, run
 
 

@@ -6,10 +6,11 @@ import torch
 from torch.nn import functional
 
 from tests.golden.quantization.schemes import convolution_layer, tiny_model
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD, normalize
+from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.network import seeded
 from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.graph import ConvolutionLayer
+from triovit.golden.network.normalize import normalize
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.weights import moments
 from triovit.golden.quantization.weights.layers import correct_bias

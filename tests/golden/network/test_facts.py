@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from triovit.golden.assets import FLOAT_NETWORK
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from triovit.golden.evaluation.facts import Facts, read_facts
-from triovit.golden.network.bundled import BUNDLED_PATH, load_bundled
-from triovit.golden.network.checkpoint import CheckpointError
+from triovit.golden.network.bundled import load_bundled
+from triovit.golden.network.checkpoint import CheckpointError, read_facts
+from triovit.golden.network.facts import Facts
 
 MEAN_RULE, STD_RULE = "three numbers in -10..10", "three numbers in 1e-06..1e+06"
 RESOLUTION_RULE = "a multiple of 32 in 32..1024"
@@ -23,7 +24,7 @@ def written(path, **facts):
 
 def test_the_bundled_network_s():
     bundled = load_bundled()
-    assert read_facts(BUNDLED_PATH) == Facts(bundled.classes, 64, bundled.mean, bundled.std)
+    assert read_facts(FLOAT_NETWORK) == Facts(bundled.classes, 64, bundled.mean, bundled.std)
 
 
 def test_what_is_missing_keeps_its_default(tmp_path):

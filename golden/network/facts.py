@@ -1,13 +1,13 @@
-"""What a float checkpoint says beside its weights: class names, input size and normalization."""
+"""What a network's file says beside its weights: class names, input size and normalization."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
-from triovit.golden.network.checkpoint import CheckpointError, read_checkpoint
 from triovit.golden.validation import broken
 
 MEANS = (-10, 10)
@@ -25,15 +25,14 @@ class Facts:
     std: tuple[float, float, float] = IMAGENET_STD
 
 
-def read_facts(path) -> Facts:
-    """The facts in the metadata of a .safetensors checkpoint, each a JSON string; what it lacks keeps its default.
+def parse_facts(metadata: Mapping[str, str]) -> Facts:
+    """The facts among texts by name, each a JSON string; what is lacking keeps its default.
 
-    A torch file has no metadata. Raises CheckpointError for an unreadable file and for facts that break a rule.
+    Raises ValueError for a fact that is no JSON or breaks a rule.
     """
-    _, metadata = read_checkpoint(path)
-    found = {name: _parse(path, name, text) for name, text in metadata.items() if name in RULES}
+    found = {name: _parse(name, text) for name, text in metadata.items() if name in RULES}
     if faults := find_faults(found):
-        raise CheckpointError(f"{path}: {'; '.join(faults)}")
+        raise ValueError("; ".join(faults))
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
     return Facts(**values)
 
@@ -43,11 +42,11 @@ def find_faults(values: dict) -> list[str]:
     return broken(values, RULES, lambda value: json.dumps(value)[:60])
 
 
-def _parse(path, name, text):
+def _parse(name, text):
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise CheckpointError(f"{path}: {name} must be JSON, not {text[:60]!r}") from None
+        raise ValueError(f"{name} must be JSON, not {text[:60]!r}") from None
 
 
 def _texts(value):
