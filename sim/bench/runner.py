@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from unittest import mock
@@ -64,10 +63,11 @@ def build_bench(component, name: str, *, extra_sources=(), waves: bool = False) 
 def run_bench(component, test_module: str, *, name: str, parameters=None, testcase=None, extra_sources=()) -> list[str]:
     """Run the cocotb tests of module `test_module` on the Verilog of `component`; returns the names that passed.
 
-    component: `amaranth.lib.wiring.Component`. name: of the top module and of the build folder. parameters: what
-    JSON can hold, read by `bench_parameters()`. testcase: name (or names) of tests to run instead of all.
-    extra_sources: Verilog files of instantiated modules. Raises AssertionError with the failures and the end of
-    cocotb's log when a test failed, or when none ran.
+    component: `amaranth.lib.wiring.Component`. test_module: importable here, because the simulator's Python gets this
+    one's `sys.path` (pytest's `pythonpath` puts the folder of the tests there). name: of the top module and of the
+    build folder. parameters: what JSON can hold, read by `bench_parameters()`. testcase: name (or names) of tests to
+    run instead of all. extra_sources: Verilog files of instantiated modules. Raises AssertionError with the failures
+    and the end of cocotb's log when a test failed, or when none ran.
     """
     waves = os.environ.get("TRIOVIT_WAVES", "0") not in ("", "0")
     folder, inputs = build_bench(component, name, extra_sources=extra_sources, waves=waves)
@@ -77,8 +77,6 @@ def run_bench(component, test_module: str, *, name: str, parameters=None, testca
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir()
     log, results = run / "cocotb.log", run / "results.xml"
-    if str(toolchain.ROOT) not in sys.path:
-        sys.path.insert(0, str(toolchain.ROOT))
     environment = {
         _PARAMETERS: text,
         INPUTS: " ".join(inputs),

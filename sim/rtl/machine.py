@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from triovit import hdl
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.golden.errors import TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -46,7 +47,7 @@ class MachineRun:
 
 def verilog_folder(config: AcceleratorConfig) -> Path:
     """Folder with the accelerator's Verilog for a configuration; emitted if the hardware's sources are newer."""
-    sources = sorted(Path(__file__).resolve().parents[2].joinpath("hdl").rglob("*.*"))
+    sources = sorted(Path(hdl.__file__).parent.rglob("*.*"))
     digest = hashlib.sha256(config.to_json().encode())
     for path in sources:
         if path.suffix in (".py", ".v"):

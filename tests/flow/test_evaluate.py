@@ -38,6 +38,7 @@ IMAGES_A_CLASS = 3
 def elsewhere(tmp_path, monkeypatch):
     """Journals go into the current folder. Whoever edits the source during a test run does not part journals."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRIOVIT_BUILD", raising=False)
     monkeypatch.setattr(command, "code_hash", lambda: "unchanged")
 
 

@@ -34,6 +34,15 @@ def test_environment_puts_the_wheel_first():
     assert "OPT_FAST=-O2" in variables["MAKEFLAGS"].split()
 
 
+def test_builds_go_to_the_current_folder_or_where_they_are_sent(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRIOVIT_BUILD", raising=False)
+    assert toolchain.build_root() == tmp_path / "build"
+    for named, expected in (("", "build"), ("elsewhere", "elsewhere"), (str(tmp_path / "a"), "a")):
+        monkeypatch.setenv("TRIOVIT_BUILD", named)
+        assert toolchain.build_root() == tmp_path / expected
+
+
 def test_key_changes_with_contents(tmp_path):
     file = tmp_path / "a.v"
     file.write_text("1")
