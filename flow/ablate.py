@@ -22,6 +22,8 @@ import numpy as np
 
 from triovit.flow.arguments import (
     MOST_IMAGES,
+    Input,
+    Output,
     add_classes_option,
     add_parallel_options,
     add_resolution_option,
@@ -43,10 +45,18 @@ FLOAT = "float"  # name of the result of the network that is quantized
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", nargs="?", metavar="MODEL", help="checkpoint file, 'bundled', or PRESET-rRESOLUTION")
-    parser.add_argument("--calibration", metavar="PATH", help="images for the quantizer: a folder or an archive")
-    parser.add_argument("--data", metavar="DATA", help="labelled images: a folder with a folder a class, or an archive")
-    parser.add_argument("-o", "--output", metavar="FILE", help="JSON file of results, continued if it is there")
+    parser.add_argument(
+        "network", type=Input, nargs="?", metavar="MODEL", help="checkpoint file, 'bundled', or PRESET-rRESOLUTION"
+    )
+    parser.add_argument(
+        "--calibration", type=Input, metavar="PATH", help="images for the quantizer: a folder or an archive"
+    )
+    parser.add_argument(
+        "--data", type=Input, metavar="DATA", help="labelled images: a folder with a folder a class, or an archive"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Output, metavar="FILE", help="JSON file of results, continued if it is there"
+    )
     parser.add_argument("--variants", metavar="NAMES", help="separated by semicolons (default: all)")
     parser.add_argument("--list", action="store_true", help="print the variants and what they set, and stop")
     parser.add_argument(

@@ -13,6 +13,14 @@ MOST_PROCESSES = 1024
 DEFAULT_RESOLUTION = 224
 
 
+class Input(str):
+    """Type of an argument that names something to read, a file or not."""
+
+
+class Output(str):
+    """Type of an argument that names a file or folder to write: see `flow.output.check_distinct`."""
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """Type of a whole number in low..high."""
 
@@ -66,7 +74,9 @@ def add_resolution_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_classes_option(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--classes", metavar="FILE", help=f"names of the network's outputs, one a line, {what}")
+    parser.add_argument(
+        "--classes", type=Input, metavar="FILE", help=f"names of the network's outputs, one a line, {what}"
+    )
 
 
 def add_parallel_options(parser, processes: str) -> None:
@@ -79,6 +89,7 @@ def add_parallel_options(parser, processes: str) -> None:
 def add_config_option(parser) -> None:
     parser.add_argument(
         "--config",
+        type=Input,
         default="trio-core",
         metavar="NAME|FILE",
         help="trio-core, trio-zcu102, trio-tiny, or a JSON file (default %(default)s)",
@@ -88,9 +99,14 @@ def add_config_option(parser) -> None:
 def add_image_options(parser: argparse.ArgumentParser) -> None:
     """Where images come from."""
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--image", metavar="FILE", help="image file; without it a public-domain sample photo of a cat")
     source.add_argument(
-        "--data", metavar="PATH", help="labelled images instead: a folder a class, in a folder or archive, or CIFAR-10"
+        "--image", type=Input, metavar="FILE", help="image file; without it a public-domain sample photo of a cat"
+    )
+    source.add_argument(
+        "--data",
+        type=Input,
+        metavar="PATH",
+        help="labelled images instead: a folder a class, in a folder or archive, or CIFAR-10",
     )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), metavar="N", help="evenly spaced images of --data (default: all)"

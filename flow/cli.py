@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import sys
 
+from triovit.flow.arguments import Output
 from triovit.flow.errors import explain
 
 COMMANDS = {
@@ -20,6 +21,8 @@ COMMANDS = {
     "evaluate": "measure accuracy on labelled images",
     "report": "tell all about a quantized network in one HTML file",
     "ablate": "quantize in many ways and measure each",
+    "train": "train the float network on CIFAR-10",
+    "bundle": "make the quantized network that ships with the project",
     "compare": "compare the RTL with the integer model, tensor by tensor",
 }
 
@@ -31,10 +34,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see '{self.prog} --help'\n")
 
 
-def build_parser(command: str | None) -> argparse.ArgumentParser:
-    """All commands; only `command` gets its options, so that nothing is imported that is not needed."""
+def command_line() -> argparse.ArgumentParser:
+    """Parser of the command's name alone: what follows it is left over, and nothing of a command is imported."""
     parser = Parser(
         prog="triovit",
+        allow_abbrev=False,
         description="Hardware stack for efficient vision transformers: Verilog generator, quantizer, integer model, "
         "compiler, RTL simulation.",
         epilog="Start with 'triovit doctor', then 'triovit compare': the bundled network classifies a photo on the "
@@ -43,22 +47,31 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"triovit {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
-        subparser = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
-        if name == command:
-            module = importlib.import_module(f"triovit.flow.{name}")
-            subparser.description = module.__doc__
-            module.configure(subparser)
-            subparser.add_argument("--json", metavar="FILE", help="write the report as JSON too")
-            subparser.set_defaults(execute=module.execute)
+        commands.add_parser(name, help=summary, add_help=False, allow_abbrev=False)
+    return parser
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """Parser of one command's arguments; imports the command."""
+    module = importlib.import_module(f"triovit.flow.{command}")
+    parser = Parser(
+        prog=f"triovit {command}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.configure(parser)
+    parser.add_argument("--json", type=Output, metavar="FILE", help="write the report as JSON too")
+    parser.set_defaults(execute=module.execute)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 when a comparison or a check failed, 2 for wrong input."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    command = next((argument for argument in arguments if argument in COMMANDS), None)
+    command = ""
     try:
-        options = build_parser(command).parse_args(arguments)
+        named, words = command_line().parse_known_args(arguments)
+        command = named.command
+        options = parser_of(command).parse_args(words)
         from triovit.flow.output import check_distinct, check_target
 
         check_target("--json", options.json)

@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 from triovit.compiler.compile import compile_network
-from triovit.flow.arguments import add_image_options, add_seed_option, add_simulation_options
+from triovit.flow.arguments import Input, add_image_options, add_seed_option, add_simulation_options
 from triovit.flow.configurations import find_config
 from triovit.flow.difference import Difference, find_difference, layer_of
 from triovit.flow.errors import UsageError
@@ -34,7 +34,7 @@ from triovit.golden.integer.execute import execute as execute_network
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
+    parser.add_argument("network", type=Input, nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
     add_image_options(parser)
     parser.add_argument(
         "--tensors", action="store_true", help="with --data: compare every tensor of every image, not logits alone"

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from triovit.compiler.compile import compile_network
 from triovit.compiler.estimate import estimate
-from triovit.flow.arguments import add_config_option, add_seed_option
+from triovit.flow.arguments import Input, Output, add_config_option, add_seed_option
 from triovit.flow.configurations import find_config
 from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
 from triovit.flow.output import Column, check_replaceable, show, table, write_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
+    parser.add_argument("network", type=Input, nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
     add_config_option(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="program to write (.safetensors)")
+    parser.add_argument("-o", "--output", type=Output, metavar="FILE", help="program to write (.safetensors)")
     parser.add_argument("--trace", action="store_true", help="store attention intermediates in memory too")
     add_seed_option(parser)
 

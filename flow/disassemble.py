@@ -14,12 +14,13 @@ from pathlib import Path
 from triovit.compiler.disassemble import disassemble
 from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.program import CompiledProgram
+from triovit.flow.arguments import Input
 from triovit.flow.errors import UsageError
 from triovit.flow.output import write_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("program", metavar="PROGRAM", help="file from 'triovit compile -o'")
+    parser.add_argument("program", type=Input, metavar="PROGRAM", help="file from 'triovit compile -o'")
 
 
 def execute(options) -> int:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from triovit.flow.arguments import (
     MOST_IMAGES,
+    Input,
+    Output,
     add_classes_option,
     add_parallel_options,
     add_resolution_option,
@@ -49,13 +51,18 @@ MOST_BATCH = 10_000
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "network",
+        type=Input,
         nargs="?",
         default=BUNDLED,
         metavar="NETWORK",
         help=NETWORK_HELP + "; with --backend float a checkpoint instead of a quantized network",
     )
     parser.add_argument(
-        "--data", required=True, metavar="DATA", help="a folder a class, in a folder or archive, or CIFAR-10"
+        "--data",
+        type=Input,
+        required=True,
+        metavar="DATA",
+        help="a folder a class, in a folder or archive, or CIFAR-10",
     )
     parser.add_argument(
         "--backend",
@@ -71,9 +78,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_seed_option(parser)
     parser.add_argument("--skip-broken", action="store_true", help="count images that cannot be read, and go on")
     group = parser.add_argument_group("results")
-    group.add_argument("--confusion", metavar="FILE.png", help="write a picture of the confusion matrix")
+    group.add_argument("--confusion", type=Output, metavar="FILE.png", help="write a picture of the confusion matrix")
     group.add_argument(
         "--journal",
+        type=Output,
         metavar="FILE",
         help="where predictions are kept (default: evaluate/KEY.jsonl in $TRIOVIT_BUILD, else in build)",
     )

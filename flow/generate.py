@@ -14,7 +14,7 @@ import os
 import time
 from pathlib import Path
 
-from triovit.flow.arguments import add_config_option
+from triovit.flow.arguments import Output, add_config_option
 from triovit.flow.configurations import find_config
 from triovit.flow.errors import UsageError
 from triovit.flow.output import say, show, table, write_json
@@ -30,7 +30,7 @@ LINES_SHOWN = 20
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("-o", "--output", type=Output, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--lint", action="store_true", help="check the result with Verilator")
     parser.add_argument("--synthesize", choices=DEVICES, help="hierarchical synthesis with Yosys; prints cell counts")
 

@@ -15,11 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from triovit.flow.arguments import Input, Output
 from triovit.flow.errors import UsageError
 from triovit.golden.files import whole_file
-
-INPUTS = ("network", "model", "program", "config", "image", "data", "calibration", "classes", "accuracy")
-OUTPUTS = ("output", "json", "confusion", "journal")  # arguments that name files, to read and to write
 
 Column = tuple[str, Literal["left", "right"]]  # of a table: its heading, and where its values stand
 
@@ -82,13 +80,9 @@ def check_replaceable(option: str, path: str | None) -> None:
 
 def check_distinct(options: Namespace) -> None:
     """Raise UsageError when two arguments name one file and it would be written: the other use of it would be lost."""
-
-    def files(names: tuple[str, ...]) -> list[Path]:
-        values = [getattr(options, name, None) or [] for name in names]
-        return [Path(path) for value in values for path in (value if isinstance(value, list) else [value])]
-
-    taken = {path.resolve() for path in files(INPUTS) if path.is_file()}
-    for path in files(OUTPUTS):
+    values = [part for value in vars(options).values() for part in (value if isinstance(value, list) else [value])]
+    taken = {Path(value).resolve() for value in values if isinstance(value, Input) and Path(value).is_file()}
+    for path in (Path(value) for value in values if isinstance(value, Output)):
         if path.resolve() in taken:
             raise UsageError(f"{path}: another argument names this file too, which would be overwritten")
         taken.add(path.resolve())

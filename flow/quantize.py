@@ -24,7 +24,15 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from triovit.flow.arguments import MOST_IMAGES, add_classes_option, add_resolution_option, add_seed_option, whole
+from triovit.flow.arguments import (
+    MOST_IMAGES,
+    Input,
+    Output,
+    add_classes_option,
+    add_resolution_option,
+    add_seed_option,
+    whole,
+)
 from triovit.flow.float_networks import find_float
 from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
 from triovit.golden.data.classes import read_classes
@@ -70,14 +78,17 @@ SWITCHES = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="checkpoint file, 'bundled', or PRESET-rRESOLUTION")
+    parser.add_argument("model", type=Input, metavar="MODEL", help="checkpoint file, 'bundled', or PRESET-rRESOLUTION")
     parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="quantized network to write (.safetensors)"
+        "-o", "--output", type=Output, required=True, metavar="FILE", help="quantized network to write (.safetensors)"
     )
     add_resolution_option(parser)
     add_classes_option(parser, "for the quantized network (default: what the checkpoint says, else --data's folders)")
     parser.add_argument(
-        "--data", metavar="PATH", help="calibration images: a folder or an archive (of CIFAR-10 its training part)"
+        "--data",
+        type=Input,
+        metavar="PATH",
+        help="calibration images: a folder or an archive (of CIFAR-10 its training part)",
     )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="calibration images (default 256)"

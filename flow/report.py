@@ -15,7 +15,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from triovit.flow.arguments import add_seed_option, whole
+from triovit.flow.arguments import Input, Output, add_seed_option, whole
 from triovit.flow.errors import UsageError
 from triovit.flow.float_networks import find_float
 from triovit.flow.images import read_images
@@ -37,20 +37,31 @@ KINDS = ("quantization",)
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help="what to report about: quantization")
     parser.add_argument(
-        "network", metavar="NETWORK", help="a quantized network (.safetensors from 'triovit quantize'), or 'bundled'"
+        "network",
+        type=Input,
+        metavar="NETWORK",
+        help="a quantized network (.safetensors from 'triovit quantize'), or 'bundled'",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="report to write (.html)")
+    parser.add_argument("-o", "--output", type=Output, required=True, metavar="FILE", help="report to write (.html)")
     parser.add_argument(
         "--model",
+        type=Input,
         metavar="MODEL",
         help="float network that was quantized: a checkpoint, 'bundled', or PRESET-rRESOLUTION",
     )
-    parser.add_argument("--data", metavar="PATH", help="images: a folder or an archive (of CIFAR-10 its test part)")
+    parser.add_argument(
+        "--data", type=Input, metavar="PATH", help="images: a folder or an archive (of CIFAR-10 its test part)"
+    )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), metavar="N", help=f"evenly spaced images of --data (default {IMAGES})"
     )
     parser.add_argument(
-        "--accuracy", nargs="+", default=[], metavar="FILE", help="reports of 'triovit evaluate --json FILE'"
+        "--accuracy",
+        type=Input,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="reports of 'triovit evaluate --json FILE'",
     )
     add_seed_option(parser, "random weights of --model PRESET-rRESOLUTION")
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from triovit.compiler.compile import compile_network
 from triovit.flow.arguments import (
+    Input,
     add_image_options,
     add_resolution_option,
     add_seed_option,
@@ -36,6 +37,7 @@ from triovit.golden.integer.network import IntegerNetwork
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "network",
+        type=Input,
         nargs="?",
         default=BUNDLED,
         metavar="NETWORK",

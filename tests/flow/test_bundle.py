@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triovit.flow.bundle import CALIBRATION_IMAGES, main, quantize_bundled
+from tests.golden.training.archive import write_archive
+from triovit.flow.bundle import CALIBRATION_IMAGES, quantize_bundled
 from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.archives import CifarArchive
 from triovit.golden.data.folders import Subset
@@ -73,19 +74,28 @@ def test_calibration_can_be_repeated(network, archive):
             assert different < 0.01, one.name  # another machine's float sums may move a range by one rounding
 
 
-def test_command(archive, tmp_path, capsys):
+def test_command(triovit, archive, tmp_path):
     output = tmp_path / "net.safetensors"
-    main([str(archive), "--output", str(output), "--calibration", "10", "--test", "20", "--processes", "1"])
+    outcome = triovit("bundle", archive, "--output", output, "--calibration", 10, "--test", 20)
     made = load_network(output)
+    assert outcome.status == 0
     assert (made.metadata["calibration_images"], made.metadata["test_images"]) == (10, 20)
-    printed = capsys.readouterr().out
-    assert f"integer top-1 {made.metadata['integer_top1']:.2f} %" in printed
-    assert "wrote net.safetensors" in printed
+    assert outcome.report["integer_top1"] == made.metadata["integer_top1"]
+    assert f"integer top-1 {made.metadata['integer_top1']:.2f} %" in outcome.out
+    assert f"wrote {output}" in outcome.out
 
 
-def test_command_without_archive(tmp_path, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main([str(tmp_path / "none.npz"), "--output", str(tmp_path / "a")])
-    assert caught.value.code == 2
-    assert "none.npz: no such archive" in capsys.readouterr().err
+def test_command_on_a_small_archive(triovit, refused, tmp_path):
+    archive = write_archive(tmp_path / "a.npz", 12, 10)
+    outcome = triovit("bundle", archive, "-o", tmp_path / "net.safetensors", "--calibration", 4)
+    assert outcome.status == 0
+    made = load_network(tmp_path / "net.safetensors").metadata
+    assert (made["calibration_images"], made["test_images"]) == (4, 10)
+    assert outcome.report["float_top1"] == made["float_top1"]
+    text = refused("bundle", archive, "-o", tmp_path / "other.safetensors", "--test", 11)
+    assert text == "--test must lie in 1..10 for this archive, not 11\n"
+
+
+def test_command_without_archive(refused, tmp_path):
+    assert "none.npz: no such archive" in refused("bundle", tmp_path / "none.npz", "--output", tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -30,11 +30,25 @@ def test_help_of_a_command_has_an_example(triovit, command):
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_option_is_explained(command):
-    parser = cli.build_parser(command)
-    commands = next(action for action in parser._actions if action.dest == "command").choices
-    assert set(commands) == set(cli.COMMANDS)
-    for action in commands[command]._actions:
+    for action in cli.parser_of(command)._actions:
         assert action.help, action.dest
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compile --config compare bundled",
+        "run -h --version",
+        "run - -5 --top=3 -- x",
+        "compile b0 -o run --json doctor",
+        "run --jso x --help",
+    ],
+)
+def test_what_follows_the_command_is_the_command_s(words):
+    """Also other commands' names, options of the whole command line, and what looks like them."""
+    command, *rest = words.split()
+    named, left = cli.command_line().parse_known_args(words.split())
+    assert named.command == command and left == rest
 
 
 def test_version(triovit):

@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
+from contextlib import contextmanager
 
 import pytest
 import torch
 
 from tests.golden.training.archive import CLASSES, write_archive
 from triovit.flow import train as command
-from triovit.flow.train import main, minutes
+from triovit.flow.cli import main
+from triovit.flow.train import minutes
 from triovit.golden.data.archives import CifarArchive
 from triovit.golden.evaluation.evaluate import evaluate
 from triovit.golden.evaluation.predictors import FloatPredictor
@@ -27,7 +30,7 @@ def archive(tmp_path_factory):
 def trained(archive, tmp_path_factory):
     """Folder of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("trained")
-    assert main([str(archive), "-o", str(folder / "w.safetensors"), *SHORT]) == 0
+    assert main(["train", str(archive), "-o", str(folder / "w.safetensors"), *SHORT]) == 0
     return folder
 
 
@@ -73,123 +76,111 @@ def interrupt_after(monkeypatch, epochs):
 
 
 @pytest.mark.parametrize("within", [False, True])
-def test_interrupted_run_goes_on(archive, trained, tmp_path, monkeypatch, capsys, within):
+def test_interrupted_run_goes_on(triovit, archive, trained, tmp_path, monkeypatch, within):
     """Saved after an epoch, or also after every step: the same weights."""
-    arguments = [str(archive), "-o", str(tmp_path / "w.safetensors"), *SHORT]
+    arguments = ["train", archive, "-o", tmp_path / "w.safetensors", *SHORT]
     monkeypatch.setattr(command, "SAVE_SECONDS", -1 if within else 1000)
     interrupt_after(monkeypatch, 1)
-    assert main(arguments) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    outcome = triovit(*arguments)
+    assert outcome.status == 130 and outcome.report is None
+    assert outcome.err.endswith("interrupted; the same command goes on from the last saved state\n")
     assert not (tmp_path / "w.safetensors").exists()
     monkeypatch.undo()
-    assert main(arguments) == 0
-    assert f"going on after step {4 if within else 3} of 6" in capsys.readouterr().out
+    outcome = triovit(*arguments)
+    assert outcome.status == 0 and f"going on after step {4 if within else 3} of 6" in outcome.err
+    assert outcome.report["recipe"]["epochs"] == 2 and outcome.report["test_images"] == 10
     assert same(weights(tmp_path), weights(trained))
 
 
-def test_done_run_is_not_repeated_and_restart_repeats_it(archive, trained, tmp_path, capsys):
+def test_done_run_is_not_repeated_and_restart_repeats_it(triovit, refused, archive, trained, tmp_path):
     state = tmp_path / "kept"
     state.write_bytes((trained / "w.state").read_bytes())
-    arguments = [str(archive), "-o", str(tmp_path / "w.safetensors"), "--state", str(state), *SHORT]
-    assert main(arguments) == 0
-    assert "epoch" not in capsys.readouterr().out
+    arguments = ["train", archive, "-o", tmp_path / "w.safetensors", "--state", state, *SHORT]
+    outcome = triovit(*arguments)
+    assert outcome.status == 0 and "epoch" not in outcome.err
     assert same(weights(tmp_path), weights(trained))
-    assert main([*arguments, "--restart"]) == 0
-    assert "epoch 1/2" in capsys.readouterr().out
+    outcome = triovit(*arguments, "--restart")
+    assert outcome.status == 0 and "epoch 1/2" in outcome.err
     assert same(weights(tmp_path), weights(trained))
-    assert main([*arguments, "--seed", "1"]) == 2
-    assert "is of a run with seed 0, not 1" in capsys.readouterr().err
-    assert main([*arguments, "--seed", "1", "--restart"]) == 0
+    outcome = triovit(*arguments, "--seed", 1)
+    assert outcome.status == 2 and "is of a run with seed 0, not 1" in outcome.err
+    assert triovit(*arguments, "--seed", 1, "--restart").status == 0
     assert not same(weights(tmp_path), weights(trained))
 
 
-def test_limit(archive, tmp_path, capsys):
-    assert (
-        main(
-            [
-                str(archive),
-                "-o",
-                str(tmp_path / "w.safetensors"),
-                "--limit",
-                "8",
-                "--log",
-                str(tmp_path / "l"),
-                "--epochs",
-                "1",
-                "--batch",
-                "8",
-                "--threads",
-                "1",
-            ]
-        )
-        == 0
-    )
-    out = capsys.readouterr().out
-    assert "decoding 8 training images" in out and "training: 1 epochs" in out and "of 8 test images" in out
-    assert len((tmp_path / "l").read_text().splitlines()) == len(out.splitlines())
-    assert "on 8 CIFAR-10 images" in json.loads(read_checkpoint(tmp_path / "w.safetensors")[1]["recipe"])
+def test_limit(triovit, archive, tmp_path):
+    target, log = tmp_path / "w.safetensors", tmp_path / "l"
+    short = ("--limit", 8, "--epochs", 1, "--batch", 8, "--threads", 1)
+    outcome = triovit("train", archive, "-o", target, "--log", log, *short)
+    assert outcome.status == 0
+    assert "decoding 8 training images" in outcome.err and "training: 1 epochs" in outcome.err
+    assert "of 8 test images" in outcome.out
+    lines = outcome.err.splitlines() + outcome.out.splitlines()
+    assert [line.split("  ", 1)[1] for line in log.read_text().splitlines()] == lines
+    assert "on 8 CIFAR-10 images" in json.loads(read_checkpoint(target)[1]["recipe"])
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["-o", "w.pt"], "must end in .safetensors, not 'w.pt'"),
-        (["-o", "none/w.safetensors"], "output: there is no folder none"),
-        (["--state", "none/s"], "state: there is no folder none"),
-        (["--log", "."], "log: . is a folder"),
-        (["--log", "w.state"], "output, state and log must be three files"),
-        (["--threads", "0"], "threads must lie in 1..1024, not 0"),
-        (["--threads", "99999999999"], "threads must lie in 1..1024, not 99999999999"),
-        (["--limit", "0"], "limit must be at least 1, not 0"),
+        (["-o", "w.pt"], "--output must end in .safetensors, not 'w.pt'"),
+        (["-o", "none/w.safetensors"], "--output none/w.safetensors: there is no folder none"),
+        (["--state", "none/s"], "--state none/s: there is no folder none"),
+        (["--log", "."], "--log .: is a folder"),
+        (["--log", "w.state"], "--output, --state and --log must be three files"),
+        (["--threads", "0"], "--threads: must be a whole number in 1..1024, not 0"),
+        (["--threads", "99999999999"], "--threads: must be a whole number in 1..1024, not 99999999999"),
+        (["--limit", "0"], "--limit: must be a whole number in 1..10000000, not 0"),
         (["--epochs", "0"], "epochs must be at least 1, not 0"),
         (["--rate", "-1"], "peak_rate must be above 0"),
         (["--batch", "13"], "batch must be at most the number of training images 12, not 13"),
     ],
 )
-def test_errors_are_one_line(archive, tmp_path, monkeypatch, capsys, changes, words):
+def test_errors_are_one_line(refused, archive, tmp_path, monkeypatch, changes, words):
     monkeypatch.chdir(tmp_path)
-    assert main([str(archive), "-o", "w.safetensors", *changes]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("error: ") and err.count("\n") == 1 and words in err
-    assert not (tmp_path / "w.safetensors").exists()
+    assert words in refused("train", archive, "-o", "w.safetensors", *changes)
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_large_batch_is_found_before_decoding(archive, tmp_path, monkeypatch, capsys):
+def test_a_large_batch_is_found_before_decoding(refused, archive, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "decode", None)
-    assert main([str(archive), "-o", str(tmp_path / "w.safetensors"), "--batch", "13"]) == 2
-    assert capsys.readouterr().out == ""
+    text = refused("train", archive, "-o", tmp_path / "w.safetensors", "--batch", 13)
+    assert text.startswith("batch must be at most the number of training images 12, not 13")
 
 
-def test_missing_archive(tmp_path, capsys):
-    assert main([str(tmp_path / "none.npz"), "-o", str(tmp_path / "w.safetensors")]) == 2
-    assert "none.npz: no such archive" in capsys.readouterr().err
+def test_missing_archive(refused, tmp_path):
+    text = refused("train", tmp_path / "none.npz", "-o", tmp_path / "w.safetensors")
+    assert "none.npz: no such archive" in text
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_folder_without_permission(archive, tmp_path, capsys):
+def test_folder_without_permission(refused, archive, tmp_path):
     tmp_path.chmod(0o500)
-    assert main([str(archive), "-o", str(tmp_path / "w.safetensors")]) == 2
-    assert "may not be written" in capsys.readouterr().err
+    assert "may not be written" in refused("train", archive, "-o", tmp_path / "w.safetensors")
 
 
-def test_help_teaches(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["--help"])
-    out = capsys.readouterr().out
-    assert end.value.code == 0
-    for words in ("goes on when the same command is given again", "examples:", "--limit 2000", "(default: 60)"):
-        assert words in out
+def test_help_teaches(triovit):
+    outcome = triovit("train", "--help", report=False)
+    assert outcome.status == 0
+    for words in ("goes on when the same command is given again", "--limit 2000", "(default: 60)"):
+        assert words in outcome.out
 
 
-def test_progress_line_on_a_terminal_only(archive, tmp_path, monkeypatch, capsys):
-    arguments = [str(archive), "-o", str(tmp_path / "w.safetensors"), "--epochs", "1", "--batch", "4"]
-    assert main(arguments) == 0
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(command.sys.stderr, "isatty", lambda: True)
-    monkeypatch.setattr(command, "REPORT_SECONDS", -1)
-    assert main([*arguments, "--restart"]) == 0
-    err = capsys.readouterr().err
-    assert "decoding 12/12" in err and "epoch 1/1  step 2/3  loss " in err and "of 10 right" in err
+def test_progress(triovit, archive, tmp_path, monkeypatch):
+    """What a terminal shows; elsewhere there are only lines."""
+    shown = []
+
+    @contextmanager
+    def steps(description):
+        yield lambda label, done, total: shown.append(f"{label} {done}/{total}")
+
+    arguments = ["train", archive, "-o", tmp_path / "w.safetensors", "--epochs", 1, "--batch", 4]
+    assert len(triovit(*arguments).err.splitlines()) == 3
+    monkeypatch.setattr(command, "steps", steps)
+    assert triovit(*arguments, "--restart").status == 0
+    assert "decoding 12/12" in shown
+    assert any(text.startswith("epoch 1/1  loss ") and text.endswith(" 2/3") for text in shown)
+    assert re.fullmatch(r"\d+ right 10/10", shown[-1])
 
 
 @pytest.mark.parametrize(
