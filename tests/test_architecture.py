@@ -10,9 +10,9 @@ from triovit.golden.integer.nodes import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
 # What stands below all others: errors, files and checks of values. Every part may import these.
-LOW = {"golden.errors", "golden.files", "golden.validation"}
+LOW = ("golden.errors", "golden.files", "golden.validation")
 MAY_IMPORT = {
-    **dict.fromkeys(LOW, LOW),
+    **{name: set(LOW) for name in LOW},
     "golden.integer": {"golden.integer", *LOW},
     "hdl": {"hdl", "golden.integer", *LOW},
     "machine": {"machine", "hdl", "golden.integer", *LOW},
