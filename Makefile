@@ -3,11 +3,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 2
 BIN := .venv/bin
-STAMP := .venv/installed
+BASE := .venv/installed-base
+ALL := .venv/installed-all
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint types setup clean
 
-demo: setup  ## one image through the quantized network on the simulated accelerator, checked against the integer model
+demo: $(BASE)  ## one image through the quantized network on the simulated accelerator, checked against the integer model
 	@$(BIN)/triovit compare
 
 test: setup  ## the whole suite: units, cocotb benches, whole networks on the RTL
@@ -20,17 +22,23 @@ lint: setup types  ## style of all Python files, and types
 types: setup  ## types of everything but the hardware (Pyright's rules, by basedpyright, whose wheel needs no network)
 	@$(BIN)/basedpyright
 
-setup: $(STAMP) build/typing/triovit
+setup: $(ALL) build/typing/triovit  ## everything: the extras as well, what quantizes and what tests
 
 build/typing/triovit:  # the tree under the name that it is imported by, for the type checker
 	@mkdir -p $(@D)
 	@ln -sfn ../.. $@
 
-$(STAMP): pyproject.toml
-	@echo "setting up .venv (once; torch is large)"
+$(BASE): pyproject.toml
+	@echo "setting up .venv (once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@$(PIP) -e .
 	@touch $@
+
+$(ALL): pyproject.toml
+	@echo "setting up .venv with all extras (once; torch is large)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) -e '.[test]'
+	@touch $(BASE) $@
 
 clean:  ## remove what can be rebuilt (not .venv)
 	@rm -rf build .pytest_cache .ruff_cache .hypothesis
