@@ -27,7 +27,7 @@ from triovit.flow.images import accuracy, find_sources, predict
 from triovit.flow.layer_table import COLUMNS, layer_rows, utilization
 from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
 from triovit.flow.output import say, show, steps, table, write_json
-from triovit.flow.packages import has
+from triovit.flow.packages import EXTRA, has, install
 from triovit.flow.rtl import build, read_logits, simulate
 from triovit.golden.evaluation.reference import count_outputs
 from triovit.golden.integer.execute import execute as execute_network
@@ -191,9 +191,12 @@ def _compare_logits(options, network, machine, sources) -> int:
         "cycles": [run.cycles for run in runs],
     }
     accuracies = f"top-1: RTL {report['rtl_accuracy']:.2f} %, integer model {report['golden_accuracy']:.2f} %"
-    if options.network == BUNDLED and has("torch"):
-        report["float_accuracy"] = _float_accuracy(sources)
-        accuracies += f", float {report['float_accuracy']:.2f} %"
+    if options.network == BUNDLED:
+        if has("torch"):
+            report["float_accuracy"] = _float_accuracy(sources)
+            accuracies += f", float {report['float_accuracy']:.2f} %"
+        else:
+            say(f"the float network's accuracy is left out, for want of PyTorch: {install(EXTRA)}")
     show(f"logits equal on {len(sources) - len(unequal)} of {len(sources)} images")
     show(accuracies)
     show(f"{np.mean(report['cycles']):,.0f} cycles a run on average; {seconds:.1f} s of simulation")

@@ -72,6 +72,14 @@ def test_run_on_the_sample_photo(bare):
     assert done.returncode == 0 and done.stdout.startswith("sample photo of a cat: cat (golden)\n"), done.stderr
 
 
+def test_compare_says_what_it_leaves_out(bare, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIOVIT_BUILD", str(ROOT / "build"))
+    done = bare("compare", "bundled", "--data", photos, "--images", 1, "--json", "report.json")
+    assert done.returncode == 0 and "logits equal on 1 of 1 images" in done.stdout, done.stderr
+    assert "left out, for want of PyTorch: pip install 'triovit[quantize]'" in done.stderr
+    assert "float_accuracy" not in json.loads((tmp_path / "report.json").read_text())
+
+
 @pytest.mark.parametrize(
     "words",
     [
