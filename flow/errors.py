@@ -18,8 +18,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
     match error:
         case TriovitError():
             return error.line(), error.status
-        case ModuleNotFoundError() if missing_extra(error):
-            return missing_extra(error), 2
+        case ModuleNotFoundError() if text := missing_extra(error):
+            return text, 2
         case ImportError():
             return f"{_one_line(error)}; 'triovit doctor' lists what is missing", 2
         case OSError():

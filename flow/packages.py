@@ -19,7 +19,7 @@ def requirements() -> list[tuple[str, str | None]]:
     The requirement of an extra that is another extra of this package is left out. Raises PackageNotFoundError where
     the package is not installed.
     """
-    found = (REQUIREMENT.match(text) for text in importlib.metadata.requires(DISTRIBUTION) or [])
+    found = filter(None, map(REQUIREMENT.match, importlib.metadata.requires(DISTRIBUTION) or []))
     return [(match["name"], match["extra"]) for match in found if match["name"] != DISTRIBUTION]
 
 

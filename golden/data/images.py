@@ -97,8 +97,8 @@ def enlarge(image: np.ndarray, resolution: int) -> np.ndarray:
     weights = _cubic(centre - first)
     taps = np.clip(first.astype(np.int64) + np.arange(-1, 3)[:, None], 0, len(image) - 1)  # borders are repeated
     values = image.astype(np.float32)
-    values = sum(values[:, tap] * weight[:, None] for tap, weight in zip(taps, weights, strict=True))
-    values = sum(values[tap] * weight[:, None, None] for tap, weight in zip(taps, weights, strict=True))
+    values = np.sum([values[:, tap] * weight[:, None] for tap, weight in zip(taps, weights, strict=True)], axis=0)
+    values = np.sum([values[tap] * weight[:, None, None] for tap, weight in zip(taps, weights, strict=True)], axis=0)
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
