@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from triovit.compiler.memory.program import CompiledProgram
-from triovit.compiler.schedule.synchronize import Semaphore
+from triovit.compiler.schedule.synchronize import SEMAPHORE_NAMES
 from triovit.hdl.isa.instructions import HEADER, Instruction, layout
 from triovit.hdl.isa.names import Buffer, Destination, PostMode
 
 
 def semaphore_names(mask: int) -> str:
     """Names of a mask's semaphores, joined by commas."""
-    names = {int(s): s.name for s in Semaphore}
-    return ",".join(names.get(number, str(number)) for number in range(mask.bit_length()) if mask >> number & 1)
+    numbers = (number for number in range(mask.bit_length()) if mask >> number & 1)
+    return ",".join(SEMAPHORE_NAMES.get(number, str(number)) for number in numbers)
 
 
 def operands(instruction: Instruction) -> str:

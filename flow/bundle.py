@@ -75,7 +75,8 @@ def execute(options) -> int:
     test = Subset(test, options.test or len(test))
     with steps("calibrating") as update:
         network = quantize_bundled(options.archive, options.calibration, progress=update)
-    bundled, measured = load_bundled(), {"test_images": len(test)}
+    bundled = load_bundled()
+    measured: dict[str, int | float] = {"test_images": len(test)}
     predictors = {
         "float": FloatPredictor(bundled.model, bundled.mean, bundled.std),
         "integer": IntegerPredictor(network),

@@ -12,7 +12,6 @@ because a unit starts its next instruction before the last one's results are wri
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +26,10 @@ from triovit.hdl.isa.names import Opcode, Unit
 from triovit.machine.accesses import accesses
 from triovit.machine.nests import MEMORY
 
-# LOAD_RMAC: given by LOAD, taken by RMAC.
-Semaphore = enum.IntEnum(
-    "Semaphore",
-    {f"{giver.name}_{taker.name}": number for (giver, taker), number in semaphores(ENGINES["trio"]).items()},
-)
+# Number -> name: LOAD_RMAC is given by LOAD, taken by RMAC.
+SEMAPHORE_NAMES = {
+    number: f"{giver.name}_{taker.name}" for (giver, taker), number in semaphores(ENGINES["trio"]).items()
+}
 
 
 @dataclass(eq=False)
@@ -83,14 +81,13 @@ class Synchronizer:
 
     def _check_tokens(self, drafts: list[Draft]) -> None:
         """A semaphore holds 8 bits. A unit can be ahead of program order by what the queues hold, hence the reserve."""
-        tokens = dict.fromkeys(Semaphore, 0)
+        tokens = dict.fromkeys(SEMAPHORE_NAMES, 0)
         limit = (1 << SEMAPHORE_BITS) - 1 - 2 * self.config.queue_depth
         for draft in drafts:
-            for name in Semaphore:
-                change = (draft.instruction.signal >> name & 1) - (draft.instruction.wait >> name & 1)
-                tokens[name] += change
-                if tokens[name] > limit:
-                    raise CompileError(f"semaphore {name.name} would have to hold more than {limit} tokens")
+            for number, name in SEMAPHORE_NAMES.items():
+                tokens[number] += (draft.instruction.signal >> number & 1) - (draft.instruction.wait >> number & 1)
+                if tokens[number] > limit:
+                    raise CompileError(f"semaphore {name} would have to hold more than {limit} tokens")
 
     def _add(self, event: Event) -> None:
         start = np.maximum.reduce([self.known[unit] for unit, _ in event.parts])

@@ -158,7 +158,7 @@ def uniform_divisor(value, multiplier, shift):
     return np.clip(rounding_shift(dyadic_product(value, multiplier), shift), 0, MAX_UNIFORM_DIVISOR)
 
 
-def uniform_divide(accumulator, multiplier, shift, divisor, zero_point=0):
+def uniform_divide(accumulator, multiplier, shift, divisor, zero_point: np.ndarray | int = 0):
     """sat8(zp + floor((2 d + D) / (2 D))), round half up of d / D, with d = sat24(rshift(acc * M, n)) the dividend.
 
     divisor: 0..255 of `uniform_divisor`, where 0 acts as 1. The other arguments are those of `shift_divide`. For an

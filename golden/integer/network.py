@@ -24,7 +24,7 @@ class IntegerNetwork:
     """
 
     name: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     nodes: tuple[Node, ...]
     classes: tuple[str, ...] = ()
     metadata: dict = field(default_factory=dict)

@@ -74,12 +74,12 @@ def _search(layer: LinearAttentionLayer, scheme: Scheme, seen: list) -> tuple[Di
     for change in AROUND if settings.divisor_search else AROUND[:1]:
         offsets = tuple(offset + change for offset in base)
         found = outputs(tuple(Divisor(offset) for offset in offsets))
-        gains = [None] * len(offsets)
+        gains: list[np.ndarray | None] = [None] * len(offsets)
         if settings.divisor_gain:
             gains = list(_gains(found, expected))
             found = outputs(tuple(Divisor(o, g) for o, g in zip(offsets, gains, strict=True)))
         errors = ((found - expected) ** 2).sum(axis=(0, 2, 3))
-        new = [(error, Divisor(*choice)) for error, *choice in zip(errors, offsets, gains, strict=True)]
+        new = [(error, Divisor(o, g)) for error, o, g in zip(errors, offsets, gains, strict=True)]
         best = [min(pair, key=lambda item: item[0]) for pair in zip(best or new, new, strict=True)]
     return tuple(choice for _, choice in best)
 

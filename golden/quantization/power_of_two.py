@@ -189,10 +189,11 @@ def _measure(
         weights = [torch.from_numpy(conv.weight).float() for conv in convolutions]
 
         def outputs(x, back):
-            return sum(
+            errors = (
                 by_scale(functional.conv2d(back - x, weight, None, conv.stride, conv.padding, groups=conv.groups))
                 for conv, weight in zip(convolutions, weights, strict=True)
             )
+            return sum(errors, start=np.zeros(rule.scales))
 
         return outputs
     if rule.rectified:

@@ -60,7 +60,7 @@ class RecordMaker:
                 values[key].append(value)
         return PostParameters.create(len(bias), zero_point=target.zero_point, **values)
 
-    def plain(self, ratios: list[Fraction], zero_point=0) -> PostParameters:
+    def plain(self, ratios: list[Fraction], zero_point: np.ndarray | int = 0) -> PostParameters:
         """Records that only multiply by these ratios."""
         m, n = self.pairs(ratios)
         return PostParameters.create(len(ratios), m1=m, n1=n, zero_point=zero_point)

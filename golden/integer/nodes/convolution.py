@@ -108,9 +108,9 @@ class Convolution(Node):
             raise self.error(f"weight_bits must be 4 or 8, not {self.weight_bits}")
         if filters.dtype != bool or filters.shape not in ((0,), (out,)):
             raise self.error(f"apot_filters must be ({out},) bool or empty, not {filters.shape} {filters.dtype}")
-        if filters.size and self.apot is None:
+        apot, mixed = self.apot, bool(filters.any())
+        if filters.size and apot is None:
             raise self.error("apot_filters need the format apot, not None")
-        mixed = bool(filters.any())
         if self.weight.dtype not in ((np.int8, np.int16) if mixed else (np.int8,)):
             raise self.error(f"weight must be int8, or int16 with APoT filters, not {self.weight.dtype}")
         uniform = self.weight[~filters] if mixed else self.weight
@@ -118,11 +118,11 @@ class Convolution(Node):
         beyond = uniform[np.abs(uniform.astype(np.int64)) > limit]
         if beyond.size:
             raise self.error(f"weights must lie in [-{limit}, {limit}] for {self.weight_bits} bits, not {beyond[0]}")
-        if mixed:
+        if apot is not None and mixed:
             weights = self.weight[filters]
-            between = weights[self.apot.nearest(weights) != weights]
+            between = weights[apot.nearest(weights) != weights]
             if between.size:
-                raise self.error(f"weights of APoT filters must be levels of {self.apot}, not {between[0]}")
+                raise self.error(f"weights of APoT filters must be levels of {apot}, not {between[0]}")
 
     def _check_padding(self, channels: int) -> None:
         if self.padding and self.pad_value.shape != (channels,):

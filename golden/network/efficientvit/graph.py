@@ -146,7 +146,7 @@ class _Walk:
         branches = [qkv]
         for number, scale in enumerate(module.aggreg):
             tensor = qkv
-            for position, part in enumerate(scale):
+            for position, part in enumerate(scale.children()):
                 tensor = self.module(f"{name}.aggreg.{number}.{position}", part, tensor, block)
             branches.append(tensor)
         dim = module.attention.dim

@@ -51,8 +51,8 @@ def calibrate(
     options = {"batch": settings.batch, "mean": mean, "std": std, "progress": progress}
     run(model, images, _visits(model, layers, observers), what="ranges", **options)
     ranges = {name: observer.range() for name, observer in observers.items()}
-    second = {name: second_observer(name, ranges[name], rule, settings) for name, rule in rules.items()}
-    second = {name: observer for name, observer in second.items() if observer}
+    asked = {name: second_observer(name, ranges[name], rule, settings) for name, rule in rules.items()}
+    second = {name: observer for name, observer in asked.items() if observer}
     if second:
         run(model, images, _visits(model, layers, second), what="histograms", **options)
         for done, name in enumerate(list(second), 1):

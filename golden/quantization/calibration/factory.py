@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from triovit.golden.quantization.calibration.histogram import Histogram, PercentileObserver
+from triovit.golden.quantization.calibration.histogram import PercentileObserver
 from triovit.golden.quantization.calibration.lp import LpObserver
 from triovit.golden.quantization.calibration.observers import MinMaxObserver, MovingAverageObserver, Range
 from triovit.golden.quantization.rules import TensorRule
@@ -16,7 +16,9 @@ def first_observer(name: str, rule: TensorRule, settings: Settings) -> MinMaxObs
     return MinMaxObserver(name, rule.group)
 
 
-def second_observer(name: str, full: Range, rule: TensorRule, settings: Settings) -> Histogram | None:
+def second_observer(
+    name: str, full: Range, rule: TensorRule, settings: Settings
+) -> PercentileObserver | LpObserver | None:
     """Observer in the second pass; full: extremes from the first. None where the first pass has the result."""
     match settings.observer:
         case "percentile":

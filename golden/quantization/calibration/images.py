@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def random_images(seed: int, count: int, resolution: int) -> list[np.ndarray]:
 
 def check_images(images: Iterable, resolution: int, progress: Progress | None = None) -> np.ndarray:
     """(N, R, R, 3) uint8 from an iterable of images; raises QuantizationError naming the image that is wrong."""
-    checked, total = [], len(images) if hasattr(images, "__len__") else 0
+    checked, total = [], len(images) if isinstance(images, Sized) else 0
     for number, image in enumerate(images):
         image = np.asarray(image)
         if image.shape != (resolution, resolution, 3) or image.dtype != np.uint8:
@@ -116,7 +116,10 @@ def calibration_metadata(images: Iterable, pixels: np.ndarray) -> dict:
 
 
 class _RandomImages:
-    """Seeded images in the place of a data set's."""
+    """Seeded images in the place of a data set's, without classes and labels."""
+
+    classes: tuple[str, ...] = ()
+    labels: Sequence[int] = ()
 
     def __init__(self, count: int, resolution: int, seed: int):
         self._images = seeded.random_images(count, resolution, seed).numpy()

@@ -14,6 +14,7 @@ import torch
 from triovit.golden.quantization.settings import QuantizationError
 
 SIGNIFICANT_BITS = 12
+Extremes = tuple[torch.Tensor, torch.Tensor]  # low, high: (groups,) float64
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class MinMaxObserver:
     def __init__(self, name: str, group: int = 0):
         self.name = name
         self.group = group
-        self._low = self._high = None
+        self._extremes: Extremes | None = None
 
     def observe(self, values: torch.Tensor) -> None:
         """values: (N, C, ...). Raises QuantizationError for NaN or infinity."""
@@ -47,17 +48,18 @@ class MinMaxObserver:
         low, high = values.amin((0, 2)), values.amax((0, 2))
         if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):
             raise QuantizationError(f"{self.name}: the float network's values are not finite numbers")
-        low, high = low.double(), high.double()
-        self._low, self._high = (low, high) if self._low is None else self._merge(low, high)
+        found = low.double(), high.double()
+        self._extremes = found if self._extremes is None else self._merge(self._extremes, found)
 
     def range(self) -> Range:
         """Raises QuantizationError if nothing was observed."""
-        if self._low is None:
+        if self._extremes is None:
             raise QuantizationError(f"{self.name}: no calibration image was observed")
-        return Range(self._low.numpy(), self._high.numpy()).rounded()
+        low, high = self._extremes
+        return Range(low.numpy(), high.numpy()).rounded()
 
-    def _merge(self, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.minimum(self._low, low), torch.maximum(self._high, high)
+    def _merge(self, old: Extremes, new: Extremes) -> Extremes:
+        return torch.minimum(old[0], new[0]), torch.maximum(old[1], new[1])
 
 
 class MovingAverageObserver(MinMaxObserver):
@@ -71,9 +73,9 @@ class MovingAverageObserver(MinMaxObserver):
         super().__init__(name, group)
         self._momentum = momentum
 
-    def _merge(self, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _merge(self, old: Extremes, new: Extremes) -> Extremes:
         m = self._momentum
-        return m * self._low + (1 - m) * low, m * self._high + (1 - m) * high
+        return m * old[0] + (1 - m) * new[0], m * old[1] + (1 - m) * new[1]
 
 
 def grouped(values: torch.Tensor, group: int) -> torch.Tensor:

@@ -97,7 +97,7 @@ def _block(
         if corrected is not None:
             candidates["bias" if name == "nothing" else f"{name}, bias"] = corrected
     errors = {name: _error(candidate, block, integers[held], target[held]) for name, candidate in candidates.items()}
-    kept = min(errors, key=errors.get)  # of equals the first
+    kept = min(errors, key=errors.__getitem__)  # of equals the first
     convolutions = [layer.name for layer in block.layers if isinstance(layer, ConvolutionLayer)]
     changed = sum(
         int((candidates[kept].weights[name].values != scheme.weights[name].values).sum()) for name in convolutions

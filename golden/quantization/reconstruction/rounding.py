@@ -67,12 +67,12 @@ def neighbours(ratio: np.ndarray, weights: QuantizedWeights) -> tuple[np.ndarray
 
 def check(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, weights: QuantizedWeights, name: str) -> None:
     """Every weight is one of its neighbours, and within its format; AssertionError says where not (a defect)."""
-    additive = np.zeros(len(values), dtype=bool)
+    additive, levels = np.zeros(len(values), dtype=bool), np.zeros(0)
     if weights.apot is not None and len(weights.apot_filters):
-        additive = weights.apot_filters
+        additive, levels = weights.apot_filters, weights.apot.levels
     for what, holds in (
         ("is not rounded to a neighbour", (values == lower) | (values == upper)),
-        ("is no APoT level", np.isin(values[additive], weights.apot.levels) if additive.any() else np.ones(1, bool)),
+        ("is no APoT level", np.isin(values[additive], levels)),
         (f"leaves {weights.bits} bits", np.abs(values[~additive]) <= limit(weights.bits)),
     ):
         if not holds.all():

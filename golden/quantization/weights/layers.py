@@ -45,8 +45,9 @@ def quantize_layer(
         return QuantizedWeights(values, step, fraction_bits=fraction)
     conv = layer.folded
     rule = step_rule(layer, encodings, settings, fraction)
-    searched = moments is not None and (rule.power_of_two or bits < 8)
-    error = moments.output_error(_columns(layer, encodings[layer.input])) if searched else None
+    error = None
+    if moments is not None and (rule.power_of_two or bits < 8):
+        error = moments.output_error(_columns(layer, encodings[layer.input]))
     norm = settings.norm if settings.weight_observer == "lp" else None
     values, step, squared = uniform.quantize_uniform(weight, rule, bits, norm=norm, error=error)
     result = QuantizedWeights(values.reshape(conv.weight.shape), step, bits, fraction_bits=fraction)

@@ -45,7 +45,7 @@ class StepRule:
 
         Power-of-two ratios: those of their rule. Otherwise `full` and `shrinks` steps of 1 % below it.
         """
-        if not self.power_of_two:
+        if self.exponents is None:
             return np.maximum(full * (1 - 0.01 * np.arange(shrinks + 1))[:, None], self.least)
         lowest = np.ceil(np.log2(self.least / self.unit))
         highest = np.floor(np.log2(np.broadcast_to(self.most, full.shape)))
@@ -57,16 +57,17 @@ def search(
     weight: np.ndarray, candidates: np.ndarray, rounding: Rounding, error: Error
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(integers (F, n), steps (F,), errors (F,)) of the candidates (K, F) with the least error; the first of equals."""
-    best = None
-    for step in candidates:
+
+    def tried(step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         values = rounding(weight, step)
-        found = error(values * step[:, None] - weight)
-        if best is None:
-            best = values, step.copy(), found
-            continue
-        better = found < best[2]
-        for kept, new in zip(best, (values, step, found), strict=True):
-            kept[better] = new[better]
+        return values, step.copy(), error(values * step[:, None] - weight)
+
+    best = tried(candidates[0])
+    for step in candidates[1:]:
+        new = tried(step)
+        better = new[2] < best[2]
+        for kept, found in zip(best, new, strict=True):
+            kept[better] = found[better]
     return best
 
 

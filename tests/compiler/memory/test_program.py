@@ -10,7 +10,7 @@ from tests.networks import random_image, small_network
 from triovit.compiler import CompiledProgram, CompileError, compile_network
 from triovit.compiler.disassemble import disassemble
 from triovit.compiler.estimate import estimate
-from triovit.compiler.schedule.synchronize import Semaphore
+from triovit.compiler.schedule.synchronize import SEMAPHORE_NAMES
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction
 from triovit.hdl.isa.names import Opcode
@@ -95,8 +95,8 @@ def test_listing(program):
 def test_semaphores_have_one_giver_and_one_taker(program):
     """What the machine's semaphore unit asks for, and what the names say."""
     for instruction in program.instructions:
-        for semaphore in Semaphore:
-            giver, taker = semaphore.name.split("_")
+        for semaphore, name in SEMAPHORE_NAMES.items():
+            giver, taker = name.split("_")
             if instruction.signal >> semaphore & 1:
                 assert instruction.unit.name == giver
             if instruction.wait >> semaphore & 1:
