@@ -9,7 +9,6 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from triovit.compiler.context import Context
 from triovit.compiler.errors import CompileError
 from triovit.compiler.lower.attention import lower_attention
 from triovit.compiler.lower.convolution import lower_convolution
@@ -20,6 +19,7 @@ from triovit.compiler.lower.pool import lower_pool
 from triovit.compiler.memory.layout import align, borders, tensor_layouts
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.compiler.requirements import check_family
+from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.pipeline import Pipeline, plan
 from triovit.compiler.schedule.schedule import Draft, Schedule, Step
 from triovit.compiler.schedule.synchronize import Synchronizer

@@ -25,7 +25,8 @@ from triovit.flow.difference import Difference, find_difference, layer_of
 from triovit.flow.errors import UsageError
 from triovit.flow.images import accuracy, find_sources, predict
 from triovit.flow.layer_table import COLUMNS, layer_rows, utilization
-from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
+from triovit.flow.network_names import BUNDLED
+from triovit.flow.networks import NETWORK_HELP, find_network
 from triovit.flow.output import say, show, steps, table, write_json
 from triovit.flow.packages import EXTRA, has, install
 from triovit.flow.rtl import build, read_logits, simulate

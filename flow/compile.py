@@ -15,7 +15,8 @@ from triovit.compiler.compile import compile_network
 from triovit.compiler.estimate import estimate
 from triovit.flow.arguments import Input, Output, add_config_option, add_seed_option
 from triovit.flow.configurations import find_config
-from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
+from triovit.flow.network_names import BUNDLED
+from triovit.flow.networks import NETWORK_HELP, find_network
 from triovit.flow.output import Column, check_replaceable, show, table, write_json
 
 

@@ -30,7 +30,8 @@ from triovit.flow.errors import UsageError
 from triovit.flow.evaluation_report import report
 from triovit.flow.float_networks import find_float
 from triovit.flow.images import find_labelled
-from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
+from triovit.flow.network_names import BUNDLED
+from triovit.flow.networks import NETWORK_HELP, find_network
 from triovit.flow.output import check_replaceable, say, steps
 from triovit.golden.data.classes import read_classes
 from triovit.golden.data.folders import Dataset

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from triovit.flow.arguments import DEFAULT_RESOLUTION
 from triovit.flow.errors import UsageError
-from triovit.flow.networks import BUNDLED, SEEDED, whole_installation
+from triovit.flow.network_names import BUNDLED, SEEDED, whole_installation
 from triovit.flow.output import say, steps
 from triovit.golden.assets import FLOAT_NETWORK
 from triovit.golden.integer.network import IntegerNetwork

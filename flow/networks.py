@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from triovit.flow.errors import UsageError
+from triovit.flow.network_names import BUNDLED, SEEDED, whole_installation
 from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network.facts import find_faults
 
-BUNDLED = "bundled"
-SEEDED = re.compile(r"([a-z]+[0-9]*)-r(\d{1,5})")
 NETWORK_HELP = (
     "a quantized network (.safetensors from 'triovit quantize'), 'bundled' (EfficientViT-B0 for CIFAR-10 at 64 x 64, "
     "the default), or PRESET-rRESOLUTION such as b1-r224 for seeded random weights"
@@ -31,13 +29,6 @@ def find_network(name: str, seed: int = 0) -> IntegerNetwork:
     from triovit.flow.float_networks import quantize_seeded
 
     return quantize_seeded(name, seed)
-
-
-def whole_installation(path: Path) -> Path:
-    """`path`, a file that ships with the project; raises UsageError when it is not there."""
-    if not path.is_file():
-        raise UsageError(f"the bundled network is missing from this installation: {path}")
-    return path
 
 
 def _load(path: Path) -> IntegerNetwork:

@@ -19,7 +19,8 @@ from triovit.flow.arguments import Input, Output, add_seed_option, whole
 from triovit.flow.errors import UsageError
 from triovit.flow.float_networks import find_float
 from triovit.flow.images import read_images
-from triovit.flow.networks import BUNDLED, find_network
+from triovit.flow.network_names import BUNDLED
+from triovit.flow.networks import find_network
 from triovit.flow.output import check_replaceable, say, show, steps, write_json
 from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.folders import Subset

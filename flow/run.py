@@ -26,7 +26,8 @@ from triovit.flow.arguments import (
 from triovit.flow.configurations import find_config
 from triovit.flow.errors import UsageError
 from triovit.flow.images import accuracy, find_sources, predict
-from triovit.flow.networks import BUNDLED, NETWORK_HELP, find_network
+from triovit.flow.network_names import BUNDLED
+from triovit.flow.networks import NETWORK_HELP, find_network
 from triovit.flow.output import say, show, table, write_json
 from triovit.flow.rtl import build, read_logits, simulate
 from triovit.golden.evaluation.evaluate import Predictor

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triovit.compiler.context import Context
 from triovit.compiler.errors import require
 from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.memory.pack import repeated_record
+from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.rings import Area, Tile, complete
 from triovit.compiler.schedule.schedule import Schedule, Step
 from triovit.compiler.schedule.transfer import Part, Region, Transfer, constant_transfer, map_transfer

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from triovit.compiler.context import Context, no_tiling, post_fields
 from triovit.compiler.errors import require
 from triovit.compiler.lower.features import FeatureRows
 from triovit.compiler.lower.output_blocks import Constants, Family, PackedConvolution, Piece, families, streamed
 from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.schedule.context import Context, no_tiling, post_fields
 from triovit.compiler.schedule.rings import Area, span
 from triovit.compiler.schedule.schedule import Schedule, Step
 from triovit.compiler.schedule.tiling import ConvolutionSize, Totals, choose_convolution

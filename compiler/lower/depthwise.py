@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.context import Context, no_tiling, post_fields
 from triovit.compiler.errors import require
 from triovit.compiler.lower.features import FeatureRows
 from triovit.compiler.memory.pack import pack_depthwise, pack_records
+from triovit.compiler.schedule.context import Context, no_tiling, post_fields
 from triovit.compiler.schedule.rings import Area, Tile, complete, span
 from triovit.compiler.schedule.schedule import Schedule, Step
 from triovit.compiler.schedule.tiling import DepthwiseSize, choose_depthwise

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from triovit.compiler.context import Context
 from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.schedule import Schedule
 from triovit.compiler.schedule.transfer import Part, Transfer, map_transfer
 from triovit.hdl.isa.names import Buffer

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.context import Context, post_fields
 from triovit.compiler.lower.depthwise import depthwise_fields, depthwise_tiles
 from triovit.compiler.lower.features import FeatureRows
 from triovit.compiler.lower.output_blocks import Constants, Family, PackedConvolution, Piece, resident
+from triovit.compiler.schedule.context import Context, post_fields
 from triovit.compiler.schedule.pipeline import Geometry, Pipeline
 from triovit.compiler.schedule.rings import Area, Tile, complete, span
 from triovit.compiler.schedule.schedule import Schedule, Step

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triovit.compiler.context import Context
 from triovit.compiler.memory.pack import merged_groups, pack_convolution, pack_records
+from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.rings import Tile, span
 from triovit.compiler.schedule.transfer import Transfer, constant_transfer
 from triovit.golden.integer.nodes import Convolution

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.context import Context, post_fields
 from triovit.compiler.errors import require
 from triovit.compiler.memory.pack import pack_records
+from triovit.compiler.schedule.context import Context, post_fields
 from triovit.compiler.schedule.rings import Area, Tile, complete, span
 from triovit.compiler.schedule.schedule import Schedule, Step
 from triovit.compiler.schedule.transfer import Part, constant_transfer, map_transfer

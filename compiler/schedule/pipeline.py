@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.context import Context
 from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.memory.pack import blocks_of, merged_groups
+from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.tiling import parts
 from triovit.golden.integer.nodes import Convolution
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.context import Context
+from triovit.compiler.schedule.context import Context
 
 STEP_OVERHEAD = 24  # cycles an instruction costs beside its steps (start, pipeline, drain that nothing overlaps)
 LATENCY = 150  # cycles between a store, the load behind it and the first computation on it

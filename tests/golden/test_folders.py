@@ -14,6 +14,7 @@ ORDER = (
     "files",
     "messages",
     "validation",
+    "assets",
     "integer",
     "data",
     "network",

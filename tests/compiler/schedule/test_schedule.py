@@ -9,9 +9,9 @@ import pytest
 
 from tests.networks import NetworkBuilder, small_network
 from triovit.compiler.compile import schedule_network
-from triovit.compiler.context import Context
 from triovit.compiler.lower.convolution import ConvolutionStep, lower_convolution
 from triovit.compiler.memory.layout import tensor_layouts
+from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.pipeline import plan
 from triovit.compiler.schedule.rings import Area, Tile, TileRing, complete, span
 from triovit.compiler.schedule.schedule import Draft, Schedule
