@@ -128,7 +128,7 @@ def log2_round(value):
     return index + next_bit
 
 
-def divisor_code(value, offset=0):
+def divisor_code(value, offset: np.ndarray | int = 0):
     """4-bit log2 code clip(log2_round(D) + offset, 0, 15); D <= 0 gives the smallest code, 0.
 
     value: int32 (a divisor of ReLU attention is never negative; a negative one is treated as zero).

@@ -70,7 +70,9 @@ class Register:
         return sum(field.reset << field.low for field in self.fields)
 
 
-def _word(name, offset, access, text, *, reset=0, locked=False, low=0) -> Register:
+def _word(
+    name, offset, access, text, *, reset: int | Callable[[AcceleratorConfig], int] = 0, locked=False, low=0
+) -> Register:
     return Register(name, offset, text, (RegisterField("value", low, 32 - low, access, text, reset),), locked)
 
 
