@@ -12,9 +12,10 @@ import numpy as np
 
 from triovit.golden.integer import arithmetic
 from triovit.hdl.isa.instructions import Instruction
-from triovit.hdl.isa.names import Destination, Opcode, PostMode, Unit
+from triovit.hdl.isa.names import Destination, PostMode, Unit
 from triovit.hdl.isa.record import RECORD_DTYPE
-from triovit.machine.nests import Nest, engines, nest
+from triovit.machine import nests
+from triovit.machine.nests import NESTS, Loops, Nest, engines, nest
 from triovit.machine.state import Core, State
 from triovit.machine.walk import Walk
 
@@ -57,7 +58,7 @@ def execute_compute(state: State, i: Instruction) -> None:
         loops = nest(i, state.config.block, unit)
         for core in state.cores:
             port = Port(state, core, unit)
-            results.append((port, loops, PSUMS[i.opcode](port, loops, i)))
+            results.append((port, loops, PSUMS[NESTS[i.opcode]](port, loops, i)))
     for port, loops, psums in results:
         _post_process(port, loops, i, psums.reshape(-1, loops.block))
 
@@ -100,13 +101,13 @@ def _layer_norm(port: Port, loops: Nest, i: Instruction) -> np.ndarray:
     return arithmetic.saturate(arithmetic.rounding_shift((n * x - s1) * reciprocal, shift), 16) * weights
 
 
-PSUMS: dict[Opcode, Callable[[Port, Nest, Instruction], np.ndarray]] = {
-    Opcode.RMAC_CONV: _convolution,
-    Opcode.MAT_CONV: _convolution,
-    Opcode.RMAC_DEPTHWISE: _depthwise,
-    Opcode.RMAC_OUTER: _outer,
-    Opcode.RMAC_ROW_SUM: _row_sum,
-    Opcode.RMAC_LAYER_NORM: _layer_norm,
+# The sums of each kind of loops.
+PSUMS: dict[Loops, Callable[[Port, Nest, Instruction], np.ndarray]] = {
+    nests.convolution: _convolution,
+    nests.depthwise: _depthwise,
+    nests.outer: _outer,
+    nests.row_sum: _row_sum,
+    nests.layer_norm: _layer_norm,
 }
 
 

@@ -1,7 +1,8 @@
 """The loops of every computing instruction, and of LOAD and STORE: the table of docs/architecture.md as data.
 
 An instruction of a unit is one nest of loops. The outer ones choose a row of `block` results, the inner ones
-accumulate it, and every operand is a walk through one buffer. A new opcode is one row of NESTS.
+accumulate it, and every operand is a walk through one buffer. A new opcode is one row of NESTS; loops of a new kind are
+a function here and their sums one in `machine.compute`.
 
 Three readers: `machine.compute` takes the operands that the functional simulator computes with, `machine.accesses` the
 words that the compiler's semaphores protect, `machine.cycles` the number of steps. Two things do not read it, and so
@@ -115,6 +116,9 @@ def nest(i: Instruction, block: int, unit: Unit | None = None) -> Nest:
     return loops
 
 
+Loops = Callable[[Instruction, int, Unit], Nest]
+
+
 def _names() -> str:
     return ", ".join(opcode.name for opcode in NESTS)
 
@@ -124,7 +128,7 @@ def _records(first: int, *strides: int) -> Walk:
     return Walk(P, first * RECORD_BYTES, tuple(s * RECORD_BYTES for s in strides), RECORD_BYTES)
 
 
-def _convolution(i: Instruction, block: int, unit: Unit) -> Nest:
+def convolution(i: Instruction, block: int, unit: Unit) -> Nest:
     """group, row, column | kernel row, kernel column, input block. Of a joint one the engines share the features."""
     pixel = i.stride + 1
     pair = len(engines(i))
@@ -148,7 +152,7 @@ def _convolution(i: Instruction, block: int, unit: Unit) -> Nest:
     )
 
 
-def _depthwise(i: Instruction, block: int, unit: Unit) -> Nest:
+def depthwise(i: Instruction, block: int, unit: Unit) -> Nest:
     """group, row, column (a window of pixels at a time) | kernel row, kernel column."""
     pixel = i.stride + 1
     return Nest(
@@ -163,7 +167,7 @@ def _depthwise(i: Instruction, block: int, unit: Unit) -> Nest:
     )
 
 
-def _outer(i: Instruction, block: int, unit: Unit) -> Nest:
+def outer(i: Instruction, block: int, unit: Unit) -> Nest:
     """v block, k block, v channel (all at a time) | token row, token."""
     return Nest(
         block=block,
@@ -178,7 +182,7 @@ def _outer(i: Instruction, block: int, unit: Unit) -> Nest:
     )
 
 
-def _row_sum(i: Instruction, block: int, unit: Unit) -> Nest:
+def row_sum(i: Instruction, block: int, unit: Unit) -> Nest:
     """channel block | token row, token (some at a time). Sums for K are of one head, whose records are one block."""
     return Nest(
         block=block,
@@ -192,7 +196,7 @@ def _row_sum(i: Instruction, block: int, unit: Unit) -> Nest:
     )
 
 
-def _layer_norm(i: Instruction, block: int, unit: Unit) -> Nest:
+def layer_norm(i: Instruction, block: int, unit: Unit) -> Nest:
     """channel block: once for the sums of all, once for the results."""
     return Nest(
         block=block,
@@ -205,13 +209,14 @@ def _layer_norm(i: Instruction, block: int, unit: Unit) -> Nest:
     )
 
 
-NESTS: dict[Opcode, Callable[[Instruction, int, Unit], Nest]] = {
-    Opcode.RMAC_CONV: _convolution,
-    Opcode.MAT_CONV: _convolution,
-    Opcode.RMAC_DEPTHWISE: _depthwise,
-    Opcode.RMAC_OUTER: _outer,
-    Opcode.RMAC_ROW_SUM: _row_sum,
-    Opcode.RMAC_LAYER_NORM: _layer_norm,
+# Which loops an opcode runs; engines that differ in hardware may share them.
+NESTS: dict[Opcode, Loops] = {
+    Opcode.RMAC_CONV: convolution,
+    Opcode.MAT_CONV: convolution,
+    Opcode.RMAC_DEPTHWISE: depthwise,
+    Opcode.RMAC_OUTER: outer,
+    Opcode.RMAC_ROW_SUM: row_sum,
+    Opcode.RMAC_LAYER_NORM: layer_norm,
 }
 
 

@@ -84,7 +84,7 @@ COMPUTE = (
     Field("epsilon", 32, "LAYER_NORM: added to the integer variance"),
 )
 
-LAYOUTS = {
+_OTHER_LAYOUTS = {
     Opcode.PROGRAM: (
         Field("magic", 32, "PROGRAM_MAGIC"),
         Field("hash", 64, "Configuration hash"),
@@ -93,14 +93,9 @@ LAYOUTS = {
     Opcode.END: (),
     Opcode.LOAD: (*TRANSFER, Field("buffer", 3, f"Destination: {listed(Buffer)}")),
     Opcode.STORE: TRANSFER,
-    Opcode.RMAC_CONV: COMPUTE,
-    Opcode.RMAC_DEPTHWISE: COMPUTE,
-    Opcode.RMAC_OUTER: COMPUTE,
-    Opcode.RMAC_ROW_SUM: COMPUTE,
-    Opcode.RMAC_LAYER_NORM: COMPUTE,
-    Opcode.MAT_CONV: COMPUTE,
     Opcode.MAT_JOIN: (),
 }
+LAYOUTS = {opcode: _OTHER_LAYOUTS.get(opcode, COMPUTE) for opcode in Opcode}  # what computes has the same fields
 
 # Width of each field; a name has the same width in every instruction.
 FIELD_BITS = {field.name: field.bits for fields in LAYOUTS.values() for field in HEADER + fields}

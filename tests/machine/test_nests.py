@@ -147,7 +147,7 @@ def maximum(i, block: int, unit: Unit) -> Nest:
 def test_a_new_opcode_is_a_row_of_the_table(monkeypatch):
     """One row gives accesses and cycles; with its arithmetic the functional simulator runs it."""
     monkeypatch.setitem(NESTS, Extra.RMAC_MAXIMUM, maximum)
-    monkeypatch.setitem(PSUMS, Extra.RMAC_MAXIMUM, lambda port, loops, i: port.features(loops, 0).max(axis=(1, 2)))
+    monkeypatch.setitem(PSUMS, maximum, lambda port, loops, i: port.features(loops, 0).max(axis=(1, 2)))
     fields = {"groups": 2, "rows": 3, "cols": 5, "in_base": 7, "in_group": 20, "in_row": 6, "parameters": 1}
     fields |= {"out_base": 9, "out_group": 2, "destination": int(Destination.O), "mode": PostMode.LINEAR}
     i = SimpleNamespace(opcode=Extra.RMAC_MAXIMUM, unit=Unit.RMAC, residual=0, source=0, **fields)
