@@ -10,7 +10,7 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import AXI4LiteSignature, AXI4Signature
+from triovit.hdl.bus.axi4 import AXI4Interface, AXI4LiteInterface, AXI4LiteSignature, AXI4Signature
 from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
 from triovit.hdl.compute.units import ComputeUnits
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -40,8 +40,8 @@ class Accelerator(wiring.Component):
     Emitted Verilog has the clock `aclk` and the active-low reset `aresetn`.
     """
 
-    m_axi: wiring.PureInterface
-    s_axil: wiring.PureInterface
+    m_axi: AXI4Interface
+    s_axil: AXI4LiteInterface
     interrupt: Signal
 
     def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Signal, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,6 +65,44 @@ def write_members(data_bytes: int) -> dict:
     }
 
 
+class AXI4Interface(wiring.PureInterface):
+    """Members of an `AXI4Signature`, those of the channels that it has."""
+
+    awid: Signal
+    awaddr: Signal
+    awlen: Signal
+    awsize: Signal
+    awburst: Signal
+    awcache: Signal
+    awprot: Signal
+    awvalid: Signal
+    awready: Signal
+    wdata: Signal
+    wstrb: Signal
+    wlast: Signal
+    wvalid: Signal
+    wready: Signal
+    bid: Signal
+    bresp: Signal
+    bvalid: Signal
+    bready: Signal
+    arid: Signal
+    araddr: Signal
+    arlen: Signal
+    arsize: Signal
+    arburst: Signal
+    arcache: Signal
+    arprot: Signal
+    arvalid: Signal
+    arready: Signal
+    rid: Signal
+    rdata: Signal
+    rresp: Signal
+    rlast: Signal
+    rvalid: Signal
+    rready: Signal
+
+
 class AXI4Signature(wiring.Signature):
     """AXI4 master port with 64-bit addresses and one ID.
 
@@ -84,6 +122,30 @@ class AXI4Signature(wiring.Signature):
         if data_bytes & (data_bytes - 1):
             raise ValueError(f"data_bytes must be a power of two, not {data_bytes}")
         super().__init__({**(write_members(data_bytes) if write else {}), **(read_members(data_bytes) if read else {})})
+
+
+class AXI4LiteInterface(wiring.PureInterface):
+    """Members of an `AXI4LiteSignature`."""
+
+    awaddr: Signal
+    awprot: Signal
+    awvalid: Signal
+    awready: Signal
+    wdata: Signal
+    wstrb: Signal
+    wvalid: Signal
+    wready: Signal
+    bresp: Signal
+    bvalid: Signal
+    bready: Signal
+    araddr: Signal
+    arprot: Signal
+    arvalid: Signal
+    arready: Signal
+    rdata: Signal
+    rresp: Signal
+    rvalid: Signal
+    rready: Signal
 
 
 class AXI4LiteSignature(wiring.Signature):

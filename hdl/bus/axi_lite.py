@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.bus.axi4 import AXI4LiteSignature, Response
+from triovit.hdl.bus.axi4 import AXI4LiteInterface, AXI4LiteSignature, Response
 from triovit.hdl.validation import check_integer
 
 
@@ -33,7 +33,7 @@ class AXI4LiteSlave(wiring.Component):
     Source: ours.
     """
 
-    axil: wiring.PureInterface
+    axil: AXI4LiteInterface
     write: Signal
     write_address: Signal
     write_data: Signal

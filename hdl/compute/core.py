@@ -14,9 +14,9 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.compute.engines import Pipeline, pipelines_of
-from triovit.hdl.compute.ports import RowOffer, by_space, members_of, operands, words
+from triovit.hdl.compute.ports import OperandsInterface, RowInterface, RowOffer, by_space, members_of, operands, words
 from triovit.hdl.compute.results import result_control
-from triovit.hdl.compute.steps import ADDRESS_BITS
+from triovit.hdl.compute.steps import WORD_ADDRESS_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.dma.ports import beat_words
 from triovit.hdl.dma.runs import LOCAL_BITS
@@ -27,11 +27,29 @@ from triovit.hdl.memory.banked import BankedMemory
 from triovit.hdl.memory.ram import Ram
 
 
+class BufferInterface(wiring.PureInterface):
+    """Members of a `BufferPort`."""
+
+    en: Signal
+    address: Signal
+    double: Signal
+
+
 class BufferPort(wiring.Signature):
     """Read port of a buffer; directions of the reader. double: every second word (A only)."""
 
     def __init__(self):
-        super().__init__({"en": Out(1), "address": Out(ADDRESS_BITS), "double": Out(1)})
+        super().__init__({"en": Out(1), "address": Out(WORD_ADDRESS_BITS), "double": Out(1)})
+
+
+class CoreLoadInterface(wiring.PureInterface):
+    """Members of a `CoreLoad`."""
+
+    a: Signal
+    o: Signal
+    address: Signal
+    data: data.View
+    mask: Signal
 
 
 class CoreLoad(wiring.Signature):
@@ -69,15 +87,15 @@ class Core(wiring.Component):
       o_data (Out, beat words): buffer O's output, for STORE.
     """
 
-    a: wiring.PureInterface
-    o: wiring.PureInterface
-    k: wiring.PureInterface
-    shared: wiring.PureInterface
+    a: BufferInterface
+    o: BufferInterface
+    k: BufferInterface
+    shared: OperandsInterface
     p: data.View
-    load: wiring.PureInterface
+    load: CoreLoadInterface
     paths: wiring.PureInterface
     results: data.View
-    rows: list[wiring.PureInterface]
+    rows: list[RowInterface]
     o_data: data.View
 
     def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):

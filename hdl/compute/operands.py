@@ -10,7 +10,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.compute.ports import DescriptorPort, ReadRequest
+from triovit.hdl.compute.ports import DescriptorInterface, DescriptorPort, ReadRequest, RequestInterface
 from triovit.hdl.compute.steps import StepKind, step_layout
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.rmac.engine import RMACMode
@@ -60,6 +60,15 @@ def operand_control(config: AcceleratorConfig) -> data.StructLayout:
 READY = data.StructLayout({"rmac": 1, "row_sum": 1, "layer_norm": 1, "mat": 1})
 
 
+class SideInterface(wiring.PureInterface):
+    """Members of a `SidePort`."""
+
+    steps: stream.Interface
+    results: DescriptorInterface
+    fault: Signal
+    stall: Signal
+
+
 class SidePort(wiring.Signature):
     """One engine's side of the operand control; directions of the operand control.
 
@@ -95,14 +104,14 @@ class OperandControl(wiring.Component):
     Latency: an accepted step's beat stands before its engine two cycles later.
     """
 
-    rmac: wiring.PureInterface
-    mat: wiring.PureInterface
+    rmac: SideInterface
+    mat: SideInterface
     ready: data.View
-    a: wiring.PureInterface
-    o: wiring.PureInterface
-    k: wiring.PureInterface
-    b: wiring.PureInterface
-    c: wiring.PureInterface
+    a: RequestInterface
+    o: RequestInterface
+    k: RequestInterface
+    b: RequestInterface
+    c: RequestInterface
     control: data.View
     idle: Signal
 

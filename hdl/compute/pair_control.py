@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from triovit.hdl.compute.operands import READY, OperandControl, operand_control
-from triovit.hdl.compute.ports import READ_SPACES, IssuePort, requests
+from triovit.hdl.compute.ports import READ_SPACES, IssueInterface, IssuePort, RequestsInterface, requests
 from triovit.hdl.compute.sequencer import Sequencer
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.names import ErrorCode, Unit
@@ -22,8 +22,8 @@ class PairControl(wiring.Component):
     Errors: ILLEGAL_FIELD (Sequencer), LOCAL_ADDRESS for a feature or weight beyond its buffer.
     """
 
-    units: list[wiring.PureInterface]
-    reads: wiring.PureInterface
+    units: list[IssueInterface]
+    reads: RequestsInterface
     control: data.View
     status: data.View
 

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from triovit.hdl.aux.layer_norm import LayerNorm
 from triovit.hdl.aux.row_sum import RowSum
 from triovit.hdl.compute.operands import READY, operand_control
-from triovit.hdl.compute.ports import READ_SPACES, operands, row_layout
+from triovit.hdl.compute.ports import READ_SPACES, OperandsInterface, operands, row_layout
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.mat.engine import MATEngine
 from triovit.hdl.rmac.engine import RMACEngine
@@ -34,7 +34,7 @@ class PairPath(wiring.Component):
 
     control: data.View
     status: data.View
-    operands: wiring.PureInterface
+    operands: OperandsInterface
     rows: list[stream.Interface]
 
     def __init__(self, config: AcceleratorConfig):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.compute.steps import ADDRESS_BITS, RESULT
+from triovit.hdl.compute.steps import RESULT, WORD_ADDRESS_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.isa.engines import Space
@@ -33,11 +33,32 @@ def row_layout(block: int) -> data.StructLayout:
     return data.StructLayout({"acc": data.ArrayLayout(signed(32), block), "last": 1})
 
 
+class DescriptorInterface(wiring.PureInterface):
+    """Members of a `DescriptorPort`."""
+
+    push: Signal
+    result: data.View
+    space: Signal
+
+
 class DescriptorPort(wiring.Signature):
     """Descriptors of results under way, in order; directions of the control. `space`: one may be pushed."""
 
     def __init__(self):
         super().__init__({"push": Out(1), "result": Out(RESULT), "space": In(1)})
+
+
+class IssueInterface(wiring.PureInterface):
+    """Members of an `IssuePort`."""
+
+    i: stream.Interface
+    accepted: Signal
+    signal: Signal
+    index: Signal
+    results: DescriptorInterface
+    busy: Signal
+    stall: Signal
+    error: data.View
 
 
 class IssuePort(wiring.Signature):
@@ -68,6 +89,22 @@ class IssuePort(wiring.Signature):
                 "error": Out(ERROR),
             }
         )
+
+
+class CompletionInterface(wiring.PureInterface):
+    """Members of a `CompletionPort`."""
+
+    results: DescriptorInterface
+    accepted: Signal
+    signal: Signal
+    index: Signal
+    room: Signal
+    done: Signal
+    done_signal: Signal
+    done_index: Signal
+    fault: Signal
+    fault_index: Signal
+    idle: Signal
 
 
 class CompletionPort(wiring.Signature):
@@ -106,6 +143,16 @@ class CompletionPort(wiring.Signature):
         )
 
 
+class RequestInterface(wiring.PureInterface):
+    """Members of a `ReadRequest`."""
+
+    request: Signal
+    address: Signal
+    double: Signal
+    hold: Signal
+    blocked: Signal
+
+
 class ReadRequest(wiring.Signature):
     """A read of a buffer that pipelines share; directions of the pipeline.
 
@@ -124,8 +171,15 @@ class ReadRequest(wiring.Signature):
 
     def __init__(self):
         super().__init__(
-            {"request": Out(1), "address": Out(ADDRESS_BITS), "double": Out(1), "hold": Out(1), "blocked": In(1)}
+            {"request": Out(1), "address": Out(WORD_ADDRESS_BITS), "double": Out(1), "hold": Out(1), "blocked": In(1)}
         )
+
+
+class RowInterface(wiring.PureInterface):
+    """Members of a `RowOffer`."""
+
+    valid: Signal
+    last: Signal
 
 
 class RowOffer(wiring.Signature):
@@ -140,9 +194,29 @@ def space_name(space: Space) -> str:
     return space.value.lower()
 
 
+class RequestsInterface(wiring.PureInterface):
+    """Members of `requests`, those of its spaces."""
+
+    a: RequestInterface
+    o: RequestInterface
+    k: RequestInterface
+    b: RequestInterface
+    c: RequestInterface
+
+
 def requests(spaces: Iterable[Space]) -> wiring.Signature:
     """Read requests of a control, a member for each buffer of `spaces`."""
     return wiring.Signature({space_name(space): Out(ReadRequest()) for space in READ_SPACES if space in spaces})
+
+
+class OperandsInterface(wiring.PureInterface):
+    """Members of `operands`, those of its spaces."""
+
+    a: data.View
+    o: data.View
+    k: data.View
+    b: data.View
+    c: data.View
 
 
 def operands(config: AcceleratorConfig, spaces: Iterable[Space]) -> wiring.Signature:

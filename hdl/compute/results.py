@@ -11,8 +11,8 @@ from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.aux.post_processing import PostProcessing
-from triovit.hdl.compute.ports import CompletionPort, RowOffer
-from triovit.hdl.compute.steps import ADDRESS_BITS, RESULT
+from triovit.hdl.compute.ports import CompletionInterface, CompletionPort, RowInterface, RowOffer
+from triovit.hdl.compute.steps import RESULT, WORD_ADDRESS_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.engines import Engine
 from triovit.hdl.isa.instructions import SEMAPHORES
@@ -42,7 +42,7 @@ def result_control(rows: int) -> data.StructLayout:
             "high_byte": 1,
             # the result is written
             "write": unsigned(4),
-            "out": unsigned(ADDRESS_BITS),
+            "out": unsigned(WORD_ADDRESS_BITS),
             "attention": unsigned(13),
             "pixel": unsigned(12),
         }
@@ -58,7 +58,7 @@ def _write_layout(units: int) -> data.StructLayout:
             "unit": range(max(2, units)),
             "bad": 1,
             "destination": unsigned(4),
-            "out": unsigned(ADDRESS_BITS),
+            "out": unsigned(WORD_ADDRESS_BITS),
             "attention": unsigned(13),
             "pixel": unsigned(24),
         }
@@ -93,8 +93,8 @@ class ResultControl(wiring.Component):
     `wide` row takes two cycles (low bytes, high bytes).
     """
 
-    units: list[wiring.PureInterface]
-    rows: list[wiring.PureInterface]
+    units: list[CompletionInterface]
+    rows: list[RowInterface]
     control: data.View
     p_en: Signal
     p_address: Signal
@@ -112,9 +112,9 @@ class ResultControl(wiring.Component):
                 "rows": In(RowOffer()).array(rows),
                 "control": Out(result_control(rows)),
                 "p_en": Out(1),
-                "p_address": Out(ADDRESS_BITS),
+                "p_address": Out(WORD_ADDRESS_BITS),
                 "o_en": Out(1),
-                "o_address": Out(ADDRESS_BITS),
+                "o_address": Out(WORD_ADDRESS_BITS),
             }
         )
 
@@ -147,7 +147,7 @@ class ResultControl(wiring.Component):
         m.d.comb += [control.take.eq(take), control.source.eq(source), control.ready.eq(leaves << source)]
 
         # ---- T0: reads; their data enters the pipeline with the row in T1 ----
-        out = Signal(ADDRESS_BITS)
+        out = Signal(WORD_ADDRESS_BITS)
         m.d.comb += [
             out.eq(row.out + gone + Mux(second, row.high, 0)),
             self.p_en.eq(take),

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.compute.loops import LoopCounters, NestAddress
 from triovit.hdl.compute.operations import OPERATIONS
-from triovit.hdl.compute.steps import ADDRESS_BITS, COUNT_BITS, StepKind, step_layout
+from triovit.hdl.compute.steps import COUNT_BITS, WORD_ADDRESS_BITS, StepKind, step_layout
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
@@ -118,9 +118,9 @@ class Sequencer(wiring.Component):
         m = Module()
         word = Signal(ISSUED, reset_less=True)
         m.submodules.counters = counters = LoopCounters(LEVELS, COUNT_BITS)
-        m.submodules.features = features = NestAddress(LEVELS, ADDRESS_BITS)
-        m.submodules.values = values = NestAddress(LEVELS, ADDRESS_BITS)
-        m.submodules.results = results = NestAddress(LEVELS - INNER, ADDRESS_BITS)
+        m.submodules.features = features = NestAddress(LEVELS, WORD_ADDRESS_BITS)
+        m.submodules.values = values = NestAddress(LEVELS, WORD_ADDRESS_BITS)
+        m.submodules.results = results = NestAddress(LEVELS - INNER, WORD_ADDRESS_BITS)
         d = self._decode(m, word, counters, features, values, results)
         loops = self._step(m, d, counters)
         self._control(m, word, d, loops)
@@ -255,9 +255,9 @@ class Sequencer(wiring.Component):
 
     def _weights(self, m, d: _Decoded, loops: _Loops):
         """Weights are read in order; a new pixel starts again at its group's first word."""
-        pointer = Signal(ADDRESS_BITS, reset_less=True)
-        group = Signal(ADDRESS_BITS, reset_less=True)
-        following = Signal(ADDRESS_BITS)
+        pointer = Signal(WORD_ADDRESS_BITS, reset_less=True)
+        group = Signal(WORD_ADDRESS_BITS, reset_less=True)
+        following = Signal(WORD_ADDRESS_BITS)
         m.d.comb += [following.eq(pointer + d.weights), self.o.payload.weights.eq(pointer)]
         with m.If(loops.load):
             m.d.sync += [pointer.eq(d.f.weights), group.eq(d.f.weights)]

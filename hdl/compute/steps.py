@@ -6,7 +6,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
 # Addresses have 20 bits in an instruction. Sums are kept in 24, so that one leaving its buffer is seen before it wraps.
-ADDRESS_BITS = 24
+WORD_ADDRESS_BITS = 24
 COUNT_BITS = 12
 
 
@@ -25,7 +25,7 @@ class StepKind(enum.Enum, shape=unsigned(3)):
 RESULT = data.StructLayout(
     {
         "row": unsigned(2),
-        "out": unsigned(ADDRESS_BITS),
+        "out": unsigned(WORD_ADDRESS_BITS),
         "high": unsigned(20),
         "parameters": unsigned(13),
         "attention": unsigned(13),
@@ -58,12 +58,12 @@ def step_layout(block: int) -> data.StructLayout:
             "first": 1,
             "last": 1,
             "count": range(block + 1),
-            "features": unsigned(ADDRESS_BITS),
-            "weights": unsigned(ADDRESS_BITS),
+            "features": unsigned(WORD_ADDRESS_BITS),
+            "weights": unsigned(WORD_ADDRESS_BITS),
             "channels": unsigned(13),
             "epsilon": unsigned(32),
             "push": 1,
             "result": RESULT,
-            "partner_out": unsigned(ADDRESS_BITS),
+            "partner_out": unsigned(WORD_ADDRESS_BITS),
         }
     )

@@ -12,10 +12,10 @@ from triovit.hdl.compute.core import Core
 from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
 from triovit.hdl.compute.ports import by_space, members_of
 from triovit.hdl.compute.results import ResultControl
-from triovit.hdl.compute.steps import ADDRESS_BITS
+from triovit.hdl.compute.steps import WORD_ADDRESS_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.control.ports import UnitPort
-from triovit.hdl.dma.ports import BufferRead, BufferWrite
+from triovit.hdl.control.ports import UnitInterface, UnitPort
+from triovit.hdl.dma.ports import BufferRead, BufferWrite, ReadInterface, WriteInterface
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.names import Buffer, Destination, ErrorCode
 from triovit.hdl.memory.banked import BankedMemory
@@ -24,7 +24,7 @@ from triovit.hdl.memory.banked import BankedMemory
 def _share(m, space: Space, requests: list, before: tuple | None) -> tuple:
     """(taken, address, double) of a read port: the first of the pipelines' `requests` that asks, after `before`."""
     name = space.value.lower()
-    taken, address, double = Signal(name=f"{name}_taken"), Signal(ADDRESS_BITS, name=f"{name}_address"), Signal()
+    taken, address, double = Signal(name=f"{name}_taken"), Signal(WORD_ADDRESS_BITS, name=f"{name}_address"), Signal()
     # The last assignment wins: from the one with the least priority to the one with the most.
     for request in reversed(requests):
         with m.If(request.request):
@@ -52,9 +52,9 @@ class ComputeUnits(wiring.Component):
     its buffer.
     """
 
-    units: list[wiring.PureInterface]
-    load: wiring.PureInterface
-    store: wiring.PureInterface
+    units: list[UnitInterface]
+    load: WriteInterface
+    store: ReadInterface
 
     def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):
         self.config = config.validate()

@@ -7,7 +7,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.control.errors import ERROR
-from triovit.hdl.control.ports import Commands, Status
+from triovit.hdl.control.ports import CommandInterface, Commands, Status, StatusInterface
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.validation import check_integer
@@ -74,7 +74,7 @@ class Controller(wiring.Component):
     Source: ours.
     """
 
-    commands: wiring.PureInterface
+    commands: CommandInterface
     begin: Signal
     finished: Signal
     overflow: Signal
@@ -85,7 +85,7 @@ class Controller(wiring.Component):
     reset_units: Signal
     running: Signal
     irq: Signal
-    status: wiring.PureInterface
+    status: StatusInterface
     unit_error: list[data.View]
 
     latency = 1

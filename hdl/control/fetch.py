@@ -12,7 +12,7 @@ from triovit.hdl.bus.axi4 import READ_BURST, Response, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.engines import engines_of
 from triovit.hdl.control.errors import ERROR
-from triovit.hdl.control.ports import MemoryWindow, SemaphorePort
+from triovit.hdl.control.ports import MemoryInterface, MemoryWindow, SemaphoreInterface, SemaphorePort
 from triovit.hdl.control.prefetch import Prefetcher
 from triovit.hdl.isa.engines import Engine
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, SEMAPHORES
@@ -69,11 +69,11 @@ class FetchUnit(wiring.Component):
     start: Signal
     program_offset: Signal
     program_bytes: Signal
-    memory: wiring.PureInterface
+    memory: MemoryInterface
     ar: stream.Interface
     r: stream.Interface
     o: list[stream.Interface]
-    semaphores: wiring.PureInterface
+    semaphores: SemaphoreInterface
     give: Signal
     units_idle: Signal
     finished: Signal

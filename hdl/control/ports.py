@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS
 from triovit.hdl.control.errors import ERROR, ERROR_CODE_BITS
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
+
+
+class TraceInterface(wiring.PureInterface):
+    """Members of a `TracePort`."""
+
+    start: Signal
+    start_index: Signal
+    done: Signal
+    done_index: Signal
 
 
 class TracePort(wiring.Signature):
@@ -18,6 +28,18 @@ class TracePort(wiring.Signature):
         super().__init__(
             {"start": Out(1), "start_index": Out(INDEX_BITS), "done": Out(1), "done_index": Out(INDEX_BITS)}
         )
+
+
+class UnitInterface(wiring.PureInterface):
+    """Members of a `UnitPort`."""
+
+    i: stream.Interface
+    trace: TraceInterface
+    signal: Signal
+    error: data.View
+    busy: Signal
+    stall: Signal
+    idle: Signal
 
 
 class UnitPort(wiring.Signature):
@@ -52,6 +74,14 @@ class UnitPort(wiring.Signature):
         )
 
 
+class SemaphoreInterface(wiring.PureInterface):
+    """Members of a `SemaphorePort`."""
+
+    wait: Signal
+    available: Signal
+    take: Signal
+
+
 class SemaphorePort(wiring.Signature):
     """Semaphores as their taker sees them: the mask it waits for, whether all are above zero, that it takes them."""
 
@@ -59,11 +89,29 @@ class SemaphorePort(wiring.Signature):
         super().__init__({"wait": Out(SEMAPHORES), "available": In(1), "take": Out(1)})
 
 
+class MemoryInterface(wiring.PureInterface):
+    """Members of a `MemoryWindow`."""
+
+    base: Signal
+    size: Signal
+
+
 class MemoryWindow(wiring.Signature):
     """Memory that programs may touch: address of offset 0 (a multiple of 4096) and bytes. Out at the registers."""
 
     def __init__(self):
         super().__init__({"base": Out(AXI_ADDRESS_BITS), "size": Out(32)})
+
+
+class CommandInterface(wiring.PureInterface):
+    """Members of `Commands`."""
+
+    start: Signal
+    soft_reset: Signal
+    acknowledge_done: Signal
+    acknowledge_interrupt: Signal
+    interrupt_enable: Signal
+    watchdog: Signal
 
 
 class Commands(wiring.Signature):
@@ -80,6 +128,17 @@ class Commands(wiring.Signature):
                 "watchdog": Out(32),
             }
         )
+
+
+class StatusInterface(wiring.PureInterface):
+    """Members of `Status`."""
+
+    busy: Signal
+    done: Signal
+    error: Signal
+    interrupt: Signal
+    error_code: Signal
+    error_index: Signal
 
 
 class Status(wiring.Signature):

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.control.ports import SemaphorePort
+from triovit.hdl.control.ports import SemaphoreInterface, SemaphorePort
 from triovit.hdl.isa.layouts import INDEX_BITS, INSTRUCTION_BITS, ISSUED, LAYOUT_OF
 from triovit.hdl.isa.names import Opcode
 from triovit.hdl.validation import check_integer
@@ -43,7 +43,7 @@ class UnitQueue(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
-    semaphores: wiring.PureInterface
+    semaphores: SemaphoreInterface
     halt: Signal
     empty: Signal
 

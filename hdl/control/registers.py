@@ -8,11 +8,11 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import AXI4LiteSignature
+from triovit.hdl.bus.axi4 import AXI4LiteInterface, AXI4LiteSignature
 from triovit.hdl.bus.axi_lite import AXI4LiteSlave
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.engines import engines_of
-from triovit.hdl.control.ports import Commands, MemoryWindow, Status
+from triovit.hdl.control.ports import CommandInterface, Commands, MemoryInterface, MemoryWindow, Status, StatusInterface
 from triovit.hdl.isa.engines import Engine, counters
 from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS, register_map
 
@@ -45,13 +45,13 @@ class RegisterFile(wiring.Component):
     Source: ours.
     """
 
-    s_axil: wiring.PureInterface
-    commands: wiring.PureInterface
-    memory: wiring.PureInterface
+    s_axil: AXI4LiteInterface
+    commands: CommandInterface
+    memory: MemoryInterface
     program_offset: Signal
     program_bytes: Signal
     core_stride: Signal
-    status: wiring.PureInterface
+    status: StatusInterface
     cycles: Signal
     counts: list[Signal]
 

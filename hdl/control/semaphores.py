@@ -9,7 +9,7 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.control.ports import SemaphorePort
+from triovit.hdl.control.ports import SemaphoreInterface, SemaphorePort
 from triovit.hdl.isa.instructions import SEMAPHORE_BITS, SEMAPHORES
 from triovit.hdl.validation import check_integer
 
@@ -56,7 +56,7 @@ class Semaphores(wiring.Component):
     a simulator computes all of them with a few word operations.
     """
 
-    takers: list[wiring.PureInterface]
+    takers: list[SemaphoreInterface]
     give: list[Signal]
     clear: Signal
     overflow: Signal

@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from triovit.hdl.bus.axi4 import READ_BURST, Response, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.control.ports import MemoryWindow, UnitPort
+from triovit.hdl.control.ports import MemoryInterface, MemoryWindow, UnitInterface, UnitPort
 from triovit.hdl.dma.bursts import burst_layout, lane_mask
-from triovit.hdl.dma.ports import BufferWrite
+from triovit.hdl.dma.ports import BufferWrite, WriteInterface
 from triovit.hdl.dma.runs import LOCAL_BITS
 from triovit.hdl.dma.transfer import Transfer, bus_error
 from triovit.hdl.isa.instructions import SEMAPHORES
@@ -50,11 +50,11 @@ class LoadUnit(wiring.Component):
     Source: ours; decoupled access and execution as in VTA.
     """
 
-    unit: wiring.PureInterface
+    unit: UnitInterface
     ar: stream.Interface
     r: stream.Interface
-    write: wiring.PureInterface
-    memory: wiring.PureInterface
+    write: WriteInterface
+    memory: MemoryInterface
     core_stride: Signal
     halt: Signal
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,18 @@ from triovit.hdl.dma.runs import LOCAL_BITS, core_bits
 def beat_words(config: AcceleratorConfig) -> data.ArrayLayout:
     """A beat as on-chip words."""
     return data.ArrayLayout(unsigned(8 * config.block), config.beat_words)
+
+
+class WriteInterface(wiring.PureInterface):
+    """Members of a `BufferWrite`."""
+
+    valid: Signal
+    ready: Signal
+    buffer: Signal
+    core: Signal
+    address: Signal
+    data: data.View
+    mask: Signal
 
 
 class BufferWrite(wiring.Signature):
@@ -41,6 +53,16 @@ class BufferWrite(wiring.Signature):
                 "mask": Out(config.beat_words),
             }
         )
+
+
+class ReadInterface(wiring.PureInterface):
+    """Members of a `BufferRead`."""
+
+    valid: Signal
+    ready: Signal
+    core: Signal
+    address: Signal
+    data: data.View
 
 
 class BufferRead(wiring.Signature):

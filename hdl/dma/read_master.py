@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.bus.axi4 import READ_BURST, AXI4Signature, address_attributes, read_beat
+from triovit.hdl.bus.axi4 import READ_BURST, AXI4Interface, AXI4Signature, address_attributes, read_beat
 from triovit.hdl.validation import check_integer
 
 
@@ -43,7 +43,7 @@ class ReadMaster(wiring.Component):
     load_ar: stream.Interface
     fetch_r: stream.Interface
     load_r: stream.Interface
-    m_axi: wiring.PureInterface
+    m_axi: AXI4Interface
     beat: Signal
 
     latency = 1

@@ -6,11 +6,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import AXI4Signature, Response, address_attributes
+from triovit.hdl.bus.axi4 import AXI4Interface, AXI4Signature, Response, address_attributes
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.control.ports import MemoryWindow, UnitPort
+from triovit.hdl.control.ports import MemoryInterface, MemoryWindow, UnitInterface, UnitPort
 from triovit.hdl.dma.bursts import lane_mask
-from triovit.hdl.dma.ports import BufferRead
+from triovit.hdl.dma.ports import BufferRead, ReadInterface
 from triovit.hdl.dma.runs import LOCAL_BITS
 from triovit.hdl.dma.transfer import Transfer, bus_error
 from triovit.hdl.isa.instructions import SEMAPHORES
@@ -56,10 +56,10 @@ class StoreUnit(wiring.Component):
     Source: ours; decoupled access and execution as in VTA.
     """
 
-    unit: wiring.PureInterface
-    m_axi: wiring.PureInterface
-    read: wiring.PureInterface
-    memory: wiring.PureInterface
+    unit: UnitInterface
+    m_axi: AXI4Interface
+    read: ReadInterface
+    memory: MemoryInterface
     core_stride: Signal
     halt: Signal
     beat: Signal

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from triovit.hdl.bus.axi4 import Response
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
-from triovit.hdl.control.ports import MemoryWindow
+from triovit.hdl.control.ports import MemoryInterface, MemoryWindow
 from triovit.hdl.dma.bursts import BurstSplitter, burst_layout
 from triovit.hdl.dma.runs import RunWalker
 from triovit.hdl.isa.layouts import ISSUED
@@ -49,7 +49,7 @@ class Transfer(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
-    memory: wiring.PureInterface
+    memory: MemoryInterface
     core_stride: Signal
     halt: Signal
     stop: Signal
