@@ -94,6 +94,10 @@ class Hardswish(wiring.Component):
     Source: Trio-ViT quantizes the hardswish input to more than 8 bits; integer form in docs/numerics.md, Hardswish.
     """
 
+    i: data.View
+    o: Signal
+    en: Signal
+
     latency = DyadicRequantizer.latency + HardswishGate.latency + 1 + PowerOfTwoRequantizer.latency
 
     def __init__(self):

@@ -38,6 +38,10 @@ class MultiplierPair(wiring.Component):
     Source: Trio-ViT, two 8-bit multiplications a DSP.
     """
 
+    i: data.View
+    o: data.View
+    en: Signal
+
     latency = 2
 
     def __init__(self):
