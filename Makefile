@@ -7,7 +7,7 @@ BASE := .venv/installed-base
 ALL := .venv/installed-all
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types setup clean
+.PHONY: demo test lint types docs setup clean
 
 demo: $(BASE)  ## one image through the quantized network on the simulated accelerator, checked against the integer model
 	@$(BIN)/triovit compare
@@ -21,6 +21,9 @@ lint: setup types  ## style of all Python files, and types
 
 types: setup  ## types of everything but the hardware (Pyright's rules, by basedpyright, whose wheel needs no network)
 	@$(BIN)/basedpyright
+
+docs: setup  ## tables of the pages that come from the code, written again
+	@$(BIN)/python -m docs.tables
 
 setup: $(ALL) build/typing/triovit  ## everything: the extras as well, what quantizes and what tests
 

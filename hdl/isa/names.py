@@ -72,19 +72,39 @@ class PostMode(enum.IntEnum):
 
 
 class ErrorCode(enum.IntEnum):
-    """Why the machine stopped (register ERROR)."""
+    """Why the machine stopped (register ERROR): code, what happened, and what the driver does about it.
 
-    NONE = 0
-    ILLEGAL_OPCODE = 1
-    ILLEGAL_FIELD = 2  # a zero count, an unknown buffer, mode or destination
-    BAD_MAGIC = 3  # the first instruction is not PROGRAM
-    WRONG_HASH = 4  # compiled for another configuration
-    TRUNCATED = 5  # the program ended without END
-    LOCAL_ADDRESS = 6  # an on-chip address beyond its buffer
-    MEMORY_ADDRESS = 7  # a memory offset beyond MEMORY_SIZE, or not a multiple of the word size
-    READ_SLVERR = 8
-    READ_DECERR = 9
-    WRITE_SLVERR = 10
-    WRITE_DECERR = 11
-    SEMAPHORE_OVERFLOW = 12
-    WATCHDOG = 13  # no instruction finished for WATCHDOG cycles
+    Whatever the error, the machine goes on after a soft reset only.
+    """
+
+    def __new__(cls, value: int, meaning: str, remedy: str):
+        member = int.__new__(cls, value)
+        member._value_ = value
+        return member
+
+    def __init__(self, value: int, meaning: str, remedy: str):
+        self.meaning = meaning
+        self.remedy = remedy
+
+    NONE = 0, "No error", "Nothing"
+    ILLEGAL_OPCODE = 1, "Unknown opcode, or PROGRAM not in first place", "Write the program again: it is damaged"
+    ILLEGAL_FIELD = 2, "A field breaks a rule of the instruction set", "Write the program again: it is damaged"
+    BAD_MAGIC = 3, "The first instruction is not PROGRAM", "Check PROGRAM_OFFSET and MEMORY_BASE, and what stands there"
+    WRONG_HASH = 4, "The program is for another configuration", "Compile for the hash in HASH_LO and HASH_HI"
+    TRUNCATED = 5, "The program ended without END", "Set PROGRAM_BYTES to the whole program's size"
+    LOCAL_ADDRESS = 6, "An on-chip address beyond its buffer", "Write the program again: it is damaged"
+    MEMORY_ADDRESS = (
+        7,
+        "A memory offset beyond MEMORY_SIZE, or not a multiple of the word size (of the program: of 64)",
+        "Check MEMORY_SIZE, CORE_STRIDE and PROGRAM_OFFSET",
+    )
+    READ_SLVERR = 8, "The memory answered a read with SLVERR", "Check the memory: the slave found an error"
+    READ_DECERR = 9, "Nothing answers at the address of a read", "Check MEMORY_BASE and MEMORY_SIZE"
+    WRITE_SLVERR = 10, "The memory answered a write with SLVERR", "Check the memory: the slave found an error"
+    WRITE_DECERR = 11, "Nothing answers at the address of a write", "Check MEMORY_BASE and MEMORY_SIZE"
+    SEMAPHORE_OVERFLOW = 12, "A semaphore would leave its range", "Compile again: the program breaks the rules of order"
+    WATCHDOG = (
+        13,
+        "No instruction finished for WATCHDOG cycles",
+        "Raise WATCHDOG if the memory is slow; else the program waits for what never comes: compile again",
+    )

@@ -1,4 +1,4 @@
-"""Encoding of instructions, and the generated page."""
+"""Encoding of instructions."""
 
 import random
 
@@ -15,7 +15,6 @@ from triovit.hdl.isa.instructions import (
     layout,
 )
 from triovit.hdl.isa.names import Opcode
-from triovit.hdl.isa.page import PAGE, instruction_set_page
 
 
 def random_fields(opcode: Opcode, rng: random.Random) -> dict[str, int]:
@@ -86,7 +85,3 @@ def test_replace():
 def test_a_name_has_one_width():
     for opcode in LAYOUTS:
         assert all(FIELD_BITS[field.name] == field.bits for field in layout(opcode))
-
-
-def test_page_is_up_to_date():
-    assert PAGE.read_text() == instruction_set_page(), "run python -m triovit.hdl.isa.page"

@@ -1,0 +1,1 @@
+"""Documentation; its tables that come from the code are made in `docs.tables`."""

@@ -1,0 +1,9 @@
+"""All tables by the names that pages call them by; a subject's tables are a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from docs.tables import instruction_set
+
+CONTENTS: dict[str, Callable[[], str]] = {**instruction_set.CONTENTS}
