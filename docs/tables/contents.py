@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.tables import instruction_set
+from docs.tables import configurations, instruction_set
 
-CONTENTS: dict[str, Callable[[], str]] = {**instruction_set.CONTENTS}
+CONTENTS: dict[str, Callable[[], str]] = {**instruction_set.CONTENTS, **configurations.CONTENTS}

@@ -12,28 +12,26 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from triovit.golden.errors import TriovitError
 from triovit.golden.validation import at_least, faults, kinds
+from triovit.hdl.config.ranges import BLOCKS, ranges
 from triovit.hdl.isa.instructions import ISA_VERSION
-from triovit.hdl.isa.limits import reach
 from triovit.hdl.isa.record import RECORD_BYTES
 
-# Field that sizes a buffer -> the buffer, in the words of `hdl.isa.limits`; C is as large as B.
-SIZES = {
-    "feature_bytes": "A",
-    "output_bytes": "O",
-    "weight_bytes": "B",
-    "parameter_bytes": "P",
-    "attention_bytes": "K",
-    "divisors": "divisor",
-}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_WORDS = "up to 64 letters, digits, '.', '_' or '-'"
+BLOCKS_WORDS = f"{', '.join(map(str, BLOCKS[:-1]))} or {BLOCKS[-1]}"
 
 
 class ConfigurationError(TriovitError, ValueError):
     """An impossible configuration; the message lists every rule that is broken."""
+
+
+def _field(default: Any, meaning: str) -> Any:
+    """A field with what it means, for the documentation; its range is in `hdl.config.ranges`."""
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +42,20 @@ class AcceleratorConfig:
     in bytes. Buffers A, O, K and the divisor buffer exist once a core, the others once.
     """
 
-    name: str = "custom"
-    cores: int = 1  # cores in lockstep, one image each (1..64)
-    block: int = 8  # channels a block = R-MAC lanes = R-MACs a lane = MAT lanes = multipliers a lane (4, 8, 16)
-    data_bytes: int = 16  # AXI data width in bytes (block..128)
-    feature_bytes: int = 128 * 1024  # buffer A: input features
-    output_bytes: int = 64 * 1024  # buffer O: results (auxiliary and output buffer)
-    weight_bytes: int = 64 * 1024  # buffers B (R-MAC) and C (MAT), each
-    parameter_bytes: int = 64 * 1024  # buffer P: post-processing records (B3's layer norm needs 40 KiB)
-    attention_bytes: int = 8 * 1024  # buffer K: K^T V and the row sums of K, as MAT weights
-    divisors: int = 1024  # divisor buffer: 4-bit codes, one a token
-    queue_depth: int = 4  # instructions waiting in front of each unit
-    read_bursts: int = 16  # outstanding AXI read bursts
-    write_bursts: int = 16  # outstanding AXI write bursts
-    burst_beats: int = 64  # longest AXI burst
+    name: str = _field("custom", "name, in files and reports; no part of the hash")
+    cores: int = _field(1, "cores in lockstep, an image each")
+    block: int = _field(8, "channels of a block = R-MAC lanes = cells of a lane = MAT lanes = multipliers of a lane")
+    data_bytes: int = _field(16, "bytes of an AXI beat")
+    feature_bytes: int = _field(128 * 1024, "buffer A: input features")
+    output_bytes: int = _field(64 * 1024, "buffer O: results")
+    weight_bytes: int = _field(64 * 1024, "buffers B (R-MAC) and C (MAT), each: weights")
+    parameter_bytes: int = _field(64 * 1024, "buffer P: post-processing records (layer norm of B3 needs 40 KiB)")
+    attention_bytes: int = _field(8 * 1024, "buffer K: K^T V and the row sums of K, as MAT weights")
+    divisors: int = _field(1024, "divisor buffer: 4-bit codes, one for each token")
+    queue_depth: int = _field(4, "instructions that wait in front of each unit")
+    read_bursts: int = _field(16, "outstanding AXI read bursts")
+    write_bursts: int = _field(16, "outstanding AXI write bursts")
+    burst_beats: int = _field(64, "longest AXI burst, beats")
 
     # ---- derived ----
     @property
@@ -134,40 +132,10 @@ class AcceleratorConfig:
             raise ConfigurationError("; ".join(found))
         # It becomes a folder's name.
         rule(NAME.fullmatch(self.name) is not None, f"name must be {NAME_WORDS}, not {self.name!r}")
-        power = lambda n: n & (n - 1) == 0  # noqa: E731
-        rule(1 <= self.cores <= 64, f"cores must be 1..64, not {self.cores}")
-        rule(self.block in (4, 8, 16), f"block must be 4, 8 or 16, not {self.block}")
-        rule(power(self.data_bytes), f"data_bytes must be a power of two, not {self.data_bytes}")
-        # A beat is written into the banks of a weight buffer in one cycle, and those are `block` words wide.
-        low, high = self.block, min(128, self.block * self.block)
-        rule(
-            low <= self.data_bytes <= high,
-            f"data_bytes must be {low}..{high} for block {self.block}, not {self.data_bytes}",
-        )
-        for name, buffer in SIZES.items():
-            word, fewest = (1, 16) if name == "divisors" else (self.block, 16 * self.block)
-            size, bound = getattr(self, name), reach(buffer)
-            lowest, highest = word * fewest, word * bound.words
-            rule(power(size), f"{name} must be a power of two, not {size}")
-            rule(
-                lowest <= size <= highest,
-                f"{name} must be {lowest}..{highest}, not {size}"
-                + (f": instruction field {bound.field} addresses {bound.words} words" if size > highest else ""),
-            )
-        rule(2 <= self.queue_depth <= 64, f"queue_depth must be 2..64, not {self.queue_depth}")
-        rule(
-            power(self.read_bursts) and self.read_bursts <= 64,
-            f"read_bursts must be a power of two up to 64, not {self.read_bursts}",
-        )
-        rule(
-            power(self.write_bursts) and self.write_bursts <= 64,
-            f"write_bursts must be a power of two up to 64, not {self.write_bursts}",
-        )
-        rule(
-            power(self.burst_beats) and self.burst_beats <= 256 and self.burst_beats * self.data_bytes <= 4096,
-            "burst_beats must be a power of two up to 256 with burst_beats * data_bytes at most 4096, "
-            f"not {self.burst_beats}",
-        )
+        rule(self.block in BLOCKS, f"block must be {BLOCKS_WORDS}, not {self.block}")
+        for name, legal in ranges(self.block, self.data_bytes).items():
+            fault = legal.fault(name, getattr(self, name))
+            rule(not fault, fault)
         if errors:
             raise ConfigurationError("; ".join(errors))
         return self

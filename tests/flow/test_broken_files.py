@@ -119,7 +119,10 @@ def test_programs(refused, triovit, small_file, tmp_path):
     "text, said",
     [
         ('{"cores": 0}', "cores must be at least 1, not 0"),
-        ('{"block": 5, "data_bytes": 3}', "block must be 4, 8 or 16, not 5; data_bytes must be a power of two, not 3"),
+        (
+            '{"block": 5, "data_bytes": 3}',
+            "block must be 4, 8 or 16, not 5; data_bytes must be a power of two in 5..25 for block 5, not 3",
+        ),
         ('{"coores": 2}', "unknown field coores"),
         ('{"cores": "two"}', "cores must be an integer, at least 1, not 'two'"),
         ('{"cores": true}', "cores must be an integer, at least 1, not True"),

@@ -1,0 +1,96 @@
+"""Tables of configurations: fields, their ranges, presets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from docs.tables.markdown import code, table
+from triovit.hdl.config.accelerator import BLOCKS_WORDS, NAME_WORDS, PRESETS, AcceleratorConfig
+from triovit.hdl.config.engines import engines_of, semaphores
+from triovit.hdl.config.ranges import BLOCKS, Range, ranges
+
+UNITS = ((1 << 20, "Mi"), (1 << 10, "Ki"))
+
+
+def size(number: int) -> str:
+    """A number, in units of 1024 or 1024^2 where it is a whole number of them."""
+    return next((f"{number // unit} {name}" for unit, name in UNITS if number % unit == 0), str(number))
+
+
+def legal(name: str, block: int) -> str:
+    """Range of a field for one block size and the narrowest bus."""
+
+    def words(legal: Range) -> str:
+        return f"{size(legal.low)}..{size(legal.high)}"
+
+    fixed = {"name": NAME_WORDS, "block": BLOCKS_WORDS}
+    return fixed.get(name) or words(ranges(block, data_bytes=block)[name])
+
+
+def fields() -> str:
+    """Fields, defaults, ranges by the block size."""
+    powers = {name for name, legal in ranges(BLOCKS[0], BLOCKS[0]).items() if legal.power_of_two}
+
+    def row(field: dataclasses.Field) -> tuple[str, ...]:
+        choices = list(dict.fromkeys(legal(field.name, block) for block in BLOCKS))
+        default = field.default if isinstance(field.default, str) else size(field.default)
+        return (
+            code(field.name),
+            default,
+            " / ".join(choices),
+            "yes" if field.name in powers else "",
+            field.metadata["meaning"],
+        )
+
+    heading = f"legal (block {' / '.join(map(str, BLOCKS))})"
+    return table(
+        ("field", "default", heading, "power of two", "meaning"), map(row, dataclasses.fields(AcceleratorConfig))
+    )
+
+
+def presets() -> str:
+    """Presets, one column for each."""
+    names = [field.name for field in dataclasses.fields(AcceleratorConfig) if field.name != "name"]
+    configs = list(PRESETS.values())
+    rows = [(code(name), *(size(getattr(config, name)) for config in configs)) for name in names]
+    rows += [
+        ("multipliers", *(str(config.multipliers) for config in configs)),
+        ("channels with records in P", *(str(config.parameter_blocks * config.block) for config in configs)),
+        ("hash", *(code(f"{config.hash:016x}") for config in configs)),
+    ]
+    return table(("", *(f"`{config.name}`:" for config in configs)), rows)
+
+
+def units() -> str:
+    """Units with their opcodes and what they touch."""
+    return table(
+        ("unit", "number:", "opcodes", "reads", "writes"),
+        (
+            (
+                engine.unit.name,
+                engine.unit.value,
+                ", ".join(opcode.name for opcode in engine.opcodes),
+                ", ".join(sorted(engine.reads)),
+                ", ".join(sorted(engine.writes)),
+            )
+            for engine in engines_of(AcceleratorConfig())
+        ),
+    )
+
+
+def semaphore_numbers() -> str:
+    """Semaphores of the pairs of units, one row per giver."""
+    numbers = semaphores(engines_of(AcceleratorConfig()))
+    engines = [engine.unit for engine in engines_of(AcceleratorConfig())]
+    return table(
+        ("given by \\ taken by", *(f"{unit.name}:" for unit in engines)),
+        ((giver.name, *(str(numbers.get((giver, taker), "")) for taker in engines)) for giver in engines),
+    )
+
+
+CONTENTS = {
+    "fields of a configuration": fields,
+    "presets": presets,
+    "units": units,
+    "semaphores": semaphore_numbers,
+}

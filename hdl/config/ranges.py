@@ -1,0 +1,63 @@
+"""Legal values of a configuration's fields: what is outside is refused, and the documentation shows them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from triovit.hdl.isa.limits import reach
+
+BLOCKS = (4, 8, 16)
+LONGEST_BURST = 4096  # bytes: an AXI burst crosses no 4 KB boundary
+# Field that sizes a buffer -> the buffer, in the words of `hdl.isa.limits`; C is as large as B.
+SIZES = {
+    "feature_bytes": "A",
+    "output_bytes": "O",
+    "weight_bytes": "B",
+    "parameter_bytes": "P",
+    "attention_bytes": "K",
+    "divisors": "divisor",
+}
+FEWEST = 16  # a buffer has so many blocks of words, the divisor buffer so many codes
+
+
+class Range(NamedTuple):
+    """Whole numbers from `low` to `high`, powers of two only if so said. scope: which configurations it is for; reason:
+    why there is no more."""
+
+    low: int
+    high: int
+    power_of_two: bool = False
+    scope: str = ""
+    reason: str = ""
+
+    def fault(self, name: str, value: int) -> str:
+        """What is wrong with a field's value; empty when it is legal."""
+        if self.low <= value <= self.high and not (self.power_of_two and value & (value - 1)):
+            return ""
+        kind = "a power of two in " if self.power_of_two else ""
+        reason = f": {self.reason}" if self.reason and value > self.high else ""
+        return f"{name} must be {kind}{self.low}..{self.high}{self.scope}, not {value}{reason}"
+
+
+def ranges(block: int, data_bytes: int) -> dict[str, Range]:
+    """Range of each field but `name` and `block`, on which, with the width of the bus, some depend."""
+    # A beat is written into the banks of a weight buffer in one cycle, and those are `block` words wide.
+    widest = min(128, block * block)
+    beats = min(256, max(1, LONGEST_BURST // data_bytes))
+    return {
+        "cores": Range(1, 64),
+        "data_bytes": Range(block, widest, True, f" for block {block}"),
+        **{name: _size(name, block) for name in SIZES},
+        "queue_depth": Range(2, 64),
+        "read_bursts": Range(1, 64, True),
+        "write_bursts": Range(1, 64, True),
+        "burst_beats": Range(1, beats, True, reason=f"burst_beats * data_bytes is at most {LONGEST_BURST}"),
+    }
+
+
+def _size(name: str, block: int) -> Range:
+    """Range of a buffer's size: a word is `block` bytes, a divisor code counts as one."""
+    narrow = reach(SIZES[name])
+    fewest, word = (FEWEST, 1) if name == "divisors" else (FEWEST * block, block)
+    reason = f"instruction field {narrow.field} addresses {narrow.words} words"
+    return Range(word * fewest, word * narrow.words, True, reason=reason)
