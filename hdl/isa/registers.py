@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from triovit.hdl.isa.engines import ENGINES, Engine, counters
 from triovit.hdl.isa.instructions import ISA_VERSION
+from triovit.hdl.isa.names import ErrorCode
 
 if TYPE_CHECKING:  # a configuration's limits come from the instruction set, so nothing here may need one to exist
     from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -159,7 +160,7 @@ _MAP = (
             RegisterField("interrupt", 3, 1, "w1c", "Set with done and with error"),
         ),
     ),
-    _word("ERROR", 0x028, "ro", "Code of the first error, 0: none (see hdl.isa.names.ErrorCode)"),
+    _word("ERROR", 0x028, "ro", "Code of the first error, 0: none"),
     _word(
         "ERROR_INDEX",
         0x02C,
@@ -251,7 +252,10 @@ def markdown_table(config: AcceleratorConfig) -> str:
 
 
 def c_header(config: AcceleratorConfig, prefix: str = "TRIOVIT") -> str:
-    """The map as a C header: offsets, and mask and shift of every field of a register with several."""
+    """The map as a C header: offsets, mask and shift of every field of a register with several, error codes.
+
+    Lists of error codes and of counters are macros that apply another one to each entry, for drivers that print them.
+    """
     guard = f"{prefix}_REGISTERS_H"
     lines = [f"/* Registers of configuration {config.name}, hash {config.hash:016x}. Generated. */"]
     lines += [f"#ifndef {guard}", f"#define {guard}", ""]
@@ -264,4 +268,16 @@ def c_header(config: AcceleratorConfig, prefix: str = "TRIOVIT") -> str:
                 lines.append(f"#define {name}_{field.name.upper()}_SHIFT {field.low}u")
     constants = {"ID_VALUE": IDENTIFIER, "HASH_LO_VALUE": config.hash & 0xFFFFFFFF, "HASH_HI_VALUE": config.hash >> 32}
     lines += ["", *(f"#define {prefix}_{name} 0x{value:08x}u" for name, value in constants.items())]
+    lines += ["", "/* Values of register ERROR. */"]
+    lines += [f"#define {prefix}_ERROR_CODE_{code.name} {code.value}u /* {code.meaning} */" for code in ErrorCode]
+    errors = [f'{code.name}, {code.value}u, "{code.meaning}", "{code.remedy}"' for code in ErrorCode]
+    events = [f'{c.name}, 0x{REGISTERS[c.name]:03x}u, "{c.text}"' for c in counters(ENGINES[config.family])]
+    lines += ["", "/* X(name, code, meaning, what the driver does) of each error code. */"]
+    lines += _applied(f"{prefix}_ERROR_CODES", errors)
+    lines += ["", "/* X(name, offset, meaning) of each event counter. */", *_applied(f"{prefix}_COUNTERS", events)]
     return "\n".join([*lines, "", f"#endif /* {guard} */", ""])
+
+
+def _applied(name: str, entries: Sequence[str]) -> list[str]:
+    """Lines of a C macro that applies the macro X to each entry."""
+    return " \\\n".join([f"#define {name}(X)", *(f"    X({entry})" for entry in entries)]).split("\n")
