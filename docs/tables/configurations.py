@@ -6,6 +6,7 @@ import dataclasses
 
 from docs.tables.markdown import code, table
 from triovit.hdl.config.accelerator import BLOCKS_WORDS, NAME_WORDS, PRESETS, AcceleratorConfig
+from triovit.hdl.config.buffers import SHARED, buffers
 from triovit.hdl.config.engines import engines_of, semaphores
 from triovit.hdl.config.ranges import BLOCKS, Range, ranges
 
@@ -88,7 +89,27 @@ def semaphore_numbers() -> str:
     )
 
 
+def memories(config: AcceleratorConfig) -> str:
+    """Structure of the on-chip memories of one configuration."""
+    return table(
+        ("buffer", "words:", "bits of a word:", "banks:", "words per write:", "words per read:", "exists"),
+        (
+            (
+                space.value,
+                shape.words,
+                shape.word_bits,
+                shape.banks,
+                shape.write_width,
+                f"{shape.read_width}, every second one too" if len(shape.strides) > 1 else shape.read_width,
+                "once" if space in SHARED else "in each core",
+            )
+            for space, shape in buffers(config).items()
+        ),
+    )
+
+
 CONTENTS = {
+    "memories of trio-core": lambda: memories(PRESETS["trio-core"]),
     "fields of a configuration": fields,
     "presets": presets,
     "units": units,

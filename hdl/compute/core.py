@@ -18,6 +18,7 @@ from triovit.hdl.compute.ports import OperandsInterface, RowInterface, RowOffer,
 from triovit.hdl.compute.results import result_control
 from triovit.hdl.compute.steps import WORD_ADDRESS_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.buffers import buffers
 from triovit.hdl.dma.ports import beat_words
 from triovit.hdl.dma.runs import LOCAL_BITS
 from triovit.hdl.isa.engines import Space
@@ -127,12 +128,12 @@ class Core(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, block, beat = self.config, self.config.block, self.config.beat_words
-        m.submodules.a = a = BankedMemory(config.feature_words, 2 * block, 8 * block, beat, block, strides=(1, 2))
-        m.submodules.o = o = BankedMemory(config.output_words, max(beat, 2), 8 * block, beat, beat)
-        m.submodules.k = k = BankedMemory(config.attention_words, block, 8 * block, 1, block)
-        m.submodules.codes = codes = Ram(4, config.divisors)
-        m.submodules.post = post = PostProcessing(block)
+        shapes = buffers(self.config)
+        m.submodules.a = a = BankedMemory(*shapes[Space.A])
+        m.submodules.o = o = BankedMemory(*shapes[Space.O])
+        m.submodules.k = k = BankedMemory(*shapes[Space.K])
+        m.submodules.codes = codes = Ram(shapes[Space.DIVISOR].word_bits, shapes[Space.DIVISOR].words)
+        m.submodules.post = post = PostProcessing(self.config.block)
         for port, memory in ((self.a, a), (self.o, o), (self.k, k)):
             m.d.comb += [memory.read_en.eq(port.en), memory.read_address.eq(port.address)]
         m.d.comb += [a.read_double.eq(self.a.double), self.o_data.eq(o.read_data)]

@@ -14,6 +14,7 @@ from triovit.hdl.compute.ports import by_space, members_of
 from triovit.hdl.compute.results import ResultControl
 from triovit.hdl.compute.steps import WORD_ADDRESS_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.buffers import buffers
 from triovit.hdl.control.ports import UnitInterface, UnitPort
 from triovit.hdl.dma.ports import BufferRead, BufferWrite, ReadInterface, WriteInterface
 from triovit.hdl.isa.engines import Space
@@ -70,11 +71,11 @@ class ComputeUnits(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, block, beat = self.config, self.config.block, self.config.beat_words
+        config, shapes = self.config, buffers(self.config)
         m.submodules.results = results = ResultControl(config, self.engines)
-        m.submodules.b = b = BankedMemory(config.weight_words, block, 8 * block, beat, block)
-        m.submodules.c = c = BankedMemory(config.weight_words, block, 8 * block, beat, block)
-        m.submodules.p = p = BankedMemory(config.parameter_words, 16, 8 * block, beat, 16)
+        m.submodules.b = b = BankedMemory(*shapes[Space.B])
+        m.submodules.c = c = BankedMemory(*shapes[Space.C])
+        m.submodules.p = p = BankedMemory(*shapes[Space.P])
         controls = [pipeline.control(config) for pipeline in self.pipelines]
         cores = [Core(config, self.pipelines) for _ in range(config.cores)]
         for pipeline, control in zip(self.pipelines, controls, strict=True):

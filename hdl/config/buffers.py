@@ -1,0 +1,47 @@
+"""The on-chip memories of a configuration: how many words in how many banks, and how many of them at once.
+
+The hardware is built from this table, and so are the estimate of its block RAMs and the documentation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.engines import Space
+from triovit.hdl.isa.record import RECORD_BYTES
+
+
+class Banks(NamedTuple):
+    """Parameters of a `hdl.memory.banked.BankedMemory`, by their names there."""
+
+    words: int
+    banks: int
+    word_bits: int
+    write_width: int
+    read_width: int
+    strides: tuple[int, ...] = (1,)
+
+
+SHARED = (Space.B, Space.C, Space.P)
+"""Buffers that exist once; each core has the others."""
+
+
+def buffers(config: AcceleratorConfig) -> dict[Space, Banks]:
+    """Each buffer of a core, and those that the cores share. The divisor buffer is a single RAM."""
+    block, beat = config.block, config.beat_words
+    bits, weights = 8 * block, Banks(config.weight_words, block, 8 * block, beat, block)
+    return {
+        Space.A: Banks(config.feature_words, 2 * block, bits, beat, block, strides=(1, 2)),
+        Space.O: Banks(config.output_words, max(beat, 2), bits, beat, beat),
+        Space.B: weights,
+        Space.C: weights,
+        Space.P: Banks(config.parameter_words, RECORD_BYTES, bits, beat, RECORD_BYTES),
+        Space.K: Banks(config.attention_words, block, bits, 1, block),
+        Space.DIVISOR: Banks(config.divisors, 1, 4, 1, 1),
+    }
+
+
+def copies(space: Space, config: AcceleratorConfig) -> int:
+    """How often a buffer exists."""
+    return 1 if space in SHARED else config.cores
