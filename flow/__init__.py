@@ -1,1 +1,1 @@
-"""The command line `triovit`: generate, quantize, compile, run, compare, disassemble, doctor."""
+"""The command line `triovit`, one file per command."""

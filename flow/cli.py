@@ -10,6 +10,7 @@ import sys
 
 from triovit.flow.arguments import Output
 from triovit.flow.errors import explain
+from triovit.golden.errors import Status
 
 COMMANDS = {
     "doctor": "print tools, versions and what is missing",
@@ -31,7 +32,7 @@ class Parser(argparse.ArgumentParser):
     """Tells a wrong argument in one line, as every other error is told."""
 
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {message}; see '{self.prog} --help'\n")
+        self.exit(Status.REFUSED, f"{self.prog}: error: {message}; see '{self.prog} --help'\n")
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -66,7 +67,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 when a comparison or a check failed, 2 for wrong input."""
+    """Run a command; returns the exit status, one of `golden.errors.Status`."""
     command = ""
     try:
         named, words = command_line().parse_known_args(arguments)
@@ -81,10 +82,10 @@ def main(arguments: list[str] | None = None) -> int:
         return status
     except BrokenPipeError:  # the reader of a listing has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return Status.DONE
     except KeyboardInterrupt:
         print(f"triovit {command}: interrupted", file=sys.stderr)
-        return 130
+        return Status.INTERRUPTED
     except Exception as error:
         explained = explain(error)
         if explained is None:

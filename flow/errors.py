@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from triovit.flow.packages import missing_extra
-from triovit.golden.errors import TriovitError
+from triovit.golden.errors import Status, TriovitError
 
 
 class UsageError(TriovitError, ValueError):
     """A wrong argument; the message names it, the rule and the value."""
 
 
-def explain(error: Exception) -> tuple[str, int] | None:
-    """One line about an error and the exit status; None for a fault of this program, which deserves its traceback.
-
-    Status 2: wrong input, or a machine that cannot do what was asked. Status 1: the design itself failed a check.
-    """
+def explain(error: Exception) -> tuple[str, Status] | None:
+    """One line about an error and the exit status; None for a fault of this program, which deserves its traceback."""
     match error:
         case TriovitError():
             return error.line(), error.status
         case ModuleNotFoundError() if text := missing_extra(error):
-            return text, 2
+            return text, Status.REFUSED
         case ImportError():
-            return f"{_one_line(error)}; 'triovit doctor' lists what is missing", 2
+            return f"{_one_line(error)}; 'triovit doctor' lists what is missing", Status.REFUSED
         case OSError():
-            return f"{error.filename}: {error.strerror}" if error.filename else _one_line(error), 2
+            return f"{error.filename}: {error.strerror}" if error.filename else _one_line(error), Status.REFUSED
         case RecursionError():
-            return "an input file is nested too deeply", 2
+            return "an input file is nested too deeply", Status.REFUSED
     return None
 
 

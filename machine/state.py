@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from triovit.golden.errors import TriovitError
+from triovit.golden.errors import Status, TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.names import ErrorCode, Unit
 
@@ -21,7 +21,7 @@ class ProgramError(TriovitError, RuntimeError):
     code: hdl.isa.names.ErrorCode (WATCHDOG for a wait that never ends). index: number of the instruction.
     """
 
-    status = 1
+    status = Status.FAILED
 
     def __init__(self, code: ErrorCode, index: int, text: str):
         super().__init__(f"instruction {index}: {code.name}: {text}")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.tables import configurations, instruction_set
+from docs.tables import commands, configurations, instruction_set, networks
 
-CONTENTS: dict[str, Callable[[], str]] = {**instruction_set.CONTENTS, **configurations.CONTENTS}
+CONTENTS: dict[str, Callable[[], str]] = {
+    **instruction_set.CONTENTS,
+    **configurations.CONTENTS,
+    **commands.CONTENTS,
+    **networks.CONTENTS,
+}

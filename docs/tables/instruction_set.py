@@ -115,7 +115,19 @@ def errors() -> str:
     )
 
 
+def record() -> str:
+    """Fields of a post-processing record by their first byte."""
+    return table(
+        ("byte:", "field", "shape", "meaning"),
+        (
+            (str(low // 8), code(field.name), f"{'s' if field.signed else 'u'}{field.bits}", field.text)
+            for field, low in zip(RECORD, positions(RECORD).values(), strict=True)
+        ),
+    )
+
+
 CONTENTS = {
+    "bytes of a record": record,
     "numbers of the instruction set": sizes,
     "opcodes": opcodes,
     "fields of the header": lambda: fields(HEADER),

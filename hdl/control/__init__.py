@@ -1,1 +1,1 @@
-"""Instruction fetch, queues, semaphores, sequencers, registers and error handling."""
+"""Instruction fetch, queues, semaphores, registers and error handling."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from triovit import hdl
 from triovit.compiler.memory.program import CompiledProgram
-from triovit.golden.errors import TriovitError
+from triovit.golden.errors import Status, TriovitError
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.engines import engines_of
 from triovit.hdl.generate import emit_accelerator
@@ -28,7 +28,7 @@ IMAGES_A_PROCESS = 64  # dumps of one simulation are kept in memory
 class MachineError(TriovitError, RuntimeError):
     """The machine stopped with an error code; names the code and the instruction."""
 
-    status = 1
+    status = Status.FAILED
 
 
 @dataclass

@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from triovit.golden.errors import TriovitError
+from triovit.golden.errors import Status, TriovitError
 from triovit.golden.validation import at_least, faults
 from triovit.sim import toolchain
 
@@ -43,7 +43,7 @@ class SimulationError(TriovitError, RuntimeError):
 class ProtocolError(TriovitError, AssertionError):
     """The design broke a rule of AXI; the message has the first violations with their cycles."""
 
-    status = 1
+    status = Status.FAILED
 
 
 @dataclass(frozen=True)
