@@ -26,7 +26,12 @@ class AXI4LiteSlave(wiring.Component):
     read : Out(1), read_address : Out(address_bits), read_data : In(32), read_error : In(1)
         The same for reads; `read_data` is sampled in the cycle with `read` high.
 
-    Latency: 1 cycle from an access (both AW and W there, or AR) to BVALID or RVALID. Initiation interval: 1.
+    No output of `axil` depends on one of its inputs in the same cycle (IHI 0022, A3.1.1): address and data are taken
+    into registers, AW and W in any order, and a channel is ready while its register is empty. So the next access is
+    taken while a response waits, and carried out once that is gone.
+
+    Latency: 2 cycles from the transfer of AR, or of the later one of AW and W, to RVALID or BVALID: one to the access,
+    one to the response. Initiation interval: 2, for reads and writes each.
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
@@ -44,7 +49,7 @@ class AXI4LiteSlave(wiring.Component):
     read_data: Signal
     read_error: Signal
 
-    latency = 1
+    latency = 2
 
     def __init__(self, address_bits: int):
         self.address_bits = check_integer("address_bits", address_bits, 3, 32)
@@ -63,28 +68,45 @@ class AXI4LiteSlave(wiring.Component):
             }
         )
 
+    def _hold(self, m, channel: str, *names: str) -> tuple[Signal, list[Signal]]:
+        """Register behind a channel: whether it is full (whoever uses it clears that), and the named payload.
+
+        Nobody may wait for READY with VALID, so READY shows that the register is empty, whatever VALID is.
+        """
+        axil = self.axil
+        full = Signal(name=f"{channel}_full")
+        members = [getattr(axil, channel + name) for name in names]
+        held = [Signal.like(member, name=f"{channel}{name}_held") for member, name in zip(members, names, strict=True)]
+        m.d.comb += getattr(axil, f"{channel}ready").eq(~full)
+        with m.If(getattr(axil, f"{channel}valid") & ~full):
+            m.d.sync += [full.eq(1), *(value.eq(member) for value, member in zip(held, members, strict=True))]
+        return full, held
+
     def elaborate(self, platform):
         m = Module()
         axil = self.axil
+        address_full, (address,) = self._hold(m, "aw", "addr")
+        data_full, (data, strobes) = self._hold(m, "w", "data", "strb")
         m.d.comb += [
-            # Address and data are taken together, so that neither needs a register here.
-            self.write.eq(axil.awvalid & axil.wvalid & (~axil.bvalid | axil.bready)),
-            axil.awready.eq(self.write),
-            axil.wready.eq(self.write),
-            self.write_address.eq(Cat(Const(0, 2), axil.awaddr[2:])),
-            self.write_data.eq(axil.wdata),
-            self.write_strobes.eq(axil.wstrb),
-            self.read.eq(axil.arvalid & (~axil.rvalid | axil.rready)),
-            axil.arready.eq(self.read),
-            self.read_address.eq(Cat(Const(0, 2), axil.araddr[2:])),
+            self.write.eq(address_full & data_full & (~axil.bvalid | axil.bready)),
+            self.write_address.eq(Cat(Const(0, 2), address[2:])),
+            self.write_data.eq(data),
+            self.write_strobes.eq(strobes),
         ]
+        error = Mux(self.write_error, Response.SLVERR, Response.OKAY)
         with m.If(self.write):
-            m.d.sync += [axil.bvalid.eq(1), axil.bresp.eq(Mux(self.write_error, Response.SLVERR, Response.OKAY))]
+            m.d.sync += [address_full.eq(0), data_full.eq(0), axil.bvalid.eq(1), axil.bresp.eq(error)]
         with m.Elif(axil.bready):
             m.d.sync += axil.bvalid.eq(0)
+
+        full, (address,) = self._hold(m, "ar", "addr")
+        m.d.comb += [
+            self.read.eq(full & (~axil.rvalid | axil.rready)),
+            self.read_address.eq(Cat(Const(0, 2), address[2:])),
+        ]
         error = Mux(self.read_error, Response.SLVERR, Response.OKAY)
         with m.If(self.read):
-            m.d.sync += [axil.rvalid.eq(1), axil.rdata.eq(self.read_data), axil.rresp.eq(error)]
+            m.d.sync += [full.eq(0), axil.rvalid.eq(1), axil.rdata.eq(self.read_data), axil.rresp.eq(error)]
         with m.Elif(axil.rready):
             m.d.sync += axil.rvalid.eq(0)
         return m

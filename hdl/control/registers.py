@@ -40,7 +40,7 @@ class RegisterFile(wiring.Component):
     Responses: SLVERR, without any effect, for an offset that has no register (reads give 0), for a write to a register
     with nothing to write, and for a write to a locked register while busy. Byte strobes are honoured.
 
-    Latency: 1 cycle from an access to its response.
+    Latency: 2 cycles from the transfer of an access to its response, see `AXI4LiteSlave`.
 
     Source: ours.
     """
@@ -55,7 +55,7 @@ class RegisterFile(wiring.Component):
     cycles: Signal
     counts: list[Signal]
 
-    latency = 1
+    latency = AXI4LiteSlave.latency
 
     def __init__(self, config: AcceleratorConfig, engines: Sequence[Engine] | None = None):
         self.config = config.validate()

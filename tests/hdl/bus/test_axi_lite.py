@@ -1,73 +1,94 @@
 import random
 
 import pytest
+from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from tests.hdl.bus.lite import LiteMaster
+from tests.hdl.bus.channels import CHANNELS, LiteChannels
 from triovit.hdl.bus.axi_lite import AXI4LiteSlave
 
 OKAY, SLVERR = 0, 2
+NUMBER = 40  # of writes, and of reads
+LATENCY = AXI4LiteSlave.latency
 
 
-@pytest.mark.parametrize("share", [0.0, 0.6])
-def test_accesses(share):
-    """Every write reaches the register side once, with its strobes; responses and data belong to their access."""
-    dut = AXI4LiteSlave(8)
-    master, generator = LiteMaster(dut.axil, 1, share), random.Random(2)
-    written = []
+def response(address: int) -> int:
+    """What the register side makes of an address."""
+    return SLVERR if address & 0x40 else OKAY
 
-    async def bench(ctx):
-        for _ in range(60):
-            address, value, strobes = generator.randrange(256), generator.getrandbits(32), generator.randrange(16)
-            expected = SLVERR if address & 0x80 else OKAY
-            assert await master.write(ctx, address, value, strobes) == expected
-            assert written == [(address & ~3, value, strobes)]
-            written.clear()
-            address = generator.randrange(256)
-            data, response = await master.read(ctx, address)
-            assert data == (address & ~3) * 0x01010101 ^ 0xFFFFFFFF
-            assert response == (SLVERR if address & 0x40 else OKAY)
 
-    async def registers(ctx):
-        async for values in ctx.tick().sample(dut.write, dut.write_address, dut.write_data, dut.write_strobes):
-            if values[2]:
-                written.append(tuple(values[3:]))
+def content(address: int) -> int:
+    return (address & ~3) * 0x01010101 ^ 0xFFFFFFFF
+
+
+def exchange(shares) -> tuple[LiteChannels, list, list]:
+    """Random writes and reads through channels with these pauses; the writes and reads that the register side saw."""
+    dut, generator = AXI4LiteSlave(8), random.Random(3)
+    requests = {
+        "aw": [(generator.randrange(256),) for _ in range(NUMBER)],
+        "w": [(generator.getrandbits(32), generator.randrange(16)) for _ in range(NUMBER)],
+        "ar": [(generator.randrange(256),) for _ in range(NUMBER)],
+    }
+    channels, written, read = LiteChannels(dut.axil, requests, shares, seed=3), [], []
+
+    async def watch(ctx):
+        ports = (dut.read, dut.read_address, dut.write, dut.write_address, dut.write_data, dut.write_strobes)
+        async for _, _, reading, address, writing, *write in ctx.tick().sample(*ports):
+            read.extend([address] if reading else [])
+            written.extend([tuple(write)] if writing else [])
+
+    async def answer(ctx):
+        async for write, read in ctx.changed(dut.write_address, dut.read_address):
+            ctx.set(dut.write_error, response(write) == SLVERR)
+            ctx.set(dut.read_error, response(read) == SLVERR)
+            ctx.set(dut.read_data, content(read))
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)
-    sim.add_testbench(bench)
-    sim.add_testbench(registers, background=True)
-    sim.add_process(answers_of(dut))
+    sim.add_testbench(channels.run)
+    sim.add_testbench(watch, background=True)
+    sim.add_process(answer)
     sim.run()
+    return channels, written, read
 
 
-def answers_of(dut):
-    """Register side of the accesses: data and errors made up from the address."""
+@pytest.mark.parametrize("slow", ["none", *CHANNELS, "all"])
+def test_independent_channels(slow):
+    """Whichever channel stalls: every access happens once, in order, with its own data, response and strobes."""
+    shares = {channel: 0.8 if slow == channel else 0.5 if slow == "all" else 0.0 for channel in CHANNELS}
+    channels, written, read = exchange(shares)
+    addresses, data = channels.requests["aw"], channels.requests["w"]
+    assert written == [(address & ~3, *payload) for (address,), payload in zip(addresses, data, strict=True)]
+    assert read == [address & ~3 for (address,) in channels.requests["ar"]]
+    assert channels.payloads("b") == [(response(address),) for (address,) in addresses]
+    assert channels.payloads("r") == [(content(address), response(address)) for (address,) in channels.requests["ar"]]
+    for request, answer in (("aw", "b"), ("w", "b"), ("ar", "r")):
+        pairs = zip(channels.cycles(request), channels.cycles(answer), strict=True)
+        assert all(after - before >= LATENCY for before, after in pairs)
 
-    async def process(ctx):
-        async for write, read in ctx.changed(dut.write_address, dut.read_address):
-            ctx.set(dut.write_error, bool(write & 0x80))
-            ctx.set(dut.read_error, bool(read & 0x40))
-            ctx.set(dut.read_data, read * 0x01010101 ^ 0xFFFFFFFF)
 
-    return process
+def test_latency_and_interval():
+    """Without pauses a response two cycles after its request, and a read and a write every two cycles."""
+    channels, _, _ = exchange(dict.fromkeys(CHANNELS, 0.0))
+    assert LATENCY == 2
+    for channel, first in {"aw": 0, "w": 0, "ar": 0, "b": LATENCY, "r": LATENCY}.items():
+        assert channels.cycles(channel) == [first + 2 * k for k in range(NUMBER)], channel
 
 
-def test_a_read_a_cycle():
-    """Reads back to back: an answer a cycle, one cycle after the address."""
-    dut = AXI4LiteSlave(8)
+def test_host_without_registers():
+    """A host may take a response, through gates alone, only in a cycle in which its next request is taken."""
+    m = Module()
+    m.submodules.slave = slave = AXI4LiteSlave(8)
+    axil, writes, reads = slave.axil, Signal(8), Signal(8)
+    m.d.comb += [axil.awvalid.eq(1), axil.wvalid.eq(1), axil.bready.eq(axil.awready & axil.wready)]
+    m.d.comb += [axil.arvalid.eq(1), axil.rready.eq(axil.arready)]
+    m.d.sync += [writes.eq(writes + slave.write), reads.eq(reads + slave.read)]
 
     async def bench(ctx):
-        ctx.set(dut.axil.rready, 1)
-        ctx.set(dut.axil.arvalid, 1)
-        for k in range(10):
-            ctx.set(dut.axil.araddr, 4 * k)
-            ctx.set(dut.read_data, 100 + k)
-            assert ctx.get(dut.axil.arready) == 1 and ctx.get(dut.read_address) == 4 * k
-            await ctx.tick()
-            assert dut.latency == 1 and ctx.get(dut.axil.rvalid) == 1 and ctx.get(dut.axil.rdata) == 100 + k
+        await ctx.tick().repeat(101)
+        assert (ctx.get(writes), ctx.get(reads)) == (50, 50)
 
-    sim = Simulator(dut)
+    sim = Simulator(m)
     sim.add_clock(1e-8)
     sim.add_testbench(bench)
     sim.run()
