@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.compiler.schedule.synchronize import SEMAPHORE_NAMES
+from triovit.golden.integer.names import short_names
 from triovit.hdl.isa.instructions import HEADER, Instruction, layout
 from triovit.hdl.isa.names import Buffer, Destination, PostMode
 
@@ -40,8 +41,12 @@ def operands(instruction: Instruction) -> str:
 
 def disassemble(program: CompiledProgram) -> Iterator[str]:
     """One line an instruction: number, layer, unit, opcode, waits, signals, fields."""
+    names = short_names(program.layers)
+    width = max(map(len, names.values()), default=0)
     for index, instruction in enumerate(program.instructions):
-        parts = [f"{index:6} {program.layer_of(index):30} {instruction.unit.name:5} {instruction.opcode.name:15}"]
+        parts = [
+            f"{index:6} {names[program.layer_of(index)]:{width}} {instruction.unit.name:5} {instruction.opcode.name:15}"
+        ]
         if instruction.wait:
             parts.append(f"wait({semaphore_names(instruction.wait)})")
         if instruction.signal:

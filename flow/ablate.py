@@ -74,11 +74,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(options) -> int:
     if options.list:
-        table(
-            "variants",
-            [("variant", "left"), ("settings", "left")],
-            [[name, _changed(settings)] for name, settings in VARIANTS.items()],
-        )
+        width = max(map(len, VARIANTS))
+        for name, settings in VARIANTS.items():
+            show(f"{name:{width}}  {_changed(settings)}")
         return 0
     for name in ("network", "calibration", "data", "output"):
         if not getattr(options, name):
@@ -190,10 +188,10 @@ def _show(options, results: list[Result]) -> None:
         [
             ("variant", "left"),
             ("top-1 %", "right"),
-            ("points", "right"),
-            (f"top-{TOP} %", "right"),
-            ("as float %", "right"),
-            ("seconds", "right"),
+            ("points", "right", 2),
+            (f"top-{TOP} %", "right", 1),
+            ("as float %", "right", 3),
+            ("seconds", "right", 0),
         ],
         rows,
     )

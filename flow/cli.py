@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import io
 import os
 import sys
 
@@ -69,6 +70,8 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status, one of `golden.errors.Status`."""
     command = ""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # characters that the terminal lacks; files are UTF-8 always
     try:
         named, words = command_line().parse_known_args(arguments)
         command = named.command

@@ -32,6 +32,7 @@ from triovit.flow.packages import EXTRA, has, install
 from triovit.flow.rtl import build, read_logits, simulate
 from triovit.golden.evaluation.reference import count_outputs
 from triovit.golden.integer.execute import execute as execute_network
+from triovit.golden.integer.names import short_names
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +69,9 @@ def _compare_tensors(options, network, machine, source, classes) -> int:
     seconds = time.time() - started
     program, config = machine.program, machine.program.config
     compared, differences = _differences(network, machine, run, expected, range(config.cores))  # all run this image
+    names = short_names(network.shapes())
     rows = layer_rows(network, program, run, {difference.layer for difference in differences})
-    table(f"{network.name} on {config.name}, {source.name}", COLUMNS, [row.cells() for row in rows])
+    table(f"{network.name} on {config.name}, {source.name}", COLUMNS, [row.cells(names) for row in rows])
     total = sum(network.macs().values())
     winner = int(machine.tensor(run, network.output).argmax())
     used = utilization(config, total, run.cycles)

@@ -17,7 +17,9 @@ from triovit.flow.arguments import Input, Output, add_config_option, add_seed_op
 from triovit.flow.configurations import find_config
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import NETWORK_HELP, find_network
-from triovit.flow.output import Column, check_replaceable, show, table, write_json
+from triovit.flow.output import check_replaceable, show, table, write_json
+from triovit.flow.tables import Column
+from triovit.golden.integer.names import short_names
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,10 +38,15 @@ def execute(options) -> int:
     if options.output:
         program.save(options.output)
     result = estimate(program)
-    rows = [[e.name, e.macs, e.compute, e.bytes, e.instructions, e.cycles] for e in result.layers]
+    names = short_names(e.name for e in result.layers)
+    rows = [[names[e.name], e.macs, e.compute, e.bytes, e.instructions, e.cycles] for e in result.layers]
     columns: list[Column] = [
         ("layer", "left"),
-        *((name, "right") for name in ("MACs", "steps", "bytes", "instructions", "cycles (estimate)")),
+        ("MACs", "right", 3),
+        ("steps", "right", 1),
+        ("bytes", "right", 2),
+        ("instructions", "right", 0),
+        ("cycles (estimate)", "right"),
     ]
     table(f"{network.name} on {config.name}", columns, rows)
     written = f"{options.output} ({Path(options.output).stat().st_size:,} bytes): " if options.output else ""

@@ -31,12 +31,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(options) -> int:
     """Exit status 1 when something that is needed is missing."""
-    rows, missing, report = [], [], {}
+    rows, missing, remedies, report = [], [], [], {}
 
     def add(name: str, version: str | None, needed: bool, remedy: str):
         report[name] = {"version": version, "needed": needed}
         state = version or ("MISSING" if needed else "not installed (optional)")
-        rows.append([name, state, "" if version else remedy])
+        rows.append([name, state])
+        if version is None:
+            remedies.append(f"{name}, {'needed' if needed else 'optional'}: {remedy}")
         if version is None and needed:
             missing.append(name)
 
@@ -45,7 +47,9 @@ def execute(options) -> int:
         add(name, _package(name), extra is None, install(extra))
     for name, (what, remedy, needed) in PROGRAMS.items():
         add(f"{name} ({what})", _program(name), needed, remedy)
-    table("triovit doctor", [("tool", "left"), ("version", "left"), ("to mend it", "left")], rows)
+    table("triovit doctor", [("tool", "left"), ("version", "left")], rows)
+    for line in remedies:
+        show(line)
     show("everything needed is there" if not missing else f"missing: {', '.join(missing)}")
     write_json(options.json, {"tools": report, "missing": missing})
     return 1 if missing else 0

@@ -10,6 +10,7 @@ from triovit.flow.output import show, table, write_json
 from triovit.golden.evaluation.accuracy import TOP, Predictions, Share
 from triovit.golden.evaluation.confusion import confusion_matrix, confusions, draw_confusion
 from triovit.golden.files import whole_file
+from triovit.golden.messages import printable
 
 ROWS = 10  # of a table
 
@@ -24,10 +25,10 @@ def report(options, predictions: Predictions, names: Sequence[str], *, new: int,
 
     # Files first: they must not be lost with a reader of the listing.
     if options.confusion:
-        subject = f"{Path(options.network).name} ({options.backend})"
+        subject = f"{printable(Path(options.network).name)} ({options.backend})"
         title = f"{subject}: top-1 {top1.percent:.2f} % of {len(predictions):,} images"
         matrix = confusion_matrix(predictions, len(names))
-        _write_picture(draw_confusion(matrix, names, title), options.confusion)
+        _write_picture(draw_confusion(matrix, list(map(printable, names)), title), options.confusion)
     write_json(
         options.json,
         {
@@ -88,13 +89,13 @@ def _tables(by_class: dict[int, tuple[Share, Share]], wrong: list[tuple[int, int
     worst = sorted(by_class.items(), key=lambda item: item[1][0].percent)[:ROWS]
     table(
         "classes with the lowest top-1",
-        [("class", "left"), ("images", "right"), ("top-1 %", "right"), (f"top-{TOP} %", "right")],
+        [("class", "left"), ("images", "right", 1), ("top-1 %", "right"), (f"top-{TOP} %", "right", 0)],
         [[names[c], one.images, f"{one.percent:.1f}", f"{five.percent:.1f}"] for c, (one, five) in worst],
     )
     if wrong:
         table(
             "most frequent confusions",
-            [("class", "left"), ("taken for", "left"), ("images", "right"), ("% of the class", "right")],
+            [("class", "left"), ("taken for", "left"), ("images", "right"), ("% of the class", "right", 0)],
             [
                 [names[row], names[column], count, f"{100 * count / by_class[row][0].images:.1f}"]
                 for row, column, count in wrong[:ROWS]

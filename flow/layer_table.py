@@ -6,18 +6,18 @@ import itertools
 from dataclasses import dataclass
 
 from triovit.compiler.memory.program import CompiledProgram
-from triovit.flow.output import Column
+from triovit.flow.tables import Column
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.hdl.isa.names import Unit
 from triovit.sim.rtl.machine import MachineRun
 
 COLUMNS: list[Column] = [
     ("layer", "left"),
-    ("operation", "left"),
-    ("output", "right"),
-    ("MACs", "right"),
+    ("operation", "left", 0),
+    ("output", "right", 1),
+    ("MACs", "right", 2),
     ("cycles", "right"),
-    ("utilization", "right"),
+    ("utilization", "right", 3),
     ("match", "left"),
 ]
 
@@ -40,10 +40,10 @@ class LayerRow:
     pipelined_with: str | None
     match: bool
 
-    def cells(self) -> list:
-        """What stands in the columns of the table."""
+    def cells(self, names: dict[str, str]) -> list:
+        """What stands in the columns of the table; names: what layers are called there."""
         measured = ["with next", ""] if self.pipelined_with else [self.cycles, f"{self.utilization:.1f} %"]
-        return [self.layer, self.operation, self.shape, self.macs, *measured, "yes" if self.match else "NO"]
+        return [names[self.layer], self.operation, self.shape, self.macs, *measured, "yes" if self.match else "NO"]
 
 
 def pipelined(program: CompiledProgram) -> dict[str, str]:

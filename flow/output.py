@@ -8,43 +8,51 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 from triovit.flow.arguments import Input, Output
 from triovit.flow.errors import UsageError
+from triovit.flow.tables import Column, fit
 from triovit.golden.files import whole_file
+from triovit.golden.messages import printable
 
-Column = tuple[str, Literal["left", "right"]]  # of a table: its heading, and where its values stand
+WHOLE_LINES = 1 << 20  # characters: wider than any table
 
 console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 
 
 def show(text: str) -> None:
-    """A line of the result, on standard output; brackets are nothing special."""
-    console.print(text, markup=False, soft_wrap=True)
+    """A line of the result, or several, on standard output; brackets are nothing special."""
+    _print(console, text)
 
 
 def say(text: str) -> None:
     """A line about what is going on, on standard error."""
-    messages.print(text, markup=False, soft_wrap=True)
+    _print(messages, text)
 
 
-def table(title: str, columns: Sequence[Column], rows: list[list]) -> None:
-    """Print a title and a table. Whole numbers get thousands separators."""
-    result = Table(header_style="bold")
-    for heading, justify in columns:
-        result.add_column(heading, justify=justify, no_wrap=True)
-    for row in rows:
-        result.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
+def _print(stream: Console, text: str) -> None:
+    stream.print("\n".join(printable(line) for line in text.split("\n")), markup=False, soft_wrap=True)
+
+
+def table(title: str, columns: Sequence[Column], rows: Sequence[Sequence]) -> None:
+    """Print a title and a table. Whole numbers get thousands separators.
+
+    On a terminal every row is one line: see `flow.tables.fit`. A pipe gets everything, whatever width the terminal
+    would have.
+    """
+    ellipsis = "\N{HORIZONTAL ELLIPSIS}" if console.encoding.startswith("utf") else ".."
+    result, note = fit(columns, rows, console.width if console.is_terminal else None, ellipsis)
     show(title)
-    # A pipe gets whole lines, whatever width the terminal would have.
-    (console if console.is_terminal else Console(width=200, highlight=False)).print(result)
+    if console.is_terminal:
+        console.print(result)
+    else:
+        Console(width=WHOLE_LINES, highlight=False).print(result)
+    if note:
+        show(note)
 
 
 @contextmanager

@@ -37,12 +37,13 @@ from triovit.flow.float_networks import find_float
 from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
 from triovit.golden.data.classes import read_classes
 from triovit.golden.integer.family import family
+from triovit.golden.integer.names import short_names
 from triovit.golden.integer.serialize import save_network
 from triovit.golden.quantization import settings as legal
 from triovit.golden.quantization.calibration.images import calibration_images
 from triovit.golden.quantization.methods import METHODS, find_method
 from triovit.golden.quantization.quantize import quantize
-from triovit.golden.quantization.reconstruction.result import BlockResult, format_report
+from triovit.golden.quantization.reconstruction.result import BlockResult
 from triovit.golden.quantization.settings import Settings
 
 RANDOM_IMAGES = 32  # more would not change the ranges of seeded weights
@@ -135,13 +136,13 @@ def execute(options) -> int:
         ).with_metadata(method=options.method)
     save_network(network, options.output)
     if blocks := network.metadata.get("reconstruction"):
-        show(format_report(BlockResult(**block) for block in blocks))
-    bounds = network.bounds()
+        _tell_reconstruction([BlockResult(**block) for block in blocks])
+    bounds, names = network.bounds(), short_names(network.shapes())
     widest = max(bounds, key=lambda bound: bound.bound)
     table(
         "accumulators: largest magnitude for any input, of 32 bits",
-        [("layer", "left"), ("accumulation", "left"), ("bound", "right"), ("bits", "right")],
-        [[b.node, b.operation, b.bound, b.bits] for b in bounds],
+        [("layer", "left"), ("accumulation", "left"), ("bound", "right", 0), ("bits", "right")],
+        [[names[b.node], b.operation, b.bound, b.bits] for b in bounds],
     )
     show(
         f"{options.output}: {len(network.nodes)} layers, family {family(network)}, "
@@ -161,6 +162,25 @@ def execute(options) -> int:
         },
     )
     return 0
+
+
+def _tell_reconstruction(blocks: list[BlockResult]) -> None:
+    names = short_names(block.name for block in blocks)
+    table(
+        "reconstruction, on images of the calibration that were held out",
+        [
+            ("block", "left"),
+            ("SQNR dB", "right"),
+            ("gain dB", "right"),
+            ("iterations", "right", 0),
+            ("weights changed %", "right", 1),
+            ("kept", "left", 2),
+        ],
+        [
+            [names[b.name], f"{b.sqnr:.2f}", f"{b.gain:.2f}", b.iterations, f"{b.changed_percent:.2f}", b.kept]
+            for b in blocks
+        ],
+    )
 
 
 def _option(name: str) -> str:

@@ -94,10 +94,10 @@ def execute(options) -> int:
         raise QuantizationError(f"{options.network}: {error}") from None
     for sentence in dict.fromkeys(text for texts in findings.lacking.values() for text in texts):
         say(f"not everything is shown, for want of: {sentence}")
-    text = report(subject, findings)
+    text = report(subject, findings).encode("utf-8", "replace")  # names of files may be no text
     with whole_file(options.output) as partial:
-        partial.write_text(text, encoding="utf-8")
-    show(f"wrote {options.output} ({len(text.encode()):,} bytes)")
+        partial.write_bytes(text)
+    show(f"wrote {options.output} ({len(text):,} bytes)")
     write_json(options.json, to_json(subject, findings))
     return 0
 

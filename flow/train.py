@@ -104,7 +104,7 @@ class Files:
     def line(self, text: str, tell: Callable[[str], None] = say) -> None:
         """A line for people and, with the time, for the log."""
         tell(text)
-        with self.log.open("a", encoding="utf-8") as log:
+        with self.log.open("a", encoding="utf-8", errors="replace") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 NAMES_SHOWN = 4
 CHARACTERS_SHOWN = 200
+# Control characters, which terminals obey, separators of lines, and bytes of a file's name that are no UTF-8.
+NOT_PRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 
 
 def listing(names: Sequence[str]) -> str:
@@ -18,3 +21,8 @@ def first_line(error: BaseException) -> str:
     """The first line of another program's error, cut to 200 characters; its type if it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0][:CHARACTERS_SHOWN] if lines else type(error).__name__
+
+
+def printable(text: str) -> str:
+    """`text` with U+FFFD in the place of every character that no terminal can show and no UTF-8 file can hold."""
+    return NOT_PRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -14,8 +14,8 @@ from triovit.golden.quantization.calibration.capture import Progress
 from triovit.golden.quantization.encoding import from_metadata
 from triovit.golden.quantization.sqnr import TensorError, compare, match_layers
 from triovit.golden.report.activations import Activations, float_ranges, observe
-from triovit.golden.report.names import depthwise_inputs, projection_inputs
 from triovit.golden.report.ranges import ChannelRanges, channel_ranges
+from triovit.golden.report.roles import depthwise_inputs, projection_inputs
 from triovit.golden.report.weights import LayerWeights, layer_weights
 
 NO_IMAGES = "images to run, of the kind that the network was calibrated for: --data PATH"

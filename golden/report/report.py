@@ -6,9 +6,9 @@ import json
 
 from triovit.golden.evaluation.accuracy import Share
 from triovit.golden.integer.family import family, first_reason
+from triovit.golden.integer.names import short_names
 from triovit.golden.quantization.methods import METHODS
 from triovit.golden.report.findings import Accuracy, Findings, ReportSubject
-from triovit.golden.report.names import short_names
 from triovit.golden.report.page import LEFT, RIGHT, TEXT, Html, Section, heading, page, paragraph, table
 from triovit.golden.report.sections import Sections
 from triovit.golden.report.vector import style
@@ -19,7 +19,7 @@ HANDLED = ("settings", "encodings", "preset", "method", "float_top1", "integer_t
 def report(subject: ReportSubject, findings: Findings) -> str:
     """The HTML page: self-contained, without scripts, for light and dark screens."""
     with style():
-        sections = Sections(subject.network, findings, short_names(subject.network)).all()
+        sections = Sections(subject.network, findings, short_names(subject.network.shapes())).all()
     return page(f"Quantization report: {subject.network.name}", [summary(subject, findings), *sections])
 
 

@@ -5,6 +5,7 @@ import json
 import re
 
 from triovit.compiler.memory.program import CompiledProgram
+from triovit.golden.integer.names import short_names
 from triovit.hdl.config.accelerator import PRESETS
 
 
@@ -28,7 +29,8 @@ def test_compile_and_disassemble(triovit, small_file, tmp_path):
     assert len(lines) == len(program.instructions) == len(listing.report["instructions"])
     for line, entry, instruction in zip(lines, listing.report["instructions"], program.instructions, strict=True):
         number, layer, unit, opcode = line.split()[:4]
-        assert (int(number), layer, unit, opcode) == tuple(entry[k] for k in ("index", "layer", "unit", "opcode"))
+        assert (int(number), unit, opcode) == tuple(entry[k] for k in ("index", "unit", "opcode"))
+        assert layer == short_names(program.layers)[entry["layer"]]
         assert opcode == instruction.opcode.name
     assert lines[0].split()[3] == "PROGRAM" and lines[-1].split()[3] == "END"
 

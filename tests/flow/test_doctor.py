@@ -32,7 +32,9 @@ def test_what_is_missing_comes_with_its_remedy(triovit, monkeypatch):
     assert outcome.status == 1
     assert outcome.report["missing"] == ["cocotb", "make (GNU make)"]  # the others are optional
     lines = {line.split("│")[1].strip(): line for line in outcome.out.splitlines() if "│" in line}
-    assert "MISSING" in lines["cocotb"] and "pip install triovit" in lines["cocotb"]
-    assert "optional" in lines["hypothesis"] and "pip install 'triovit[test]'" in lines["hypothesis"]
-    assert "package manager" in lines["make (GNU make)"]
+    assert "MISSING" in lines["cocotb"] and "not installed (optional)" in lines["hypothesis"]
+    told = outcome.out.splitlines()
+    assert "cocotb, needed: pip install triovit" in told
+    assert "hypothesis, optional: pip install 'triovit[test]'" in told
+    assert "make (GNU make), needed: install make with the system's package manager" in told
     assert outcome.out.endswith("missing: cocotb, make (GNU make)\n")

@@ -12,6 +12,7 @@ from tests.golden.quantization.schemes import tiny_model
 from triovit.golden.assets import FLOAT_NETWORK, INTEGER_NETWORK
 from triovit.golden.identity import network_hash
 from triovit.golden.integer.family import family
+from triovit.golden.integer.names import short_names
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network.bundled import load_bundled
 from triovit.golden.network.checkpoint import save_checkpoint
@@ -44,8 +45,10 @@ def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
     assert "calibrating on 3 of 4 images" in outcome.err
     assert f"{len(network.nodes)} layers" in outcome.out
     assert f"widest accumulator {max(a['bits'] for a in outcome.report['accumulators'])} of 32 bits" in outcome.out
+    names = short_names(network.shapes())
     for bound in outcome.report["accumulators"]:  # the table has every accumulation
-        row = next(line for line in outcome.out.splitlines() if bound["layer"] in line and bound["operation"] in line)
+        cells = f"│ {names[bound['layer']]} ", f" {bound['operation']} "
+        row = next(line for line in outcome.out.splitlines() if all(cell in line for cell in cells))
         assert f"{bound['bound']:,}" in row
     assert not list(tmp_path.glob("*.partial"))
 
@@ -284,5 +287,6 @@ def test_reconstruction_tells_what_it_did(triovit, tmp_path, monkeypatch):
     assert outcome.status == 0, outcome.err
     units = load_network(target).metadata["reconstruction"]
     assert outcome.report["metadata"]["reconstruction"] == units and len(units) > 10
+    names = short_names(unit["name"] for unit in units)
     for unit in units:
-        assert unit["name"] in outcome.out and unit["after"] <= unit["before"]
+        assert f" {names[unit['name']]} " in outcome.out and unit["after"] <= unit["before"]

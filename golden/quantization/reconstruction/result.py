@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -31,19 +30,13 @@ class BlockResult:
         return 10 * math.log10(self.before / self.after) if self.after else math.inf
 
     @property
+    def changed_percent(self) -> float:
+        """Per cent of the weights that left their first integer."""
+        return 100 * self.changed / max(self.weights, 1)
+
+    @property
     def sqnr(self) -> float:
         """Signal to quantization noise afterwards in dB, error before the block included; infinite without error."""
         if not self.after:
             return math.inf
         return 10 * math.log10(self.signal / self.after) if self.signal else -math.inf
-
-
-def format_report(results: Iterable[BlockResult]) -> str:
-    """The results as lines of text."""
-    lines = [f"{'block':<52} {'SQNR dB':>8} {'gain dB':>8} {'iterations':>10} {'changed':>8}  kept"]
-    lines += [
-        f"{r.name:<52} {r.sqnr:8.2f} {r.gain:8.2f} {r.iterations:>10} {100 * r.changed / max(r.weights, 1):7.2f}%"
-        f"  {r.kept}"
-        for r in results
-    ]
-    return "\n".join(lines)

@@ -1,21 +1,9 @@
-"""How layers are told: short names, and roles of tensors."""
+"""Roles of tensors: what migration and shifting are about."""
 
 from __future__ import annotations
 
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.nodes import Convolution
-
-SILENT = ("backbone", "op_list", "main")  # parts of a name that tell nothing about the place in the network
-
-
-def short_names(network: IntegerNetwork) -> dict[str, str]:
-    """A short name of every tensor; the full ones should two short ones be equal.
-
-    `backbone.stages.2.op_list.1.context_module.main.qkv` becomes `stages.2.1.context.qkv`.
-    """
-    names = list(network.shapes())
-    short = [".".join(part.removesuffix("_module") for part in name.split(".") if part not in SILENT) for name in names]
-    return dict(zip(names, short if len(set(short)) == len(short) else names, strict=True))
 
 
 def depthwise_inputs(network: IntegerNetwork) -> list[str]:
