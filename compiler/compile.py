@@ -64,7 +64,10 @@ def compile_network(
     core_stride = align(last.offset + last.bytes, PAGE)
     memory_bytes = maps_offset + config.cores * core_stride
     if memory_bytes >= 1 << 32:
-        raise CompileError(f"{network.name}: needs {memory_bytes} bytes of memory, offsets have 32 bits")
+        raise CompileError(
+            f"{network.name}: needs {memory_bytes} bytes of memory, {core_stride} of them for each of {config.cores} "
+            "cores; offsets have 32 bits: use fewer cores or a smaller resolution"
+        )
     offsets = {Region.CONSTANTS: constants_offset, Region.MAPS: maps_offset}
     for draft in schedule.drafts:
         if draft.region is not None:

@@ -1,11 +1,12 @@
-"""What a network needs from the hardware beside room: engines of its family."""
+"""What a layer needs from the hardware, and the errors that say so: engines of its family, room, counts."""
 
 from __future__ import annotations
 
 from triovit.compiler.errors import CompileError
 from triovit.golden.integer.family import family, first_reason
 from triovit.golden.integer.network import IntegerNetwork
-from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.accelerator import SIZES, AcceleratorConfig
+from triovit.hdl.isa.limits import HIGHEST, reach
 
 # By family of a network: what the generated hardware has instead, and what hardware of that family has.
 HARDWARE = {
@@ -35,3 +36,27 @@ def check_family(network: IntegerNetwork, config: AcceleratorConfig) -> None:
             f"family {config.family}, whose {instead}; a configuration of family {needed} ({engines}) runs it, and "
             f"this version generates family {config.family} only"
         )
+
+
+def check_words(config: AcceleratorConfig, layer: str, buffer: str, words: int, needs: str = "needs") -> None:
+    """Raise CompileError when `words` words exceed a buffer; buffer: see `AcceleratorConfig.words`. needs: who does."""
+    limit = config.words[buffer]
+    if words > limit:
+        name = "the divisor buffer" if buffer == "divisor" else f"buffer {buffer}"
+        advice = remedy(config, buffer, words)
+        raise CompileError(f"{layer}: {needs} {words} words of {name}, which has {limit}; {advice}")
+
+
+def remedy(config: AcceleratorConfig, buffer: str, words: int) -> str:
+    """What to change in a configuration, so that a buffer has `words` words."""
+    field = next(field for field, sized in SIZES.items() if sized == ("B" if buffer == "C" else buffer))
+    size, most = 1 << (words - 1).bit_length(), reach(buffer).words
+    if size > most:
+        return f"no configuration has more than {most} words"
+    return f"a configuration with {field} {size * (1 if field == 'divisors' else config.block)} has room"
+
+
+def check_count(layer: str, field: str, count: int, what: str) -> None:
+    """Raise CompileError when a count exceeds the instruction field that holds it; what: is counted."""
+    if count > HIGHEST[field]:
+        raise CompileError(f"{layer}: has {count} {what}, an instruction counts up to {HIGHEST[field]} (field {field})")

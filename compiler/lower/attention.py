@@ -9,11 +9,13 @@ import numpy as np
 from triovit.compiler.errors import require
 from triovit.compiler.memory.layout import TensorLayout
 from triovit.compiler.memory.pack import repeated_record
+from triovit.compiler.requirements import check_count, check_words
 from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.rings import Area, Tile, complete
 from triovit.compiler.schedule.schedule import Schedule, Step
 from triovit.compiler.schedule.transfer import Part, Region, Transfer, constant_transfer, map_transfer
 from triovit.golden.integer.nodes import Attention
+from triovit.hdl.isa.limits import HIGHEST
 from triovit.hdl.isa.names import Buffer, Destination, Opcode, PostMode
 from triovit.hdl.isa.record import RECORD_BYTES, RECORD_DTYPE
 
@@ -24,38 +26,25 @@ def lower_attention(node: Attention, layer: int, context: Context) -> list[Step]
     name, dim = node.name, node.dim
     require(dim % block == 0, name, f"heads of {dim} channels are not whole blocks of {block} channels")
     blocks = dim // block  # of q, k and v each
-    require(blocks < 16, name, f"heads have {blocks} blocks of channels, the limit is 15")
+    check_count(name, "kernel_rows", blocks, f"blocks of {block} channels a head")
     _, height, width = context.tensors[name].shape
     tokens = height * width
-    require(tokens <= config.divisors, name, f"needs {tokens} words of the divisor buffer, which has {config.divisors}")
-    require(tokens < 4096, name, f"has {tokens} tokens, the limit is 4095")
-    require(
-        2 * blocks * tokens <= config.feature_words,
-        name,
-        f"k and v of a head need {2 * blocks * tokens} words of buffer A, which has {config.feature_words}",
-    )
-    place_words = (blocks + 1) * blocks * block
-    require(
-        place_words <= config.attention_words,
-        name,
-        f"a head needs {place_words} words of buffer K, which has {config.attention_words}",
-    )
+    check_words(config, name, "divisor", tokens)
+    check_count(name, "rows", height, "rows")
+    check_count(name, "cols", width, "columns")
     result_words = 2 * blocks * tokens + (blocks * (dim + 1) + tokens if context.trace else 0)
-    require(
-        result_words <= config.output_words,
-        name,
-        f"a head's queries and results need {result_words} words of buffer O, which has {config.output_words}",
-    )
+    for buffer, words, needs in (
+        ("A", 2 * blocks * tokens, "k and v of a head need"),
+        ("K", (blocks + 1) * blocks * block, "a head needs"),
+        ("O", result_words, "a head's queries and results need"),
+    ):
+        check_words(config, name, buffer, words, needs)
 
     # Records of a head: K^T V, row sums, divisors (zeros), and as many equal ones for the quotients as it has v blocks.
     head_blocks = 3 + blocks
     head_words = head_blocks * context.record_words
     heads_a_tile = min(max(1, config.parameter_words // 4 // head_words), node.heads)
-    require(
-        head_words <= config.parameter_words,
-        name,
-        f"a head's records need {head_words} words of buffer P, which has {config.parameter_words}",
-    )
+    check_words(config, name, "P", head_words, "a head's records need")
     steps = []
     for branch in range(len(node.inputs)):
         for first in range(0, node.heads, heads_a_tile):
@@ -114,6 +103,7 @@ def _step(node: Attention, layer: int, context: Context, branch: int, head: int,
         record=record,
         block=block,
         tokens=tokens,
+        width=target.shape[2],
     )
 
 
@@ -131,6 +121,7 @@ class AttentionStep(Step):
     record: int
     block: int
     tokens: int
+    width: int
 
     @property
     def work(self) -> str:
@@ -147,7 +138,10 @@ class AttentionStep(Step):
         kept = int(Destination.O) if "products" in places else 0
         keys, products = places["keys and values"].at, places["weights"].at
         sums = products + blocks * blocks * block
-        row = {"cols": tokens, "in_block": tokens, "in_row": tokens, "in_group": tokens, "relu": 1}
+        # One long row has the fewest cut windows of tokens; a map that is too large for it goes row by row.
+        columns = tokens if tokens <= HIGHEST["cols"] else self.width
+        rows = tokens // columns
+        row = {"rows": rows, "cols": columns, "in_block": tokens, "in_row": columns, "in_group": tokens, "relu": 1}
         schedule.compute(
             Opcode.RMAC_OUTER,
             **row,
@@ -182,7 +176,7 @@ class AttentionStep(Step):
             parameters=records + 2,
             mode=PostMode.LOG2,
             **self._traced("codes"),
-            out_row=tokens,
+            out_row=columns,
             log2_offset=self.node.log2_offset[self.branch],
             destination=int(Destination.DIVISOR) | kept,
         )
@@ -195,7 +189,7 @@ class AttentionStep(Step):
             mode=PostMode.DIVIDE,
             out_base=places["results"].at,
             out_group=tokens,
-            out_row=tokens,
+            out_row=columns,
             destination=int(Destination.O),
         )
         for name in ("products", "sums", "codes", "results"):

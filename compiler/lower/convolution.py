@@ -8,6 +8,7 @@ from triovit.compiler.errors import require
 from triovit.compiler.lower.features import FeatureRows
 from triovit.compiler.lower.output_blocks import Constants, Family, PackedConvolution, Piece, families, streamed
 from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.requirements import check_count
 from triovit.compiler.schedule.context import Context, no_tiling, post_fields
 from triovit.compiler.schedule.rings import Area, span
 from triovit.compiler.schedule.schedule import Schedule, Step
@@ -55,8 +56,9 @@ def lower_convolution(node: Convolution, layer: int, context: Context) -> list[S
         not wide or (height, width) == (1, 1), node.name, f"16-bit results need a 1 x 1 map, not {height} x {width}"
     )
     packed = PackedConvolution(node, context.config.block)
-    require(packed.in_blocks < 1024, node.name, f"needs {packed.in_blocks} input blocks, the limit is 1023")
-    require(node.kernel < 16, node.name, f"kernel {node.kernel} is beyond the limit of 15")
+    check_count(node.name, "blocks", packed.in_blocks, f"input blocks of {context.config.block} channels")
+    check_count(node.name, "kernel_rows", node.kernel, "kernel rows")
+    check_count(node.name, "cols", width, "output columns")
     chosen = [
         Constants(context, packed, family, width, wide)
         for family in families(packed.groups, packed.out_blocks, packed.in_blocks)
@@ -64,7 +66,7 @@ def lower_convolution(node: Convolution, layer: int, context: Context) -> list[S
     size = _size(node, context, chosen)
     tiling = choose_convolution(size, context)
     if tiling is None:
-        raise no_tiling(node.name, size.smallest(), context.capacity)
+        raise no_tiling(node.name, size.smallest(), context.config)
 
     rolling = tiling.rows < height and node.kernel > 1
     make = Order(node, layer, context, FeatureRows(source, 0, source.blocks, node.padding, rolling)).step

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.errors import require
 from triovit.compiler.lower.features import FeatureRows
 from triovit.compiler.memory.pack import pack_depthwise, pack_records
+from triovit.compiler.requirements import check_count
 from triovit.compiler.schedule.context import Context, no_tiling, post_fields
 from triovit.compiler.schedule.rings import Area, Tile, complete, span
 from triovit.compiler.schedule.schedule import Schedule, Step
@@ -77,7 +77,8 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
     """Steps of a depthwise convolution with as many outputs as inputs; by_channels: see `choose_depthwise`."""
     source, target = context.tensors[node.input], context.tensors[node.name]
     _, height, width = target.shape
-    require(node.kernel < 16, node.name, f"kernel {node.kernel} is beyond the limit of 15")
+    check_count(node.name, "kernel_rows", node.kernel, "kernel rows")
+    check_count(node.name, "cols", width, "output columns")
     row_cycles = -(-width // context.config.block) * max(node.kernel**2, context.config.block)
     size = DepthwiseSize(
         rows=height,
@@ -91,7 +92,7 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
     )
     tiling = choose_depthwise(size, context, by_channels)
     if tiling is None:
-        raise no_tiling(node.name, size.smallest(), context.capacity)
+        raise no_tiling(node.name, size.smallest(), context.config)
     residual = None if node.residual is None else context.tensors[node.residual]
     chunks = [(p, min(tiling.blocks, source.blocks - p)) for p in range(0, source.blocks, tiling.blocks)]
     steps: list[Step] = []

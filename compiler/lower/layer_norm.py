@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.errors import require
 from triovit.compiler.memory.pack import pack_depthwise, pack_records
+from triovit.compiler.requirements import check_count, check_words
 from triovit.compiler.schedule.context import Context, post_fields
 from triovit.compiler.schedule.rings import Area, Tile, complete
 from triovit.compiler.schedule.schedule import Schedule, Step
@@ -49,14 +49,10 @@ def lower_layer_norm(node: LayerNorm, layer: int, context: Context) -> list[Step
     config, block = context.config, context.config.block
     source, target = context.tensors[node.input], context.tensors[node.name]
     blocks, record_words = source.blocks, source.blocks * context.record_words
-    for buffer, need, limit in (
-        ("A", blocks, config.feature_words),
-        ("O", blocks, config.output_words),
-        ("B", blocks, config.weight_words),
-        ("P", record_words, config.parameter_words),
-    ):
-        require(need <= limit, node.name, f"needs {need} words of buffer {buffer}, which has {limit}")
-    require(blocks < 1024, node.name, f"needs {blocks} blocks, the limit is 1023")
+    for buffer, words in (("A", blocks), ("O", blocks), ("B", blocks), ("P", record_words)):
+        check_words(config, node.name, buffer, words)
+    check_count(node.name, "blocks", blocks, f"blocks of {block} channels")
+    check_count(node.name, "cols", node.weight.shape[0], "channels")
     weights = context.constant(pack_depthwise(node.weight.reshape(-1, 1, 1, 1), block))
     records = context.constant(pack_records(node.post, block))
     step = LayerNormStep(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.errors import require
 from triovit.compiler.memory.pack import pack_records
+from triovit.compiler.requirements import check_count, check_words
 from triovit.compiler.schedule.context import Context, post_fields
 from triovit.compiler.schedule.rings import Area, Tile, complete, span
 from triovit.compiler.schedule.schedule import Schedule, Step
 from triovit.compiler.schedule.transfer import Part, constant_transfer, map_transfer
 from triovit.golden.integer.nodes import Pool
+from triovit.hdl.isa.limits import HIGHEST
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
 from triovit.hdl.isa.record import RECORD_BYTES
 
@@ -31,7 +32,7 @@ class PoolStep(Step):
 
     def run(self, schedule: Schedule) -> None:
         pixels = self.height * self.width
-        rows, cols = (1, pixels) if pixels < 4096 else (self.height, self.width)
+        rows, cols = (1, pixels) if pixels <= HIGHEST["cols"] else (self.height, self.width)
         records, _ = self.constants[0]
         schedule.compute(
             Opcode.RMAC_ROW_SUM,
@@ -56,14 +57,15 @@ def lower_pool(node: Pool, layer: int, context: Context) -> list[Step]:
     source, target = context.tensors[node.input], context.tensors[node.name]
     _, height, width = source.shape
     pixels = height * width
-    require(
-        pixels <= config.feature_words,
-        node.name,
-        f"a channel block needs {pixels} words of buffer A, which has {config.feature_words}",
-    )
-    require(width < 4096 and height < 4096, node.name, f"a {height} x {width} map is beyond the limit of 4095")
+    check_words(config, node.name, "A", pixels, "a channel block needs")
+    check_count(node.name, "rows", height, "rows")
+    check_count(node.name, "cols", width, "columns")
     most = min(
-        config.feature_words // 2 // pixels, config.parameter_blocks // 2, config.output_words // 2, source.blocks
+        config.feature_words // 2 // pixels,
+        config.parameter_blocks // 2,
+        config.output_words // 2,
+        source.blocks,
+        HIGHEST["groups"],
     )
     # Four parts at least: their loads overlap the sums of the part before.
     most = max(1, min(most, -(-source.blocks // 4)))

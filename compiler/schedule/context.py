@@ -8,6 +8,7 @@ import numpy as np
 
 from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout, align
+from triovit.compiler.requirements import remedy
 from triovit.compiler.schedule.transfer import Transfer
 from triovit.golden.integer.records import PostParameters
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -72,11 +73,10 @@ def post_fields(post: PostParameters) -> dict[str, int]:
     return {"mode": PostMode[post.activation.upper()], "fraction_bits": post.fraction_bits}
 
 
-def no_tiling(layer: str, need: dict[str, int], capacity: dict[str, int]) -> CompileError:
+def no_tiling(layer: str, need: dict[str, int], config: AcceleratorConfig) -> CompileError:
     """The error for a layer whose smallest tile does not fit; need: words of the smallest tile by buffer."""
-    over = [
-        f"{need[b]} words of buffer {'B' if b == 'W' else b} (limit {capacity[b]})"
-        for b in need
-        if need[b] > capacity[b]
-    ]
-    return CompileError(f"{layer}: its smallest tile needs {' and '.join(over)}")
+    words = {"B" if buffer == "W" else buffer: count for buffer, count in need.items()}
+    over = {buffer: count for buffer, count in words.items() if count > config.words[buffer]}
+    told = " and ".join(f"{count} words of buffer {b} (limit {config.words[b]})" for b, count in over.items())
+    remedies = ", ".join(remedy(config, buffer, count) for buffer, count in over.items())
+    return CompileError(f"{layer}: its smallest tile needs {told}; {remedies}")

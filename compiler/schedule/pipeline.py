@@ -9,6 +9,7 @@ from triovit.compiler.memory.pack import blocks_of, merged_groups
 from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.tiling import parts
 from triovit.golden.integer.nodes import Convolution
+from triovit.hdl.isa.limits import HIGHEST
 
 ITEM_OVERHEAD = 150  # cycles of an item beside its steps
 FEWEST_ITEMS = 4  # below, the first and the last item cost more than the overlap saves
@@ -64,9 +65,18 @@ class Geometry:
 def plan(first: Convolution, second: Convolution, context: Context) -> Pipeline | None:
     """The best way to run two layers as a pipeline, or None when they do not fit or gain nothing."""
     g = Geometry(context, first, second, context.tensors[first.input], context.tensors[second.name])
+    if not _counts(g):
+        return None
     options = _by_rows(g) if g.groups == 1 else _by_channels(g)
     best = min(options, key=lambda option: option.cycles, default=None)
     return best if best is not None and best.cycles < _separate_cycles(g) else None
+
+
+def _counts(g: Geometry) -> bool:
+    """The fields of the instructions hold the counts of every item, however the layers are cut."""
+    groups = max(g.source.blocks, 2 * g.out_blocks) if g.groups == 1 else 0
+    counts = {"groups": groups, "blocks": g.in_blocks, "cols": g.target.shape[2], "kernel_rows": g.first.kernel}
+    return all(count <= HIGHEST[field] for field, count in counts.items())
 
 
 def _separate_cycles(g: Geometry) -> float:
@@ -113,7 +123,7 @@ def _by_rows(g: Geometry) -> list[Pipeline]:
     # Both engines read O all the time: STORE gets its turn late, and they then wait for it.
     stored = 1.5 * g.target.blocks * width / config.beat_words * config.cores
     options = []
-    for rows in parts(height):
+    for rows in parts(height, HIGHEST["rows"]):
         items = -(-height // rows)
         if items < FEWEST_ITEMS or not _fits(g, rows, g.source.blocks, g.target.blocks):
             continue
@@ -131,10 +141,12 @@ def _by_channels(g: Geometry) -> list[Pipeline]:
     context, config = g.context, g.context.config
     _, height, width = g.target.shape
     options = []
-    for count in parts(g.groups):
+    for count in parts(g.groups, HIGHEST["groups"]):
         items, blocks, outputs = -(-g.groups // count), count * g.in_blocks, count * g.out_blocks
         words = 3 * (outputs * g.in_blocks * config.block + blocks * g.first.kernel**2)
         records = 3 * (blocks + outputs) * context.record_words
+        if max(blocks, height) > HIGHEST["groups"]:
+            continue
         if items < FEWEST_ITEMS or words > context.capacity["W"] or records > context.capacity["P"]:
             continue
         if not _fits(g, height, blocks, outputs):

@@ -15,6 +15,7 @@ import numpy as np
 
 from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.requirements import check_words
 from triovit.compiler.schedule.rings import Area, Ring, Tile, TileRing
 from triovit.compiler.schedule.transfer import Region, Transfer, take_planes
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -144,10 +145,7 @@ class Schedule:
 
     def take(self, ring: str, words: int) -> int:
         """Address of the next words of A, O or K."""
-        if words > self.rings[ring].words:
-            raise CompileError(
-                f"{self.layers[self.layer]}: needs {words} words of buffer {ring}, which has {self.rings[ring].words}"
-            )
+        check_words(self.config, self.layers[self.layer], ring, words)
         return self.rings[ring].take(words)
 
     def fill(self, place: Area) -> None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triovit.compiler.errors import CompileError
 from triovit.compiler.schedule.schedule import Draft
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.engines import engines_of, semaphores
@@ -54,6 +53,29 @@ def _events(drafts: list[Draft]) -> list[Event]:
     return events
 
 
+def limit_tokens(drafts: list[Draft], number: int, most: int) -> None:
+    """Thin out a semaphore's signals until it never holds more than `most` (>= 2) in program order.
+
+    Of each two signals that are given and not yet taken, the earlier one goes, and the wait for the later one: the
+    earlier wait then waits for the later signal, which orders everything as before and a little more. Both signals come
+    before both waits, so the program stays legal.
+    """
+    bit = 1 << number
+    waits = iter([draft for draft in drafts if draft.instruction.wait & bit])
+    given: list[tuple[Draft, Draft]] = []  # signals that are not yet taken, each with its wait
+    for draft in drafts:
+        if draft.instruction.wait & bit:
+            given.pop(0)
+        if draft.instruction.signal & bit:
+            given.append((draft, next(waits)))
+        if len(given) > most:
+            for (signal, _), (_, wait) in zip(given[0::2], given[1::2], strict=False):
+                signal.edit(signal=signal.instruction.signal & ~bit)
+                wait.edit(wait=wait.instruction.wait & ~bit)
+            kept = [(signal, wait) for (_, wait), (signal, _) in zip(given[0::2], given[1::2], strict=False)]
+            given = kept + given[len(given) // 2 * 2 :]
+
+
 class Synchronizer:
     """Finds the waits of a sequence of drafts and writes them into their instructions."""
 
@@ -77,17 +99,10 @@ class Synchronizer:
     def run(self, drafts: list[Draft]) -> None:
         for event in _events(drafts):
             self._add(event)
-        self._check_tokens(drafts)
-
-    def _check_tokens(self, drafts: list[Draft]) -> None:
-        """A semaphore holds 8 bits. A unit can be ahead of program order by what the queues hold, hence the reserve."""
-        tokens = dict.fromkeys(SEMAPHORE_NAMES, 0)
-        limit = (1 << SEMAPHORE_BITS) - 1 - 2 * self.config.queue_depth
-        for draft in drafts:
-            for number, name in SEMAPHORE_NAMES.items():
-                tokens[number] += (draft.instruction.signal >> number & 1) - (draft.instruction.wait >> number & 1)
-                if tokens[number] > limit:
-                    raise CompileError(f"semaphore {name} would have to hold more than {limit} tokens")
+        # A semaphore holds 8 bits. A unit can be ahead of program order by what the queues hold, hence the reserve.
+        most = (1 << SEMAPHORE_BITS) - 1 - 2 * self.config.queue_depth
+        for number in self.semaphores.values():
+            limit_tokens(drafts, number, most)
 
     def _add(self, event: Event) -> None:
         start = np.maximum.reduce([self.known[unit] for unit, _ in event.parts])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from triovit.compiler.schedule.context import Context
+from triovit.hdl.isa.limits import HIGHEST
 
 STEP_OVERHEAD = 24  # cycles an instruction costs beside its steps (start, pipeline, drain that nothing overlaps)
 LATENCY = 150  # cycles between a store, the load behind it and the first computation on it
@@ -76,13 +77,13 @@ def choose_convolution(size: ConvolutionSize, context: Context) -> Tiling | None
     """Best tiling of one convolution, or None when not even its smallest tile fits."""
     config, capacity, totals = context.config, context.capacity, size.totals
     best = None
-    for tile in parts(size.rows):
+    for tile in parts(size.rows, HIGHEST["rows"]):
         input_rows = (tile - 1) * size.stride + size.kernel
         features, fresh = input_rows * size.feature_line, tile * size.stride * size.feature_line
         tiles = -(-size.rows // tile)
         if features > capacity["A"]:
             break
-        for chunk in parts(size.groups):
+        for chunk in parts(size.groups, HIGHEST["groups"]):
             output = tile * chunk * size.output_line
             weights, records = chunk * size.weight_words, chunk * size.record_words
             if output > capacity["O"] or weights > capacity["W"] or records > capacity["P"]:
@@ -150,8 +151,8 @@ def choose_depthwise(size: DepthwiseSize, context: Context, by_channels: bool) -
     """
     config, capacity = context.config, context.capacity
     best = None
-    for chunk in parts(size.blocks):
-        for tile in parts(size.rows):
+    for chunk in parts(size.blocks, HIGHEST["groups"]):
+        for tile in parts(size.rows, HIGHEST["rows"]):
             line = chunk * size.feature_line
             features = ((tile - 1) * size.stride + size.kernel) * line
             fresh, output = tile * size.stride * line, tile * chunk * size.output_line

@@ -102,6 +102,13 @@ def map_transfer(
     whole = words == layout.row_words and local_row == words and words * runs <= LIMITS["words"]
     if whole or runs == 1:
         words, runs, memory_row, local_row = words * runs, 1, 0, 0
+    elif runs > LIMITS["rows"]:
+        result = []
+        for first in range(0, runs, LIMITS["rows"]):
+            some = replace(part, row=part.row + first, rows=min(LIMITS["rows"], runs - first))
+            start = local + first * local_row
+            result += map_transfer(layout, some, local=start, local_row=local_row, local_plane=local_plane)
+        return result
     transfer = Transfer(
         Region.MAPS,
         layout.address(part.plane, part.row, part.column),

@@ -1,11 +1,14 @@
-"""How much of each buffer an instruction can address: what bounds the sizes of a configuration."""
+"""How far the fields of the instructions go: what bounds the sizes of a configuration and the counts of a program."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from triovit.hdl.isa.instructions import FIELD_BITS
+from triovit.hdl.isa.instructions import FIELD_BITS, LAYOUTS
 from triovit.hdl.isa.record import RECORD_BYTES
+
+HIGHEST = {field.name: field.highest for fields in LAYOUTS.values() for field in fields}
+"""Largest value of each field."""
 
 
 class Reach(NamedTuple):
@@ -27,7 +30,7 @@ REACHES = {
     "C": (Reach("local"), Reach("weights")),
     "P": (Reach("local"), Reach("parameters", RECORD_BYTES)),  # a channel block's records fill as many words
     "K": (Reach("weights"), Reach("attention")),
-    "divisor": (Reach("cols"),),  # a code is addressed by its token's number, and the tokens of a map are one row
+    "divisor": (Reach("cols"),),  # a code is addressed by its token's number, which counts one row or several
 }
 """The fields that address each buffer of `AcceleratorConfig.words`."""
 

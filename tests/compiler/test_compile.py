@@ -12,8 +12,10 @@ from tests.execution import check_network, differences, run_program
 from tests.networks import NetworkBuilder, efficientvit_like, random_image, small_network, unusual_network
 from triovit.compiler import CompileError, compile_network
 from triovit.compiler.estimate import estimate
+from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.integer.execute import execute
 from triovit.golden.integer.nodes import Convolution
+from triovit.golden.integer.serialize import load_network
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.names import Opcode
 
@@ -91,11 +93,11 @@ def shrunk(**sizes):
 @pytest.mark.parametrize(
     "config, message",
     [
-        (shrunk(divisors=16), r"att\.attention: needs 121 words of the divisor buffer, which has 16"),
+        (shrunk(divisors=16), r"att\.attention: needs 121 words of the divisor buffer, which has 16; .* divisors 128"),
         (shrunk(feature_bytes=256), r"needs \d+ words of buffer A"),
         (shrunk(output_bytes=256), r"words of buffer O"),
-        (shrunk(attention_bytes=256), r"att\.attention: a head needs 80 words of buffer K, which has 64"),
-        (shrunk(weight_bytes=256), r"words of buffer B \(limit 64\)"),
+        (shrunk(attention_bytes=256), r"att\.attention: a head needs 80 words of buffer K, which has 64; .*_bytes 512"),
+        (shrunk(weight_bytes=256), r"words of buffer B \(limit 64\); a configuration with weight_bytes 512 has room"),
         (shrunk(parameter_bytes=256), r"words of buffer P"),
     ],
 )
@@ -107,8 +109,8 @@ def test_what_does_not_fit_is_refused(config, message):
 
 def test_layer_norm_too_wide_for_the_records_is_refused():
     b = NetworkBuilder("wide", (3, 8, 8), 1)
-    b.head((16, 600), 4)
-    with pytest.raises(CompileError, match=r"head\.norm: needs 2400 words of buffer P, which has 2048"):
+    b.head((16, 2200), 4)
+    with pytest.raises(CompileError, match=r"head\.norm: needs 8800 words of buffer P, which has 8192; .*_bytes 65536"):
         compile_network(b.build(), TINY)
 
 
@@ -141,8 +143,36 @@ def test_kernels_beyond_the_field_are_refused():
     b = NetworkBuilder("large", (3, 20, 20), 1)
     b.conv("large", 8, 17, padding=0)
     assert isinstance(b.nodes[0], Convolution)
-    with pytest.raises(CompileError, match="large: kernel 17 is beyond the limit of 15"):
+    with pytest.raises(CompileError, match="large: has 17 kernel rows, an instruction counts up to 15"):
         compile_network(b.build(), CORE)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_runs_the_bundled_network(name):
+    assert compile_network(load_network(INTEGER_NETWORK), PRESETS[name]).config.name == name
+
+
+def test_more_tokens_than_a_row_counts():
+    """A map of 64 x 64 tokens, as EfficientViT has at 1024 x 1024: the tokens go row by row, their codes fill the
+    largest divisor buffer."""
+    b = NetworkBuilder("tokens", (3, 64, 64), 1)
+    b.conv("stem", 8)
+    b.attention("att", 8)
+    config = dataclasses.replace(TINY, divisors=4096, feature_bytes=1 << 16, output_bytes=1 << 17)
+    program = check_network(b.build(), config)
+    assert {(i.rows, i.cols) for i in program.instructions if i.opcode == Opcode.RMAC_OUTER} == {(64, 64)}
+    with pytest.raises(CompileError, match=r"needs 4160 words of the divisor buffer, .* no configuration has more than"):
+        b = NetworkBuilder("more-tokens", (3, 64, 65), 1)
+        b.conv("stem", 8)
+        b.attention("att", 8)
+        compile_network(b.build(), config)
+
+
+def test_b0_at_1024():
+    """What segmentation asks for. Twice the output buffer of the paper's core, all tokens a divisor buffer can have."""
+    config = dataclasses.replace(CORE, divisors=4096, output_bytes=1 << 17)
+    program = compile_network(efficientvit_like("b0", 1024, seed=1, classes=10), config)
+    assert len(program.instructions) > 10_000
 
 
 def test_b1_at_224():

@@ -1,5 +1,6 @@
 """Broken quantized networks, compiled programs and configurations: one line that names the file, status 2."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from triovit.flow import float_networks, networks
 from triovit.golden.assets import FLOAT_NETWORK
+from triovit.hdl.config.accelerator import PRESETS
 
 
 def change_header(data: bytes, change) -> bytes:
@@ -156,11 +158,15 @@ def test_configurations_that_are_no_files(refused, tmp_path):
 
 
 def test_network_that_does_not_fit(refused, tmp_path):
-    target = tmp_path / "program.safetensors"
-    text = refused("compile", "bundled", "--config", "trio-tiny", "-o", target)
-    assert text == "head.op_list.2.norm: needs 5120 words of buffer P, which has 2048\n"
+    target, config = tmp_path / "program.safetensors", tmp_path / "small.json"
+    config.write_text(json.dumps(dataclasses.asdict(PRESETS["trio-tiny"]) | {"parameter_bytes": 8192}))
+    text = refused("compile", "bundled", "--config", config, "-o", target)
+    assert text == (
+        "head.op_list.2.norm: needs 5120 words of buffer P, which has 2048; a configuration with parameter_bytes 32768 "
+        "has room\n"
+    )
     assert not target.exists()
-    assert refused("run", "--config", "trio-tiny") == refused("compare", "--config", "trio-tiny") == text
+    assert refused("run", "--config", config) == refused("compare", "--config", config) == text
 
 
 def test_missing_bundled_networks(refused, monkeypatch, tmp_path):
