@@ -120,6 +120,7 @@ def read_accuracy(path: str) -> Accuracy:
             numbers[0],
             numbers[1],
             numbers[2] if len(values["classes"]) > 5 else None,
+            floating=values["backend"] == "float",
         )
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"--accuracy {path}: must be a report of 'triovit evaluate --json FILE'") from None

@@ -28,8 +28,8 @@ NO_ENCODINGS = (
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A measured accuracy. what: float or integer, and of which network. top1, error, top5: in per cent; error: the
-    standard error of top1; None where unknown. images: how many, 0 where unknown."""
+    """A measured accuracy. what: of which network. top1, error, top5: in per cent; error: the standard error of top1;
+    None where unknown. images: how many, 0 where unknown. floating: of a float network."""
 
     what: str
     data: str
@@ -37,6 +37,7 @@ class Accuracy:
     top1: float
     error: float | None = None
     top5: float | None = None
+    floating: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
+from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.sqnr import TensorError
 from triovit.golden.report.activations import BINS_AN_OCTAVE, BranchDivisors, TensorCodes
 from triovit.golden.report.ranges import ChannelRanges
 from triovit.golden.report.weights import LayerWeights, WeightScheme
 
 ROW = 0.19  # inches
-WIDTH = 6.8
+WIDTH = 4.5  # of all figures: the page of a telephone holds one, a wide one two side by side
+PANEL = 1.75  # height of figures without rows
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY, TEAL, OLIVE = (
     "#3b82c4",
     "#e08214",
@@ -36,7 +38,6 @@ KIND_COLOURS = {  # by `Node.kind`, in the order of legends
     "pool": GREY,
     "layer norm": GREEN,
 }
-WIDE = 11.0  # of figures without a table beside them
 MARGIN = 0.75  # inches beside the rows: axis and legend
 MARKS = ((-127, -96, -64, -32, 0, 32, 64, 96, 127), (-128, -32, -16, -8, -4, -2, 0, 2, 4, 8, 16, 32, 128))
 HEAT_BINS = 51  # of a row of the map of weights; narrower schemes have a bin a level
@@ -71,24 +72,15 @@ def saturation_bars(codes: dict[str, TensorCodes], names: dict[str, str]) -> Fig
     return figure
 
 
-def channel_bands(tensors: list[ChannelRanges], titles: list[tuple[str, str]]) -> Figure:
-    """A row a tensor: ranges of its channels in real units, where they are known, and as integers.
-
-    titles: of each row's pictures; without the first picture the second has both.
-    """
-    columns = 2 if any(tensor.real for tensor in tensors) else 1
-    figure = Figure(figsize=(WIDE, 1.75 * len(tensors) + 0.2), layout="constrained")
-    grid = figure.subplots(len(tensors), columns, squeeze=False)
-    for row, tensor, (left, right) in zip(grid, tensors, titles, strict=True):
-        if tensor.real:
-            _band(row[0], tensor.real.low, tensor.real.high, BLUE)
-            row[0].set(title=left, ylabel="real units")
-        _band(row[-1], tensor.codes.low, tensor.codes.high, ORANGE)
-        row[-1].set(ylim=(-135, 135), yticks=(-128, -64, 0, 64, 127), ylabel="integers")
-        row[-1].set_title(right if tensor.real else f"{left}: {right}")
-    for axes in grid[-1]:
-        axes.set_xlabel("channel")
-    return figure
+def channel_bands(tensor: ChannelRanges, real_title: str, integer_title: str) -> dict[str, Figure]:
+    """Ranges of a tensor's channels: "real units", where they are known, and "integers"."""
+    drawn = {}
+    if tensor.real:
+        drawn["real units"] = _band(tensor.real, BLUE, title=real_title, ylabel="real units")
+    drawn["integers"] = _band(
+        tensor.codes, ORANGE, title=integer_title, ylabel="integers", ylim=(-135, 135), yticks=(-128, -64, 0, 64, 127)
+    )
+    return drawn
 
 
 def weight_map(scheme: WeightScheme, layers: list[LayerWeights], names: dict[str, str]) -> Figure:
@@ -123,46 +115,48 @@ def scheme_bars(layers: list[LayerWeights], names: dict[str, str]) -> Figure:
     return figure
 
 
-def level_bars(scheme: WeightScheme, counts: np.ndarray) -> Figure:
-    """How often each level of an APoT format occurs in all layers together."""
-    figure = Figure(figsize=(WIDE, 2.0), layout="constrained")
+def magnitude_bars(shares: list[tuple[int, float, float]]) -> Figure:
+    """How often each magnitude of an APoT format occurs in all layers together. shares: (magnitude, share of negative
+    weights, share of others)."""
+    figure = Figure(figsize=(WIDTH, PANEL), layout="constrained")
     axes = figure.subplots()
-    axes.bar(range(len(counts)), 100 * counts / counts.sum(), color=PURPLE, width=0.8)
-    axes.set_xticks(range(len(counts)), [str(level) for level in scheme.levels], rotation=90, fontsize=6.5)
-    axes.set(xlim=(-1, len(counts)), xlabel="level", ylabel="weights in %")
+    places = range(len(shares))
+    magnitudes, low, high = (np.array(column) for column in zip(*shares, strict=True))
+    axes.bar(places, 100 * high, color=PURPLE, width=0.8)
+    axes.bar(places, 100 * low, bottom=100 * high, color=TEAL, width=0.8)
+    axes.set_xticks(places, [str(level) for level in magnitudes], rotation=90, fontsize=6.5)
+    axes.set(xlim=(-1, len(shares)), xlabel="magnitude", ylabel="weights in %")
     axes.grid(visible=False)
     axes.grid(visible=True, axis="y")
+    _legend(figure, {"not negative": PURPLE, "negative": TEAL})
     return figure
 
 
-def divisor_histograms(branches: list[BranchDivisors], names: dict[str, str]) -> Figure:
-    """A panel a branch: log2 of the divisors; where there are log2 codes, the octaves that they can tell are shaded."""
-    columns = 2
-    rows = math.ceil(len(branches) / columns)
-    figure = Figure(figsize=(WIDE, 1.7 * rows + 0.2), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
+def divisor_histograms(branches: list[BranchDivisors], names: dict[str, str]) -> list[Figure]:
+    """Of every branch: log2 of the divisors, all on one axis; where there are log2 codes, the octaves that they can
+    tell are shaded."""
     most = max([1, *(branch.largest for branch in branches)])
-    end = math.ceil(math.log2(most)) + 1
-    for axes, branch in zip(grid.flat, branches, strict=False):
-        share = 100 * branch.histogram / max(branch.size, 1)
-        axes.stairs(share, np.arange(len(share) + 1) / BINS_AN_OCTAVE, fill=True, color=PURPLE)
-        axes.set(xlim=(-0.5, end), ylabel="divisors in %")
-        axes.xaxis.set_major_locator(MultipleLocator(2))
-        title = f"{names[branch.attention]}, branch {branch.branch}"
-        if branch.offset is None:
-            axes.set_title(title)
-            continue
-        first, last = -branch.offset - 0.5, len(branch.codes) - 0.5 - branch.offset
-        axes.axvspan(first, last, color=GREEN, alpha=0.13, linewidth=0)
-        codes = [code for code in range(len(branch.codes)) if -0.5 <= code - branch.offset <= end]
-        top = axes.secondary_xaxis("top")
-        top.set_xticks([code - branch.offset for code in codes], [str(code) for code in codes], fontsize=6.5)
-        top.tick_params(length=2, pad=1)
-        axes.set_title(title, pad=13)
-    for axes in list(grid.flat)[len(branches) :]:
-        axes.set_visible(False)
-    for axes in grid[-1]:
-        axes.set_xlabel("log2 of the integer divisor")
+    return [_divisor_histogram(branch, names, math.ceil(math.log2(most)) + 1) for branch in branches]
+
+
+def _divisor_histogram(branch: BranchDivisors, names: dict[str, str], end: int) -> Figure:
+    figure = Figure(figsize=(WIDTH, PANEL), layout="constrained")
+    axes = figure.subplots()
+    share = 100 * branch.histogram / max(branch.size, 1)
+    axes.stairs(share, np.arange(len(share) + 1) / BINS_AN_OCTAVE, fill=True, color=PURPLE)
+    axes.set(xlim=(-0.5, end), xlabel="log2 of the integer divisor", ylabel="divisors in %")
+    axes.xaxis.set_major_locator(MultipleLocator(2))
+    title = f"{names[branch.attention]}, branch {branch.branch}"
+    if branch.offset is None:
+        axes.set_title(title)
+        return figure
+    first, last = -branch.offset - 0.5, len(branch.codes) - 0.5 - branch.offset
+    axes.axvspan(first, last, color=GREEN, alpha=0.13, linewidth=0)
+    codes = [code for code in range(len(branch.codes)) if -0.5 <= code - branch.offset <= end]
+    top = axes.secondary_xaxis("top")
+    top.set_xticks([code - branch.offset for code in codes], [str(code) for code in codes], fontsize=6.5)
+    top.tick_params(length=2, pad=1)
+    axes.set_title(title, pad=13)
     return figure
 
 
@@ -188,17 +182,19 @@ def _rows(labels: list[str]):
 def _legend(figure: Figure, colours: dict[str, str]) -> None:
     handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
     figure.legend(
-        handles=handles, loc="outside upper left", ncols=min(len(handles), 4), handlelength=1, columnspacing=1.2
+        handles=handles, loc="outside upper left", ncols=min(len(handles), 3), handlelength=1, columnspacing=1.2
     )
 
 
-def _band(axes, low: np.ndarray, high: np.ndarray, colour: str) -> None:
-    """Ranges as one filled outline, a step a channel."""
-    edges = np.arange(len(low) + 1) - 0.5
-    axes.fill_between(
-        edges, np.append(low, low[-1]), np.append(high, high[-1]), step="post", color=colour, linewidth=0.3
-    )
+def _band(ranges: Range, colour: str, **properties) -> Figure:
+    """Ranges as one filled outline, a step per channel. properties: of the axes."""
+    figure = Figure(figsize=(WIDTH, PANEL), layout="constrained")
+    axes = figure.subplots()
+    edges = np.arange(len(ranges.low) + 1) - 0.5
+    low, high = (np.append(end, end[-1]) for end in (ranges.low, ranges.high))
+    axes.fill_between(edges, low, high, step="post", color=colour, linewidth=0.3)
     axes.axhline(0, color="#8a8f98", linewidth=0.6)
-    axes.set_xlim(-0.5, len(low) - 0.5)
+    axes.set(xlim=(-0.5, len(ranges.low) - 0.5), xlabel="channel", **properties)
     axes.grid(visible=False)
     axes.grid(visible=True, axis="y")
+    return figure

@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 
 from triovit.golden.evaluation.accuracy import Share
 from triovit.golden.integer.family import family, first_reason
-from triovit.golden.integer.names import short_names
 from triovit.golden.quantization.methods import METHODS
 from triovit.golden.report.findings import Accuracy, Findings, ReportSubject
-from triovit.golden.report.page import LEFT, RIGHT, TEXT, Html, Section, heading, page, paragraph, table
-from triovit.golden.report.sections import Sections
+from triovit.golden.report.opening import opening
+from triovit.golden.report.page import LEFT, RIGHT, TEXT, Html, Section, fold, heading, page, paragraph, table
+from triovit.golden.report.sections import ORDER
 from triovit.golden.report.vector import style
+from triovit.golden.report.view import View
 
 HANDLED = ("settings", "encodings", "preset", "method", "float_top1", "integer_top1", "test_images")  # told elsewhere
 
 
 def report(subject: ReportSubject, findings: Findings) -> str:
     """The HTML page: self-contained, without scripts, for light and dark screens."""
+    view = View(subject.network, findings)
     with style():
-        sections = Sections(subject.network, findings, short_names(subject.network.shapes())).all()
-    return page(f"Quantization report: {subject.network.name}", [summary(subject, findings), *sections])
+        sections = [section(view) for section in ORDER]
+    return page(f"Quantization report: {subject.network.name}", [summary(subject, view), *sections])
 
 
-def summary(subject: ReportSubject, findings: Findings) -> Section:
-    """What the network is, how it was made, and how good it is."""
+def summary(subject: ReportSubject, view: View) -> Section:
+    """How good the network is, where its errors are, what it is and how it was made."""
+    metadata = subject.network.metadata
+    accuracies = [*measured(metadata), *subject.accuracies]
+    parts = [*opening(view, accuracies), heading("Accuracy"), _accuracy(accuracies)]
+    parts.append(_facts("What this network is", _identity(subject, view)))
+    settings = metadata.get("settings")
+    if isinstance(settings, dict):
+        parts.append(_facts("Settings of the quantization", settings.items()))
+    others = {key: value for key, value in metadata.items() if key not in HANDLED}
+    if others:
+        rows = [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in others.items()]
+        parts.append(_facts("Calibration and other metadata", rows))
+    return Section("summary", "Summary", parts)
+
+
+def _identity(subject: ReportSubject, view: View) -> list[list]:
     network, metadata = subject.network, subject.network.metadata
-    weights = sum(layer.size for layer in findings.weights)
     widest = max(network.bounds(), key=lambda bound: bound.bound)
-    belongs = f"{family(network)}: {first_reason(network)}" if first_reason(network) else family(network)
-    rows = [
+    reason = first_reason(network)
+    return [
         ["network", network.name],
         ["preset", metadata.get("preset", "unknown")],
         ["input", " x ".join(str(size) for size in network.input_shape)],
         ["outputs", network.shapes()[network.output][0]],
         ["layers", len(network.nodes)],
-        ["weights", weights],
-        ["family", belongs],
+        ["weights", sum(layer.size for layer in view.findings.weights)],
+        ["family", f"{family(network)}: {reason}" if reason else family(network)],
         ["method", method(metadata)],
         ["widest accumulator", f"{widest.bits} of 32 bits ({widest.node})"],
         ["file", subject.file],
@@ -45,20 +62,11 @@ def summary(subject: ReportSubject, findings: Findings) -> Section:
         ["images of this report", "none" if subject.pixels is None else f"{len(subject.pixels):,} of {subject.data}"],
         ["float network of this report", "given" if subject.model else "none"],
     ]
-    parts = [table([("", LEFT), ("", TEXT)], rows), heading("Accuracy"), _accuracy(subject.accuracies, metadata)]
-    settings = metadata.get("settings")
-    if isinstance(settings, dict):
-        parts += [heading("Settings"), table([("setting", LEFT), ("value", TEXT)], settings.items())]
-    others = {key: value for key, value in metadata.items() if key not in HANDLED}
-    if others:
-        parts += [
-            heading("Calibration and other metadata"),
-            table(
-                [("entry", LEFT), ("value", TEXT)],
-                [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in others.items()],
-            ),
-        ]
-    return Section("summary", "Summary", parts)
+
+
+def _facts(title: str, rows: Iterable[Sequence]) -> Html:
+    """Names and values, folded."""
+    return fold(title, [table([("", LEFT), ("", TEXT)], rows, most=None)])
 
 
 def method(metadata: dict) -> str:
@@ -80,7 +88,8 @@ def measured(metadata: dict) -> list[Accuracy]:
         top1 = metadata.get(key)
         if isinstance(top1, int | float) and not isinstance(top1, bool) and 0 <= top1 <= 100:
             error = Share(round(top1 / 100 * images), images).standard_error if images else None
-            found.append(Accuracy(what, "test images, from the network's metadata", images, float(top1), error))
+            data, floating = "test images, from the network's metadata", key == "float_top1"
+            found.append(Accuracy(what, data, images, float(top1), error, floating=floating))
     return found
 
 
@@ -138,7 +147,7 @@ def to_json(subject: ReportSubject, findings: Findings) -> dict:
     }
 
 
-def _accuracy(accuracies: tuple[Accuracy, ...], metadata: dict) -> Html:
+def _accuracy(accuracies: list[Accuracy]) -> Html:
     rows = [
         [
             a.what,
@@ -148,7 +157,7 @@ def _accuracy(accuracies: tuple[Accuracy, ...], metadata: dict) -> Html:
             "?" if a.error is None else f"{a.error:.2f}",
             "?" if a.top5 is None else f"{a.top5:.2f}",
         ]
-        for a in (*measured(metadata), *accuracies)
+        for a in accuracies
     ]
     if not rows:
         return paragraph(

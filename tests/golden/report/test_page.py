@@ -6,7 +6,20 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib.figure import Figure
 
-from triovit.golden.report.page import Html, Section, layer_name, page, paragraph, table, text
+from triovit.golden.report.page import (
+    MOST_ROWS,
+    Html,
+    Section,
+    figures,
+    fold,
+    layer_name,
+    listed,
+    page,
+    paragraph,
+    strip,
+    table,
+    text,
+)
 from triovit.golden.report.vector import FOREGROUND, inline_svg, style
 
 NASTY = '<script>alert("x")</script> & $x$'
@@ -49,3 +62,19 @@ def test_everything_is_escaped():
 def test_cells():
     assert [text(1234567), text(True), text(0.5), text(Html("<b>"))] == ["1,234,567", "True", "0.5", "<b>"]
     assert "<thead>" not in table([("", "left")], [["a"]])
+
+
+def test_the_rest_is_escaped_too():
+    document = "".join([fold(NASTY, []), figures([(NASTY, NASTY)]), listed([[NASTY, Html("<b>")]])])
+    document += strip(NASTY, [("#123456", NASTY)], [("#123456", NASTY)])
+    assert "<script" not in document and document.count("<b>") == 2
+    assert document.count("&lt;script&gt;") == 7  # of strip: label, cell, key
+
+
+def test_only_long_tables_are_folded():
+    columns, rows = [("a", "left"), ("b", "right")], [["x", 1]] * MOST_ROWS
+    assert "<details>" not in table(columns, rows)
+    folded = table(columns, [*rows, ["y", 2]])
+    assert folded.startswith(f"<details><summary>The numbers, {MOST_ROWS + 1} rows: a, b</summary>")
+    assert folded.count("<tr>") == MOST_ROWS + 2
+    assert "<details>" not in table(columns, [*rows, ["y", 2]], most=None)

@@ -104,15 +104,15 @@ def test_it_is_self_contained(document, read):
     assert {reference[1:] for reference in read.references if reference[0] == "#"} <= set(identifiers)
 
 
-def test_every_section_has_its_plots_and_nothing_is_missing(read):
+def test_every_section_has_its_plots_and_nothing_is_missing(read, findings):
     assert list(read.tables) == SECTIONS
     assert {name: len(plots) for name, plots in read.plots.items()} == {
         "summary": 0,
         "sqnr": 1,
-        "ranges": 2,
+        "ranges": 12,  # two for each of three tensors, migrated and shifted
         "weights": 3,
         "schemes": 2,
-        "divisors": 1,
+        "divisors": len(findings.activations.divisors),
         "saturation": 1,
     }
     assert not any(read.missing.values())
@@ -120,19 +120,19 @@ def test_every_section_has_its_plots_and_nothing_is_missing(read):
 
 
 def test_summary(read, subject):
-    facts = dict(read.tables["summary"][0])
+    facts = dict(read.tables["summary"][1])
     assert facts["network"] == "seeded <b>"
     assert (facts["SHA-256"], facts["bytes"], facts["file"]) == ("ab" * 32, "12,345", "b0.safetensors")
     assert facts["family"].startswith("m2: ") and "filters in additive powers of two" in facts["family"]
     assert (facts["method"], facts["preset"], facts["layers"]) == ("m2", "b0", str(len(subject.network.nodes)))
     assert facts["images of this report"] == "4 of photos"
-    accuracies = read.tables["summary"][1]
+    accuracies = read.tables["summary"][0]
     assert [row[0] for row in accuracies[1:]] == ["float network", "this network", "b0 (golden)"]
     assert accuracies[1][2:] == ["100", "90.00", "3.00", "?"]
     assert accuracies[3][1:] == ["photos", "1,234", "56.78", "1.23", "99.50"]
-    settings = dict(read.tables["summary"][2][1:])
+    settings = dict(read.tables["summary"][2])
     assert settings == {key: str(value) for key, value in METHODS["m2"].to_dict().items()}
-    others = dict(read.tables["summary"][3][1:])
+    others = dict(read.tables["summary"][3])
     assert others["calibration_sha256"] == subject.network.metadata["calibration_sha256"]
     assert "encodings" not in others
 
@@ -161,8 +161,14 @@ def test_numbers_of_the_weights(read, findings):
     assert filters[0][2:] == ["uniform 8 bits", "uniform 4 bits", "APoT 7 bits, exponents 0 to 6"]
     for row, layer in zip(filters[1:], findings.weights, strict=True):
         assert sorted(int(cell.replace(",", "")) for cell in row[2:] if cell != "0") == sorted(layer.filters.values())
-    levels = [float(cell) for table in read.tables["schemes"][1:] for cell in table[1][1:]]
-    assert sum(levels) == pytest.approx(100, abs=0.3)
+    magnitudes = read.tables["schemes"][1][1:]
+    assert sum(float(row[1]) for row in magnitudes) == pytest.approx(100, abs=0.3)
+    assert magnitudes[0][0] == "0" and magnitudes[0][1] == magnitudes[0][2]  # no negative zero
+    scheme = schemes[2]
+    counts = sum(layer.counts[scheme] for layer in findings.weights if scheme in layer.counts)
+    for magnitude, share, positive in magnitudes:
+        both = counts[abs(scheme.levels) == int(magnitude)].sum(), counts[scheme.levels == int(magnitude)].sum()
+        assert (float(share), float(positive)) == pytest.approx([100 * n / counts.sum() for n in both], abs=0.006)
 
 
 def test_numbers_of_ranges_and_divisors(read, findings):
@@ -208,7 +214,7 @@ def test_integers_alone_without_encodings(subject):
     assert NO_MODEL in read.missing["ranges"][0] and NO_ENCODINGS in read.missing["ranges"][0]
     assert NO_ENCODINGS in read.missing["sqnr"][0]
     assert {tuple(row[2:5]) for row in read.tables["ranges"][0][1:]} == {("?", "?", "?")}
-    assert len(read.plots["ranges"]) == 2 and len(read.plots["saturation"]) == 1
+    assert len(read.plots["ranges"]) == 6 and len(read.plots["saturation"]) == 1
     assert dict(read.tables["summary"][0])["method"] == "no named one"
 
 
