@@ -215,7 +215,7 @@ def test_integers_alone_without_encodings(subject):
     assert NO_ENCODINGS in read.missing["sqnr"][0]
     assert {tuple(row[2:5]) for row in read.tables["ranges"][0][1:]} == {("?", "?", "?")}
     assert len(read.plots["ranges"]) == 6 and len(read.plots["saturation"]) == 1
-    assert dict(read.tables["summary"][0])["method"] == "no named one"
+    assert dict(read.tables["summary"][1])["method"] == "no named one"
 
 
 def test_decoded_integers_without_the_float_network(subject):
