@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.console import blocks, missing
+
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = ("torch", "distributed", "dask", "cloudpickle", "matplotlib", "pytest", "cocotbext")
-MOST_LINES = 80
+MOST_LINES = 120
 
+PAGE = "layer_step_by_step.py"  # what it prints is a page of the documentation
 # Script -> whether it needs the extra `quantize`, files that it leaves, and what it prints.
 EXAMPLES = {
     "compare_on_rtl.py": (
@@ -60,6 +63,14 @@ def test_example(name, tmp_path):
 
 def test_all_examples_are_run_and_are_short():
     scripts = list((ROOT / "examples").glob("*.py"))
-    assert {script.name for script in scripts} == set(EXAMPLES)
+    assert {script.name for script in scripts} == {*EXAMPLES, PAGE}
     for script in scripts:
         assert len(script.read_text().splitlines()) <= MOST_LINES, script.name
+
+
+def test_the_page_about_a_layer_tells_what_its_example_prints(tmp_path):
+    printed = run(ROOT / "examples" / PAGE, True, tmp_path).stdout
+    told = blocks(ROOT / "docs" / "layer-step-by-step.md")
+    assert len(told) > 5
+    # Nothing is left out: all blocks together are the whole print.
+    assert missing("".join(told), printed) is None and len("".join(told).split()) == len(printed.split())
