@@ -8,6 +8,7 @@ accuracies; with --tensors as well every tensor of every image.
   triovit compare b1-r224                                EfficientViT-B1 at 224 x 224, seeded weights
   triovit compare bundled --data cifar10_jpeg.npz --images 100
   triovit compare b0.safetensors --data val/ --images 20 --tensors
+  triovit compare --timeline run.svg                     which unit works when, as a picture
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 import numpy as np
 
 from triovit.compiler.compile import compile_network
-from triovit.flow.arguments import Input, add_image_options, add_seed_option, add_simulation_options
+from triovit.flow.arguments import Input, Output, add_image_options, add_seed_option, add_simulation_options
 from triovit.flow.configurations import find_config
 from triovit.flow.difference import Difference, find_difference, layer_of
 from triovit.flow.errors import UsageError
@@ -27,10 +28,12 @@ from triovit.flow.images import accuracy, find_sources, predict
 from triovit.flow.layer_table import COLUMNS, layer_rows, utilization
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import NETWORK_HELP, find_network
-from triovit.flow.output import say, show, steps, table, write_json
+from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
 from triovit.flow.packages import EXTRA, has, install
 from triovit.flow.rtl import build, read_logits, simulate
+from triovit.flow.timeline import intervals, timeline
 from triovit.golden.evaluation.reference import count_outputs
+from triovit.golden.files import whole_file
 from triovit.golden.integer.execute import execute as execute_network
 from triovit.golden.integer.names import short_names
 
@@ -41,6 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensors", action="store_true", help="with --data: compare every tensor of every image, not logits alone"
     )
+    parser.add_argument(
+        "--timeline", type=Output, metavar="FILE", help="of one image: SVG of the run, which unit works in which cycle"
+    )
     add_seed_option(parser)
     add_simulation_options(parser)
 
@@ -48,6 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(options) -> int:
     if options.tensors and options.data is None:
         raise UsageError("--tensors goes with --data; of one image every tensor is compared anyway")
+    if options.timeline and options.data is not None:
+        raise UsageError("--timeline is of one image; it does not go with --data")
+    check_replaceable("--timeline", options.timeline)
     config = find_config(options.config)
     network = find_network(options.network, options.seed)
     outputs = 0 if options.data is None else count_outputs(network)
@@ -100,6 +109,10 @@ def _compare_tensors(options, network, machine, source, classes) -> int:
         "layers": [dataclasses.asdict(row) for row in rows],
     }
     write_json(options.json, report)
+    if options.timeline:
+        title = f"{network.name} on {config.name}: {run.cycles:,} cycles"
+        with whole_file(options.timeline) as partial:
+            partial.write_text(timeline(title, intervals(network, program, run.events), run.cycles), encoding="utf-8")
     return 1 if differences else 0
 
 

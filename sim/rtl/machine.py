@@ -17,7 +17,7 @@ from triovit.hdl.generate import emit_accelerator
 from triovit.hdl.isa.engines import counters
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.isa.registers import REGISTERS, field_mask
-from triovit.sim.rtl.simulation import EVENT_DONE, MemoryModel, RtlSimulation
+from triovit.sim.rtl.simulation import EVENT_DONE, EVENTS, MemoryModel, RtlSimulation
 from triovit.sim.toolchain import build_root
 
 INTERRUPT_ENABLE, START = (field_mask("CONTROL", name) for name in ("interrupt_enable", "start"))
@@ -36,13 +36,15 @@ class MachineRun:
     """One start of the program.
 
     cycles: of the machine's own counter. counters: the register file's. memory: feature maps of all cores after the
-    run, (cores, core_stride) uint8. layer_cycles: see `RtlMachine._layer_cycles`.
+    run, (cores, core_stride) uint8. layer_cycles: see `RtlMachine._layer_cycles`. events: of the units in this run,
+    dtype EVENTS of `sim.rtl.simulation`.
     """
 
     cycles: int
     counters: dict[str, int]
     memory: np.ndarray
     layer_cycles: dict[str, int] = field(default_factory=dict)
+    events: np.ndarray = field(default_factory=lambda: np.zeros(0, EVENTS))
 
 
 def verilog_folder(config: AcceleratorConfig) -> Path:
@@ -138,12 +140,12 @@ class RtlMachine:
         memory = result[dump].reshape(program.config.cores, program.core_stride)
         cycles = values["CYCLES_LO"] | values["CYCLES_HI"] << 32
         counted = {name: values[name] for name in self.counters}
-        return MachineRun(cycles, counted, memory, self._layer_cycles(result, number))
+        events = result.events[result.events["mark"] == number + 1]
+        return MachineRun(cycles, counted, memory, self._layer_cycles(events), events)
 
-    def _layer_cycles(self, result, number: int) -> dict[str, int]:
+    def _layer_cycles(self, events: np.ndarray) -> dict[str, int]:
         """Cycles of each layer: a finished computation gets the cycles since the one before it, so that layers whose
         tiles alternate share their time, and the sum is the program's up to its last result."""
-        events = result.events[result.events["mark"] == number + 1]
         computing = [engine.unit for engine in engines_of(self.program.config) if engine.computes]
         computations = np.isin(events["unit"], computing)
         done = events[computations & (events["event"] == EVENT_DONE)]
