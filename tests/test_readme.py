@@ -1,17 +1,14 @@
 """The README's commands do what it says: each is run as it stands there, in its order, in an empty environment."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.console import blocks, missing
+from tests.console import blocks, commands, missing, run
 from tests.golden.training.archive import write_archive
 from triovit.golden.assets import FLOAT_NETWORK, PHOTO
 
@@ -53,26 +50,6 @@ def folder(tmp_path_factory):
             patch.save(target / f"{number}.png")
     write_archive(path / "cifar10.npz", 20, 10)
     return path
-
-
-def commands(page: Path) -> list[tuple[str, str]]:
-    """(command, what it is said to print) in the order of the page: of `sh` blocks each line, of `console` ones each
-    line with a prompt and what follows it."""
-    found = []
-    for language, text in re.findall(r"^```(sh|console)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S):
-        if language == "sh":
-            found += [(line.partition(" #")[0].strip(), "") for line in text.splitlines()]
-        else:
-            found += [tuple(part.split("\n", 1)) for part in re.split(r"^\$ ", text, flags=re.M)[1:]]
-    return found
-
-
-def run(command: str, folder: Path) -> subprocess.CompletedProcess:
-    """The finished process of a shell command, in an environment with nothing but the two folders and the build."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {"HOME": os.environ["HOME"], "PATH": path, "COLUMNS": "80"}
-    environment |= {"TRIOVIT_BUILD": str(ROOT / "build"), "OMP_NUM_THREADS": "1"}  # the simulators of other tests
-    return subprocess.run(command, shell=True, capture_output=True, text=True, cwd=folder, env=environment)
 
 
 def test_every_command(folder):
