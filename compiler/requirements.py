@@ -5,7 +5,8 @@ from __future__ import annotations
 from triovit.compiler.errors import CompileError
 from triovit.golden.integer.family import family, first_reason
 from triovit.golden.integer.network import IntegerNetwork
-from triovit.hdl.config.accelerator import SIZES, AcceleratorConfig
+from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.config.ranges import SIZES
 from triovit.hdl.isa.limits import HIGHEST, reach
 
 # By family of a network: what the generated hardware has instead, and what hardware of that family has.

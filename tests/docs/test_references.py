@@ -72,7 +72,7 @@ def missing_names(text: str) -> list[str]:
 def unknown_words(text: str) -> list[str]:
     """Commands and options of `triovit` in code that do not exist."""
     found = []
-    for line in re.findall(r"(?:^\s*|`|\$ )triovit ([a-z-]+[^`\n#]*)", text, re.MULTILINE):
+    for line in re.findall(r"(?:^\s*|`|\$ )triovit ([a-z-]+[^`\n#|]*)", text, re.MULTILINE):
         command, *_ = line.split()
         if command not in COMMANDS:
             found.append(f"triovit {command}")
