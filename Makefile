@@ -7,7 +7,7 @@ BASE := .venv/installed-base
 ALL := .venv/installed-all
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types docs setup clean
+.PHONY: demo test lint types docs measurements setup clean
 
 demo: $(BASE)  ## one image through the quantized network on the simulated accelerator, checked against the integer model
 	@$(BIN)/triovit compare
@@ -24,6 +24,9 @@ types: setup  ## types of everything but the hardware (Pyright's rules, by based
 
 docs: setup  ## tables of the pages that come from the code, written again
 	@$(BIN)/python -m docs.tables
+
+measurements: setup  ## synthesizes what the estimate of resources is fitted to, minutes each
+	@$(BIN)/python -m triovit.flow.measurements
 
 setup: $(ALL) build/typing/triovit  ## everything: the extras as well, what quantizes and what tests
 

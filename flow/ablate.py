@@ -7,7 +7,7 @@ an interrupted ablation.
   triovit ablate bundled --calibration cifar10_jpeg.npz --data cifar10_jpeg.npz -o cifar.json
   triovit ablate b0.pt --calibration train/ --data val/ --variants "trio; trio without migration; m2" -o b0.json
   triovit ablate b0.pt --calibration train/ --data val/ -o sweep.json \\
-      --variants "trio, observer=percentile, percentile=99.9; trio, observer=lp; p2, exponents=ceil"
+      --variants "trio, observer=percentile, percentile=99.9; trio, observer=lp"
   triovit ablate b0.pt --calibration train/ --data val/ --processes 8 -o b0.json
   triovit ablate b0.pt --calibration train/ --data val/ --scheduler tcp://10.0.0.1:8786 -o b0.json
 """

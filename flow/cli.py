@@ -11,10 +11,12 @@ import sys
 
 from triovit.flow.arguments import Output
 from triovit.flow.errors import explain
+from triovit.flow.help import Help
 from triovit.golden.errors import Status
 
 COMMANDS = {
     "doctor": "print tools, versions and what is missing",
+    "configs": "list configurations, their resources and boards",
     "generate": "generate Verilog; lint and synthesize it",
     "quantize": "quantize a float network",
     "compile": "compile a quantized network",
@@ -59,7 +61,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     parser = Parser(
         prog=f"triovit {command}",
         description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     module.configure(parser)
     parser.add_argument("--json", type=Output, metavar="FILE", help="write the report as JSON too")

@@ -9,8 +9,8 @@ from triovit.flow.errors import UsageError
 from triovit.hdl.config.accelerator import AcceleratorConfig, load_config
 
 
-def find_config(name: str) -> AcceleratorConfig:
-    """The configuration that --config names: a preset or a JSON file. A file without a name gets the file's."""
+def find_config(name: str, option: str = "--config") -> AcceleratorConfig:
+    """The configuration that an option names: a preset or a JSON file. A file without a name gets the file's."""
     if not Path(name).is_file():
         return load_config(name)
     try:
@@ -18,5 +18,5 @@ def find_config(name: str) -> AcceleratorConfig:
         if config.name == AcceleratorConfig.name:
             config = dataclasses.replace(config, name=Path(name).stem).validate()
     except ValueError as error:
-        raise UsageError(f"--config {name}: {error}") from None
+        raise UsageError(f"{option} {name}: {error}".lstrip()) from None
     return config

@@ -41,7 +41,7 @@ def synthesize(files: list[Path], device: str, log: Path) -> dict[str, int]:
     """
     if device not in DEVICES:
         raise UsageError(f"synthesis must be for one of {', '.join(DEVICES)}, not {device!r}")
-    netlist = log.with_suffix(".stat.json")
+    netlist = netlist_of(log)
     # Names relative to the folder: Yosys splits its commands at blanks.
     script = [
         f"read_verilog {' '.join(file.name for file in files)}",
@@ -58,7 +58,7 @@ def synthesize(files: list[Path], device: str, log: Path) -> dict[str, int]:
         result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
     if result.returncode:
         raise ToolchainError(f"Yosys failed ({log}): {_fault(log.read_text(encoding='utf-8', errors='replace'))}")
-    return _count(json.loads(netlist.read_text(encoding="utf-8")), TOP)
+    return count_cells(json.loads(netlist.read_text(encoding="utf-8")), TOP)
 
 
 def _fault(log: str) -> str:
@@ -70,8 +70,13 @@ def _fault(log: str) -> str:
     return next((line for line in lines if ERROR.match(line)), lines[-1])
 
 
-def _count(statistics: dict, top: str) -> dict[str, int]:
-    """Leaf cells of a design from Yosys' statistics a module."""
+def netlist_of(log: Path) -> Path:
+    """Yosys' statistics of each module, a file beside the log."""
+    return log.with_suffix(".stat.json")
+
+
+def count_cells(statistics: dict, top: str) -> dict[str, int]:
+    """Leaf cells of a module and all below it, from Yosys' statistics of each module."""
     modules = {name.lstrip("\\"): module["num_cells_by_type"] for name, module in statistics["modules"].items()}
     cached: dict[str, Counter] = {}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.tables import commands, configurations, instruction_set, networks
+from docs.tables import commands, configurations, instruction_set, networks, resources
 
 CONTENTS: dict[str, Callable[[], str]] = {
     **instruction_set.CONTENTS,
     **configurations.CONTENTS,
     **commands.CONTENTS,
     **networks.CONTENTS,
+    **resources.CONTENTS,
 }

@@ -1,0 +1,1 @@
+"""Boards and their FPGAs, and what of an FPGA a configuration takes."""

@@ -1,0 +1,34 @@
+"""Does a board's FPGA hold a configuration?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from triovit.boards.devices import RESOURCE_NAMES, Board
+from triovit.boards.estimate import estimate
+from triovit.hdl.config.accelerator import AcceleratorConfig
+
+TIGHT = 0.8  # share of a resource from which on placement and routing are hard
+
+
+class Fit(NamedTuple):
+    """The resource that a configuration takes most of, and its share of what the FPGA has."""
+
+    scarcest: str
+    share: float
+
+    @property
+    def fits(self) -> bool:
+        return self.share <= 1
+
+    @property
+    def verdict(self) -> str:
+        """yes, tight or no."""
+        return ("tight" if self.share > TIGHT else "yes") if self.fits else "no"
+
+
+def fit(config: AcceleratorConfig, board: Board) -> Fit:
+    """Whether a configuration fits, by the estimate of its resources; the rest of a design is not counted."""
+    needs = estimate(config, board.family)
+    shares = [need / has for need, has in zip(needs, board.has, strict=True)]
+    return Fit(RESOURCE_NAMES[shares.index(max(shares))], max(shares))

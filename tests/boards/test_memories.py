@@ -1,0 +1,58 @@
+"""Block RAMs of a RAM, as Yosys' synthesis maps it, and multiplexers around the banks."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from triovit.boards.devices import Family
+from triovit.boards.measurements import resources
+from triovit.boards.memories import block_rams, multiplexers
+from triovit.hdl.config.buffers import Banks
+from triovit.hdl.memory.ram import RAM_SOURCE
+
+# Up to the step that maps memories; what follows is logic.
+SYNTHESIS = {
+    Family.XILINX: "synth_xilinx -family xcup -noiopad -noclkbuf -top triovit_ram -run begin:map_ffram",
+    Family.ECP5: "synth_ecp5 -top triovit_ram -run begin:map_ffram",
+}
+RAMS = {  # width, depth: on both sides of every threshold
+    Family.XILINX: [(4, 512), (4, 1024), (32, 64), (32, 128), (32, 512), (32, 2048), (64, 64), (64, 512), (128, 1024)],
+    Family.ECP5: [(4, 256), (4, 512), (32, 32), (32, 64), (32, 1024), (64, 16), (64, 4096)],
+}
+PROGRAM = """
+import sys
+from pyosys import libyosys as ys
+for word in sys.argv[4:]:
+    width, depth = word.split("x")
+    bits = (int(depth) - 1).bit_length()
+    design = ys.Design()
+    for command in (
+        f"read_verilog {sys.argv[1]}",
+        f"chparam -set WIDTH {width} -set DEPTH {depth} -set ADDRESS_BITS {bits} triovit_ram",
+        sys.argv[2],
+        f"tee -q -o {sys.argv[3]}/{word}.json stat -json",
+    ):
+        ys.run_pass(command, design)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", Family)
+def test_synthesis_agrees(family, tmp_path):
+    words = [f"{width}x{depth}" for width, depth in RAMS[family]]
+    command = [sys.executable, "-c", PROGRAM, RAM_SOURCE, SYNTHESIS[family], tmp_path, *words]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    for width, depth in RAMS[family]:
+        (module,) = json.loads((tmp_path / f"{width}x{depth}.json").read_text())["modules"].values()
+        found = resources(module["num_cells_by_type"])
+        assert block_rams(width, depth, family) == found.ram, (width, depth)
+        assert (found.ram > 0) != (found.lut > 0)
+
+
+def test_multiplexers():
+    """The example of docs/engines/banked-memory.md: 43 for 8 of 16 banks; a rotation of 4 words by 4 takes 8."""
+    assert multiplexers(Banks(64, 16, 1, 1, 8)) == 43
+    assert multiplexers(Banks(64, 4, 1, 4, 4)) == 8 + 8
+    assert multiplexers(Banks(64, 4, 8, 1, 1)) == 8 * (1 + 2)
