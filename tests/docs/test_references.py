@@ -1,4 +1,4 @@
-"""What pages and help texts refer to is there: files, modules, commands and their options. Links: tests/test_docs.py."""
+"""What pages and help texts name is there: files, modules, commands and options. Links: tests/test_docs.py."""
 
 import importlib
 import re
@@ -91,5 +91,5 @@ def test_faults_are_found():
         "triovit.hdl.isa.gone",
         "triovit.hdl.isa.names.Gone",
     ]
-    text = "    triovit compare --image x.jpg  # --gone\n`triovit run -k | less -M`, `triovit gone`\n$ triovit doctor --json x\n"
+    text = "    triovit compare --image x.jpg  # --gone\n`triovit run -k | less -M`, `triovit gone`\n"
     assert unknown_words(text) == ["run -k", "triovit gone"]
