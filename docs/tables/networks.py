@@ -7,8 +7,9 @@ import inspect
 from docs.tables.markdown import code, table
 from triovit.compiler.compile import LOWERINGS
 from triovit.golden.batch.executor import STEPS
+from triovit.golden.integer import arithmetic
 from triovit.golden.integer.apot import MAX_EXPONENT_BITS, ApotFormat
-from triovit.golden.integer.nodes import NODES
+from triovit.golden.integer.nodes import NODES, Convolution
 
 LISTED = 12  # so many magnitudes are written out
 
@@ -24,6 +25,51 @@ def nodes() -> str:
     return table(
         ("kind", "computes", "on batches", "compiled"),
         (row(name, kind) for name, kind in NODES.items()),
+    )
+
+
+def widths() -> str:
+    """Width of every number of the arithmetic."""
+    limits = Convolution.WEIGHT_LIMITS
+    uniform = ", or ".join(f"-{limit}..{limit} for {bits} bits" for bits, limit in sorted(limits.items(), reverse=True))
+    largest = (1 << arithmetic.MULTIPLIER_BITS) - 1
+    code_bits = arithmetic.MAX_DIVISOR_CODE.bit_length()
+    normalized = 1 << (arithmetic.FIXED_POINT_BITS - 1 - arithmetic.LAYER_NORM_FRACTION_BITS)
+    dividend = f"8 of the result, {arithmetic.MAX_DIVISOR_CODE} of the largest shift, sign"
+    apot = ApotFormat().max
+    return table(
+        ("value", "width", "remarks"),
+        (
+            ("activation", "int8", "-128..127; the meaning is `scale * (q - zero_point)`"),
+            ("weight", "int8", f"{uniform}, a scale per filter; additive powers of two reach -{apot}..{apot}"),
+            ("zero point", "int8", "per channel"),
+            ("bias", f"int{arithmetic.ACCUMULATOR_BITS}", "per channel"),
+            (
+                "psum, accumulator (bias included)",
+                f"int{arithmetic.ACCUMULATOR_BITS}",
+                "no wrap and no saturation: proven not to overflow",
+            ),
+            ("multiplier M, M2, R", f"{arithmetic.MULTIPLIER_BITS} bits unsigned", f"0..{largest}"),
+            ("shift n, n2, s", f"{arithmetic.MAX_SHIFT.bit_length()} bits", f"0..{arithmetic.MAX_SHIFT}"),
+            (
+                "accumulator * M + residual term",
+                f"{arithmetic.PRODUCT_BITS} bits signed",
+                f"the residual term alone stays within 2^{arithmetic.PRODUCT_BITS - 2}",
+            ),
+            (
+                "hardswish operand",
+                f"{arithmetic.FIXED_POINT_BITS}-bit fixed point",
+                f"f = 0..{arithmetic.MAX_FRACTION_BITS} fraction bits",
+            ),
+            ("dividend", f"{arithmetic.DIVIDEND_BITS} bits", dividend),
+            ("divisor code", f"{code_bits} bits", f"0..{arithmetic.MAX_DIVISOR_CODE}"),
+            (
+                "normalized value of LayerNorm",
+                f"{arithmetic.FIXED_POINT_BITS} bits, {arithmetic.LAYER_NORM_FRACTION_BITS} of them fraction",
+                f"+-{normalized}",
+            ),
+            ("logits", "int16", "one scale for all classes"),
+        ),
     )
 
 
@@ -51,4 +97,4 @@ def apot_formats() -> str:
     )
 
 
-CONTENTS = {"kinds of nodes": nodes, "formats of APoT weights": apot_formats}
+CONTENTS = {"widths of numbers": widths, "kinds of nodes": nodes, "formats of APoT weights": apot_formats}
