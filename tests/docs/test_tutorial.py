@@ -8,7 +8,7 @@ import pytest
 
 from tests.console import blocks, commands, missing, run
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "tutorial.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
 POINTS = 6  # of top-1: scales are computed in floats, and some integers differ from one processor to the next
 
 pytestmark = pytest.mark.slow
