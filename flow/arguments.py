@@ -114,7 +114,13 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_simulation_options(parser: argparse.ArgumentParser) -> None:
-    """Configuration of the machine and timing of its memory."""
+    """Configuration of the machine, timing of its memory, and the stalls of one run."""
+    group = add_machine_options(parser)
+    group.add_argument("--stall-seed", type=whole(0, LARGEST_SEED), default=1, metavar="N", help="default %(default)s")
+
+
+def add_machine_options(parser: argparse.ArgumentParser):
+    """Configuration of the machine and timing of its memory, as a group that may get further options."""
     group = parser.add_argument_group("machine and memory")
     add_config_option(group)
     group.add_argument(
@@ -133,4 +139,14 @@ def add_simulation_options(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="probability of a stall in every cycle on every AXI channel (default 0)",
     )
-    group.add_argument("--stall-seed", type=whole(0, LARGEST_SEED), default=1, metavar="N", help="default %(default)s")
+    return group
+
+
+def memory_timing(options, data_bytes: int) -> dict:
+    """Parameters of a `MemoryTiming` from the options of `add_machine_options`; data_bytes: of a beat."""
+    return {
+        "read_latency": options.read_latency,
+        "write_latency": options.write_latency,
+        "bytes_per_cycle": data_bytes if options.bytes_per_cycle is None else options.bytes_per_cycle,
+        "stall_probability": options.stalls,
+    }

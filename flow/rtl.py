@@ -8,31 +8,22 @@ import numpy as np
 
 from triovit.compiler.estimate import estimate
 from triovit.compiler.memory.program import CompiledProgram
+from triovit.flow.arguments import memory_timing
 from triovit.flow.images import Source
 from triovit.flow.output import messages, say
 from triovit.sim.rtl.machine import MachineRun, RtlMachine
 from triovit.sim.rtl.simulation import MemoryModel
 
 FEWEST_CYCLES = 1 << 26  # a run is given up after this many cycles, or
-PATIENCE = 1000  # times the estimate, which slow memories need
-
-
-def memory_model(options, data_bytes: int) -> MemoryModel:
-    """Memory timing from the options."""
-    return MemoryModel(
-        read_latency=options.read_latency,
-        write_latency=options.write_latency,
-        bytes_per_cycle=data_bytes if options.bytes_per_cycle is None else options.bytes_per_cycle,
-        stall_probability=options.stalls,
-        seed=options.stall_seed,
-    )
+PATIENCE = 10  # times the estimate, which knows the memory
 
 
 def build(program: CompiledProgram, options) -> RtlMachine:
     """The machine with the program, its simulator compiled (a minute on first use, then cached)."""
     started = time.time()
     say(f"building the simulator of {program.config.name} (a minute or two the first time) ...")
-    machine = RtlMachine(program, memory_model(options, program.config.data_bytes))
+    timing = memory_timing(options, program.config.data_bytes)
+    machine = RtlMachine(program, MemoryModel(**timing, seed=options.stall_seed))
     machine.build()
     say(f"simulator ready ({time.time() - started:.1f} s)")
     return machine
@@ -40,7 +31,7 @@ def build(program: CompiledProgram, options) -> RtlMachine:
 
 def simulate(machine: RtlMachine, sources: list[Source], announce: bool = True) -> list[MachineRun]:
     """Run all images, with progress on a terminal; announce: say how many runs of how many cycles it will be."""
-    expected = estimate(machine.program).cycles
+    expected = estimate(machine.program, machine.memory).cycles
     runs = -(-len(sources) // machine.program.config.cores)
     if announce:
         say(f"simulating {runs} run{'s' * (runs > 1)} of about {expected:,} cycles ...")

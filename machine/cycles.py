@@ -1,20 +1,30 @@
-"""Cycles of one instruction: steps of a computation, beats of a transfer, and what its start and end cost.
+"""Cycles of one instruction: steps of a computation, traffic of a transfer, and what its start and end cost.
 
-Steps are exact. The latencies are those of an 8 x 8 machine without stalls, held against the RTL's own by a test
-(importing them would bring Amaranth into the compiler), and for memory a usual one.
+Steps and traffic are exact. The latencies are those of a machine without stalls, held against the RTL's own by a test:
+importing them would bring Amaranth into the compiler.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Buffer, Opcode, Unit
+from triovit.hdl.isa.registers import DEFAULT_WATCHDOG
+from triovit.machine.memory_timing import MemoryTiming
 from triovit.machine.nests import NESTS, engines, nest
 
 START = 3  # cycles between a unit's instructions: what is idle, and the first step's way
-DRAIN = 28  # from the last step to the signal being seen: operands 2, engine 12, results 11, semaphores 3
-READ_LATENCY = 40  # from a burst's address to its first beat
-WRITE_LATENCY = 24  # from a burst's last beat to its response
+DRAIN = 20  # from the last step to the signal being seen: operands 2, engine 4, results 11, semaphores 3
+READ_OVERHEAD = 8  # of a LOAD beside the memory's latency and its beats
+WRITE_OVERHEAD = 16  # of a STORE
+BURST_OVERHEAD = 4  # of a burst beside latency and beats
+MARGIN = 4  # times the longest silence until the watchdog stops the machine
 LAYER_NORM_ROOT = 64  # sums, square root and reciprocal between the two passes: 43, and what waits around them
 
 
@@ -30,17 +40,48 @@ def compute_steps(config: AcceleratorConfig, i: Instruction) -> int:
     return loops.accumulations * max(loops.steps + stalls, rows) + root
 
 
-def transfer_beats(config: AcceleratorConfig, i: Instruction) -> int:
-    """AXI beats of a LOAD or STORE, all cores together; the first two rows and planes stand for the alignment of all.
+def drain(config: AcceleratorConfig, opcode: Opcode) -> int:
+    """Cycles from an instruction's last step to its signal being seen; a convolution's sums are skewed by a block."""
+    return DRAIN + (config.block if opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV) else 0)
 
-    Exact where twice the memory strides are multiples of a beat.
-    """
-    size, total = i.words * config.block, 0
-    for plane in range(min(i.planes, 2)):
-        planes = (i.planes + 1 - plane) // 2
-        for row in range(min(i.rows, 2)):
-            rows = (i.rows + 1 - row) // 2
-            start = (i.memory + plane * i.memory_plane + row * i.memory_row) % config.data_bytes
-            total += planes * rows * -(-(start + size) // config.data_bytes)
+
+class Traffic(NamedTuple):
+    """What a transfer asks of the AXI port, all cores together."""
+
+    beats: int
+    bursts: int
+
+
+def transfer_traffic(config: AcceleratorConfig, i: Instruction) -> Traffic:
+    """Beats and bursts of a LOAD or STORE. A run begins and ends anywhere in a beat, and a burst at a multiple of the
+    longest burst at the latest; the cores' images are a multiple of it apart, as the compiler lays them out."""
+    beat, longest = config.data_bytes, config.data_bytes * config.burst_beats
+    rows, row_counts = np.unique(i.memory_row * np.arange(i.rows) % longest, return_counts=True)
+    planes, plane_counts = np.unique(i.memory_plane * np.arange(i.planes) % longest, return_counts=True)
+    first = (i.memory + planes[:, None] + rows) % longest
+    last, runs = first + i.words * config.block - 1, plane_counts[:, None] * row_counts
+    beats, bursts = (int((runs * (last // size - first // size + 1)).sum()) for size in (beat, longest))
     per_core = i.unit == Unit.STORE or i.buffer in (Buffer.A, Buffer.O)
-    return total * (config.cores if per_core else 1)
+    copies = config.cores if per_core else 1
+    return Traffic(copies * beats, copies * bursts)
+
+
+def watchdog_cycles(config: AcceleratorConfig, instructions: Iterable[Instruction], memory: MemoryTiming) -> int:
+    """Value of the register WATCHDOG for a program and a memory: a healthy run is never stopped, a stuck one soon.
+
+    Between two finished instructions lie at most the longest LOAD, the longest STORE and the longest computation, all
+    bursts one after the other; MARGIN times that, and the register's reset value at least. 0, which is never, where 32
+    bits do not hold it.
+    """
+    beat = memory.beat_cycles(config.data_bytes)
+    trip = max(memory.read_latency, memory.write_latency) + BURST_OVERHEAD * memory.stalls
+    longest: dict[Unit, float] = {}
+    for i in instructions:
+        if i.opcode in (Opcode.LOAD, Opcode.STORE):
+            beats, bursts = transfer_traffic(config, i)
+            cycles = beats * beat + bursts * trip
+        else:
+            cycles = compute_steps(config, i)
+        longest[i.unit] = max(longest.get(i.unit, 0), cycles)
+    wanted = max(DEFAULT_WATCHDOG, math.ceil(MARGIN * sum(longest.values())))
+    return wanted if wanted < 1 << 32 else 0

@@ -82,10 +82,12 @@ class AxiMemory {
         uint32_t beats, size, burst;
         uint32_t padding;
     };
+    // Bytes only, so that there is no padding between the members and payloads can be compared as a whole.
     struct Beat {
         uint8_t data[BYTES];
-        uint64_t strobe;
-        uint64_t last;
+        uint8_t strobes[BYTES < 8 ? 1 : BYTES / 8];
+        uint8_t last;
+        bool strobe(int byte) const { return strobes[byte / 8] >> byte % 8 & 1; }
     };
     struct Burst {
         uint64_t address, ready;
@@ -130,7 +132,7 @@ class AxiMemory {
     Beat write_beat() const {
         Beat beat{};
         std::memcpy(beat.data, &top_->m_axi_wdata, BYTES);
-        std::memcpy(&beat.strobe, &top_->m_axi_wstrb, BYTES / 8 ? BYTES / 8 : 1);
+        std::memcpy(beat.strobes, &top_->m_axi_wstrb, sizeof beat.strobes);
         beat.last = top_->m_axi_wlast;
         return beat;
     }
@@ -154,14 +156,17 @@ class AxiMemory {
             Burst& burst = writes_.front();
             const Beat& beat = beats_.front();
             const uint64_t address = (burst.address & ~uint64_t(BYTES - 1)) + uint64_t(burst.done) * BYTES;
-            const uint64_t unaligned = burst.done ? 0 : burst.address & (BYTES - 1);
-            if (unaligned && (beat.strobe & ((uint64_t(1) << unaligned) - 1)))
-                violations.add(cycle, "W: strobe below the start address");
+            const int unaligned = burst.done ? 0 : int(burst.address & (BYTES - 1));
+            for (int i = 0; i < unaligned; i++)
+                if (beat.strobe(i)) {
+                    violations.add(cycle, "W: strobe below the start address");
+                    break;
+                }
             const uint8_t response = response_at(true, address);
             if (response > write_response_) write_response_ = response;
             if (response == OKAY)
                 for (int i = 0; i < BYTES; i++)
-                    if (beat.strobe >> i & 1) bytes[address - base + i] = beat.data[i];
+                    if (beat.strobe(i)) bytes[address - base + i] = beat.data[i];
             burst.done++;
             const bool final = burst.done == burst.beats;
             if (final != bool(beat.last)) violations.add(cycle, final ? "W: wlast missing" : "W: wlast too early");
@@ -259,7 +264,7 @@ class AxiMemory {
         if (top_->m_axi_wvalid && top_->m_axi_wready) {
             const Beat beat = write_beat();
             beats_.push_back(beat);
-            bytes_written += __builtin_popcountll(beat.strobe);
+            for (int i = 0; i < BYTES; i++) bytes_written += beat.strobe(i);
             tokens_ -= tokens_ < COST ? tokens_ : COST;
         }
         accept_beats(cycle);

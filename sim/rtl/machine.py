@@ -17,6 +17,7 @@ from triovit.hdl.generate import emit_accelerator
 from triovit.hdl.isa.engines import counters
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.isa.registers import REGISTERS, field_mask
+from triovit.machine.cycles import watchdog_cycles
 from triovit.sim.rtl.simulation import EVENT_DONE, EVENTS, MemoryModel, RtlSimulation
 from triovit.sim.toolchain import build_root
 
@@ -63,13 +64,15 @@ def verilog_folder(config: AcceleratorConfig) -> Path:
 class RtlMachine:
     """The accelerator in Verilator with a program in its memory.
 
-    memory: timing of the AXI memory; by default a beat a cycle shared by reads and writes, 32 cycles of read latency.
+    memory: timing and base of the AXI memory; by default a beat a cycle shared by reads and writes, 32 cycles of read
+    latency, at address 0. watchdog: what the run writes to the register of that name, see `watchdog_cycles`.
     Raises ToolchainError when the simulator cannot be built.
     """
 
     def __init__(self, program: CompiledProgram, memory: MemoryModel | None = None):
         self.program = program
         self.memory = memory or MemoryModel(bytes_per_cycle=program.config.data_bytes)
+        self.watchdog = watchdog_cycles(program.config, program.instructions, self.memory)
         self.folder = verilog_folder(program.config)
         self.counters = [counter.name for counter in counters(engines_of(program.config))]
 
@@ -98,9 +101,12 @@ class RtlMachine:
         program = self.program
         simulation = self._simulation()
         image = program.image(fill=0xA5)  # a word that nobody wrote must not look like a padded channel
-        simulation.load(0, image)
+        simulation.load(self.memory.base, image)
         write = simulation.write_register
         for name, value in {
+            "WATCHDOG": self.watchdog,
+            "MEMORY_BASE_LO": self.memory.base & 0xFFFFFFFF,
+            "MEMORY_BASE_HI": self.memory.base >> 32,
             "MEMORY_SIZE": program.memory_bytes,
             "PROGRAM_BYTES": len(program.program_bytes()),
             "CORE_STRIDE": program.core_stride,
@@ -116,7 +122,7 @@ class RtlMachine:
             names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", "CYCLES_HI", *self.counters)
             registers = {name: simulation.read_register(REGISTERS[name]) for name in names}
             write(REGISTERS["STATUS"], ACKNOWLEDGE)
-            dump = simulation.dump(program.maps_offset, program.config.cores * program.core_stride)
+            dump = simulation.dump(self.memory.base + program.maps_offset, program.config.cores * program.core_stride)
             handles.append((registers, dump))
         result = simulation.execute(progress=progress)
         return [self._collect(result, number, *handle) for number, handle in enumerate(handles)]
@@ -126,7 +132,7 @@ class RtlMachine:
         for core in range(program.config.cores):
             program.write_input(image, batch[core] if core < len(batch) else batch[0], core)
             start = program.maps_offset + core * program.core_stride + layout.offset
-            simulation.load(start, image[start : start + layout.bytes])
+            simulation.load(self.memory.base + start, image[start : start + layout.bytes])
 
     def _collect(self, result, number, registers, dump) -> MachineRun:
         values = {name: result[handle] for name, handle in registers.items()}

@@ -27,12 +27,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from triovit.golden.errors import Status, TriovitError
-from triovit.golden.validation import at_least, faults
+from triovit.golden.validation import Rule, at_least
+from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, PAGE_BYTES
+from triovit.machine.memory_timing import MemoryTiming
 from triovit.sim import toolchain
 
 EVENT_START, EVENT_DONE = 0, 1
 EVENTS = np.dtype([("cycle", "<u8"), ("index", "<u4"), ("mark", "<u2"), ("unit", "u1"), ("event", "u1")])
 RESPONSES = {"SLVERR": 2, "DECERR": 3}
+ADDRESSES, BASE = 1 << AXI_ADDRESS_BITS, PAGE_BYTES
 _FOLDER = Path(__file__).parent
 
 
@@ -46,43 +49,25 @@ class ProtocolError(TriovitError, AssertionError):
     status = Status.FAILED
 
 
-@dataclass(frozen=True)
-class MemoryModel:
-    """Timing of the memory behind the AXI master.
+@dataclass(frozen=True, kw_only=True)
+class MemoryModel(MemoryTiming):
+    """The memory behind the AXI master: its timing, and where it is.
 
-    read_latency: cycles from a read address' transfer to its first data on offer, >= 1. write_latency: from the last
-    write data's transfer to the response on offer, >= 1. bytes_per_cycle: bandwidth shared by reads and writes, a beat
-    costing its full width; None for one beat of each in every cycle. stall_probability: of each AXI channel in each
-    cycle, 0 to < 1, the register interface's too. seed: of the stalls. outstanding: bursts accepted at a time in each
-    direction. base: address of the first byte. Raises ValueError naming parameter, rule and value.
+    seed: of the stalls, which are the register interface's too. base: address of the first byte, a multiple of BASE
+    (the machine's register has no lower bits), below 2**64. Raises ValueError naming parameter, rule and value.
     """
 
-    read_latency: int = 32
-    write_latency: int = 8
-    bytes_per_cycle: float | None = None
-    stall_probability: float = 0.0
     seed: int = 1
-    outstanding: int = 32
     base: int = 0
 
-    def __post_init__(self):
-        rules = {
-            "read_latency": at_least(1),
-            "write_latency": at_least(1),
-            "bytes_per_cycle": ("positive", lambda bytes_: bytes_ is None or bytes_ > 0),
-            "stall_probability": ("at least 0 and below 1", lambda share: 0 <= share < 1),
-            "seed": at_least(0),
-            "outstanding": at_least(1),
-            "base": at_least(0),
-        }
-        if found := faults(self, rules):
-            raise ValueError("; ".join(found))
+    def rules(self) -> dict[str, Rule]:
+        base = (f"a multiple of {BASE} below 2**64", lambda base: base % BASE == 0 and 0 <= base < ADDRESSES)
+        return super().rules() | {"seed": at_least(0), "base": base}
 
     def _line(self) -> str:
-        tokens = 0 if self.bytes_per_cycle is None else max(1, round(self.bytes_per_cycle * 1024))
         threshold = round(self.stall_probability * (1 << 32))
         latencies = f"{self.read_latency} {self.write_latency}"
-        return f"timing {latencies} {tokens} {threshold} {self.seed} {self.outstanding}"
+        return f"timing {latencies} {self.bandwidth or 0} {threshold} {self.seed} {self.outstanding}"
 
 
 @dataclass(frozen=True)
@@ -131,22 +116,27 @@ class SimulationResult:
 class RtlSimulation:
     """Script of a simulation of the Verilog files in `verilog_dir`, with the map that was emitted with them.
 
-    data_bytes: width of the AXI master, 4 to 64, a power of two. memory: timing. memory_bytes: size of the memory;
-    an access beyond it is answered with DECERR. top: module name. waves: VCD file to write (slow: for short runs).
+    data_bytes: width of the AXI master, 4 to 128, a power of two. memory: timing. memory_bytes: size of the memory;
+    an access beyond it is answered with DECERR. Addresses are those of the AXI port. top: module name. waves: VCD file
+    to write (slow: for short runs).
     """
 
     def __init__(
         self, verilog_dir, data_bytes: int, memory: MemoryModel | None = None, *,
         memory_bytes: int = 1 << 26, top: str = "triovit", waves=None,
     ):  # fmt: skip
-        if data_bytes not in (4, 8, 16, 32, 64):
-            raise ValueError(f"data_bytes must be 4, 8, 16, 32 or 64, not {data_bytes}")
+        if data_bytes not in (4, 8, 16, 32, 64, 128):
+            raise ValueError(f"data_bytes must be 4, 8, 16, 32, 64 or 128, not {data_bytes}")
         self.sources = sorted(Path(verilog_dir).glob("*.v"))
         if not self.sources:
             raise FileNotFoundError(f"no Verilog file (*.v) in {verilog_dir}")
         self._units = self._read_units(Path(verilog_dir) / f"{top}.json")
         self.data_bytes, self.top = data_bytes, top
         self.model = memory or MemoryModel()
+        if self.model.base + memory_bytes > ADDRESSES:
+            raise ValueError(
+                f"base must be at most 2**64 less the memory's {memory_bytes} bytes, not {self.model.base:#x}"
+            )
         self._waves = Path(waves).resolve() if waves else None
         self._lines: list[str] = []
         self._blob = bytearray()

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+import pytest
+
 from triovit.hdl.aux.layer_norm import LayerNorm
 from triovit.hdl.compute.results import ResultControl
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Opcode, PostMode
+from triovit.hdl.isa.registers import DEFAULT_WATCHDOG
 from triovit.hdl.rmac.engine import RMACEngine, RMACMode
-from triovit.machine.cycles import DRAIN, LAYER_NORM_ROOT, compute_steps, transfer_beats
+from triovit.machine.cycles import (
+    LAYER_NORM_ROOT,
+    MARGIN,
+    compute_steps,
+    drain,
+    transfer_traffic,
+    watchdog_cycles,
+)
+from triovit.machine.memory_timing import MemoryTiming
 
 CONFIG = PRESETS["trio-tiny"]
 ONE = {"groups": 3, "rows": 5, "cols": 7, "kernel_rows": 1, "kernel_cols": 1, "blocks": 1}
@@ -19,10 +31,48 @@ ONE = {"groups": 3, "rows": 5, "cols": 7, "kernel_rows": 1, "kernel_cols": 1, "b
 def test_traffic_counts_beats():
     """Three words of 4 bytes touch two beats of 8 bytes, whether they start at byte 4 or at byte 8."""
     load = {"words": 3, "rows": 2, "planes": 1, "memory": 4, "memory_row": 4, "buffer": 0}
-    assert transfer_beats(CONFIG, Instruction(Opcode.LOAD, load)) == 4
-    assert transfer_beats(dataclasses.replace(CONFIG, cores=3), Instruction(Opcode.LOAD, load)) == 12
-    assert transfer_beats(dataclasses.replace(CONFIG, cores=3), Instruction(Opcode.LOAD, {**load, "buffer": 2})) == 4
-    assert transfer_beats(CONFIG, Instruction(Opcode.STORE, {**load, "words": 4})) == 5
+    assert transfer_traffic(CONFIG, Instruction(Opcode.LOAD, load)) == (4, 2)
+    three = dataclasses.replace(CONFIG, cores=3)
+    assert transfer_traffic(three, Instruction(Opcode.LOAD, load)) == (12, 6)
+    assert transfer_traffic(three, Instruction(Opcode.LOAD, {**load, "buffer": 2})) == (4, 2)
+    assert transfer_traffic(CONFIG, Instruction(Opcode.STORE, {**load, "words": 4})) == (5, 2)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_traffic_is_exact(seed):
+    """Every run for itself, on beats of one to eight words and bursts of one to 256 beats."""
+    rng = np.random.default_rng(seed)
+    block = int(rng.choice([4, 8, 16]))
+    beat = block << int(rng.integers(0, 4))
+    burst = 1 << int(rng.integers(0, (4096 // beat).bit_length()))
+    config = dataclasses.replace(CONFIG, block=block, data_bytes=beat, burst_beats=min(burst, 256))
+    planes, rows, words = (int(rng.integers(1, n)) for n in (6, 40, 300))
+    start, row_bytes, plane_bytes = (block * int(rng.integers(0, n)) for n in (5000, 700, 9000))
+    fields = {"words": words, "rows": rows, "planes": planes, "memory": start}
+    fields |= {"memory_row": row_bytes, "memory_plane": plane_bytes, "buffer": 0}
+    beats = bursts = 0
+    for plane in range(planes):
+        for row in range(rows):
+            first = start + plane * plane_bytes + row * row_bytes
+            touched = range(first // beat, (first + words * block - 1) // beat + 1)
+            beats += len(touched)
+            bursts += len({number // config.burst_beats for number in touched})
+    assert transfer_traffic(config, Instruction(Opcode.LOAD, fields)) == (beats, bursts)
+
+
+def test_the_watchdog_follows_the_longest_transfer():
+    """One LOAD of 1024 beats of 8 bytes, and a STORE of one."""
+    runs = {"words": 2048, "rows": 1, "planes": 1}
+    program = [Instruction(Opcode.LOAD, {**runs, "buffer": 2}), Instruction(Opcode.STORE, {**runs, "words": 2})]
+
+    def watchdog(**memory) -> int:
+        return watchdog_cycles(CONFIG, program, MemoryTiming(**memory))
+
+    assert watchdog() == watchdog(bytes_per_cycle=1) == DEFAULT_WATCHDOG
+    assert watchdog(bytes_per_cycle=1 / 64) > MARGIN * 1025 * 8 * 64
+    assert watchdog(read_latency=100_000) > MARGIN * 64 * 100_000
+    assert watchdog(bytes_per_cycle=1 / 64, stall_probability=0.9) >= watchdog(bytes_per_cycle=1 / 64)
+    assert watchdog(read_latency=1 << 26) == 0  # more than the register holds: never
 
 
 def steps(opcode: Opcode, **fields: int) -> int:
@@ -52,8 +102,15 @@ def test_steps_of_what_only_the_rmac_unit_does():
     assert steps(Opcode.RMAC_LAYER_NORM, blocks=6) == 2 * 6 + LAYER_NORM_ROOT
 
 
-def test_latencies_are_those_of_the_hardware():
-    """What an 8 x 8 machine needs when nothing stalls: two cycles for the operands, three for the semaphores."""
-    engine = RMACEngine(8, 8).latency(RMACMode.POINTWISE)
-    assert 2 + engine + ResultControl.LATENCY + 3 == DRAIN
-    assert LayerNorm(8).solve_cycles <= LAYER_NORM_ROOT
+@pytest.mark.parametrize("block", [4, 8, 16])
+def test_latencies_are_those_of_the_hardware(block):
+    """What a machine needs when nothing stalls: two cycles for the operands, three for the semaphores."""
+    config = dataclasses.replace(CONFIG, block=block)
+    engine = RMACEngine(block, block)
+    for opcode, mode in (
+        (Opcode.RMAC_CONV, RMACMode.POINTWISE),
+        (Opcode.RMAC_DEPTHWISE, RMACMode.DEPTHWISE),
+        (Opcode.RMAC_OUTER, RMACMode.OUTER),
+    ):
+        assert 2 + engine.latency(mode) + ResultControl.LATENCY + 3 == drain(config, opcode)
+    assert LayerNorm(block).solve_cycles <= LAYER_NORM_ROOT

@@ -5,12 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.networks import random_image, small_network, unusual_network
-from tests.sim.configurations import PAIR, TINY, WIDE
+from tests.networks import NetworkBuilder, random_image, small_network, unusual_network
+from tests.sim.configurations import NARROW, PAIR, TINY, WIDE, WIDEST
 from triovit.compiler.compile import compile_network
+from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.integer.execute import execute
+from triovit.golden.integer.serialize import load_network
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import ErrorCode, Opcode
+from triovit.hdl.isa.registers import DEFAULT_WATCHDOG
 from triovit.sim.rtl.machine import MachineError, RtlMachine
 from triovit.sim.rtl.simulation import MemoryModel
 
@@ -56,6 +59,44 @@ def test_the_same_result_whatever_the_memory_does(small):
     assert cycles["latency 32"] < cycles["half a beat a cycle"] < cycles["one byte a cycle"]
 
 
+@pytest.mark.parametrize("base", [0x1000, 0x8000_0000, (1 << 32) - 0x1000, 0x12_3456_7000, (1 << 64) - (1 << 20)])
+def test_the_memory_anywhere(small, base):
+    """The same run at any page: below and above 4 GiB, across the border between, and at the very end. Outside its
+    memory the model answers with an error, so a forgotten base would stop the machine."""
+    _, program, image, reference = small
+    machine = RtlMachine(program, MemoryModel(base=base))
+    run = machine.run([image])[0]
+    check(machine, run, reference)
+    assert run.cycles == RtlMachine(program, MemoryModel()).run([image])[0].cycles
+
+
+def test_a_memory_beyond_the_last_address_is_refused(small):
+    with pytest.raises(ValueError, match=r"base must be at most 2\*\*64 less the memory's \d+ bytes, not 0xf+000"):
+        RtlMachine(small[1], MemoryModel(base=(1 << 64) - 0x1000)).run([small[2]])
+
+
+def test_the_watchdog_waits_for_a_slow_memory():
+    """A LOAD of 150 beats that takes 1.2 million cycles: more than the watchdog's reset value, which would stop it."""
+    b = NetworkBuilder("slow", (3, 20, 15), 1)
+    b.conv("point", 4)
+    network = b.build()
+    image = random_image(network, 1)
+    machine = RtlMachine(compile_network(network, TINY), MemoryModel(bytes_per_cycle=1 / 1024))
+    check(machine, machine.run([image])[0], execute(network, image, keep=True))
+    assert machine.watchdog > DEFAULT_WATCHDOG
+    machine.watchdog = DEFAULT_WATCHDOG
+    with pytest.raises(MachineError, match="stopped with WATCHDOG"):
+        machine.run([image])
+
+
+def test_the_smallest_preset_runs_the_bundled_network():
+    network = load_network(INTEGER_NETWORK)
+    image = random_image(network, 1)
+    machine = RtlMachine(compile_network(network, TINY))
+    run = machine.run([image])[0]
+    assert np.array_equal(machine.tensor(run, network.output), execute(network, image)[network.output])
+
+
 def test_images_one_after_the_other(small):
     network, program, image, reference = small
     images = [random_image(network, 20), image, random_image(network, 21)]
@@ -70,10 +111,13 @@ def test_images_one_after_the_other(small):
     assert 0 < runs[0].counters["RMAC_BUSY"] < runs[0].cycles and runs[0].counters["BEATS_WRITTEN"] > 0
 
 
-@pytest.mark.parametrize("config", (PAIR, WIDE), ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config", (PAIR, NARROW, WIDE, pytest.param(WIDEST, marks=pytest.mark.slow)), ids=lambda config: config.name
+)
 def test_other_configurations(config):
-    """Two cores with two different images at once; blocks of 8 behind a bus of 64 bytes."""
-    network = small_network(6, size=20)
+    """Two cores with two different images at once; the narrowest bus; blocks of 8 behind a bus of 64 bytes, of 16
+    behind one of 128."""
+    network = small_network(6, size=20, dim=16)
     images = [random_image(network, seed) for seed in range(config.cores)]
     machine = RtlMachine(compile_network(network, config, trace=True), stalls(4))
     run = machine.run(images)[0]

@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 def copy(simulation, data, *, source=SOURCE_ADDRESS, target=TARGET_ADDRESS, limit=200_000):
     """Handles (wait, dump, status, cycles) of one copy of `data`."""
-    beats = len(data) // simulation.data_bytes
+    beats, source = len(data) // simulation.data_bytes, source & -simulation.data_bytes
     simulation.load(source, data)
     simulation.mark(f"copy {beats}")
     for register, value in ((SOURCE, source), (TARGET, target), (BEATS, beats), (START, 1)):
@@ -51,7 +51,7 @@ def pattern(beats, data_bytes=16, seed=0):
     return np.random.default_rng(seed).integers(0, 256, beats * data_bytes, dtype=np.uint8)
 
 
-@pytest.mark.parametrize("data_bytes", [16, 64])
+@pytest.mark.parametrize("data_bytes", [4, 16, 64, 128])
 @pytest.mark.parametrize("stalls", [0.0, 0.4])
 def test_many_copies_in_one_process(folder, data_bytes, stalls):
     memory = MemoryModel(read_latency=20, write_latency=5, stall_probability=stalls, seed=3)
@@ -173,9 +173,12 @@ def test_illegal_settings_name_the_parameter(tmp_path):
         MemoryModel(read_latency=0)
     with pytest.raises(ValueError, match="stall_probability"):
         MemoryModel(stall_probability=1.0)
-    with pytest.raises(ValueError, match="bytes_per_cycle"):
-        MemoryModel(bytes_per_cycle=0)
-    with pytest.raises(ValueError, match="data_bytes must be 4, 8, 16, 32 or 64, not 12"):
+    with pytest.raises(ValueError, match=r"bytes_per_cycle must be at least 0\.0009765625, not 0\.0005"):
+        MemoryModel(bytes_per_cycle=0.0005)
+    for base in (0x100, -4096, 1 << 64):
+        with pytest.raises(ValueError, match=r"base must be a multiple of 4096 below 2\*\*64, not"):
+            MemoryModel(base=base)
+    with pytest.raises(ValueError, match="data_bytes must be 4, 8, 16, 32, 64 or 128, not 12"):
         RtlSimulation(tmp_path, 12)
     with pytest.raises(FileNotFoundError, match="no Verilog file"):
         RtlSimulation(tmp_path, 16)
