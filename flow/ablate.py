@@ -25,14 +25,14 @@ from triovit.flow.arguments import (
     Input,
     Output,
     add_classes_option,
+    add_float_options,
     add_parallel_options,
-    add_resolution_option,
     add_seed_option,
     whole,
 )
 from triovit.flow.errors import UsageError
 from triovit.flow.evaluate import match_data
-from triovit.flow.float_networks import find_float
+from triovit.flow.float_networks import Given, find_float
 from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
 from triovit.golden.evaluation.accuracy import TOP, Share
 from triovit.golden.evaluation.journal import identity_key
@@ -66,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--calibration-images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="default %(default)s"
     )
     add_classes_option(parser, "to match with DATA's folders")
-    add_resolution_option(parser)
+    add_float_options(parser)
     parser.add_argument("--networks", metavar="DIR", help="keep the quantized networks in this folder")
     add_seed_option(parser, "the choice of calibration images: 0 takes evenly spaced ones")
     add_parallel_options(parser, "worker processes, a variant each")
@@ -121,8 +121,10 @@ def execute(options) -> int:
 
 def _prepare(options) -> tuple[Experiment, dict]:
     """The experiment, and what its results depend on."""
-    model, facts = find_float(options.network, options.resolution, options.seed)
-    images = calibration_images(options.calibration, options.calibration_images, model.resolution, options.seed)
+    model, facts = find_float(options.network, Given.by(options), options.seed)
+    images = calibration_images(
+        options.calibration, options.calibration_images, model.resolution, options.seed, facts.crop
+    )
     with steps("reading calibration images") as update:
         pixels = []
         for image in images:
@@ -132,7 +134,7 @@ def _prepare(options) -> tuple[Experiment, dict]:
     networks = Path(options.networks).resolve() if options.networks else None  # workers run in other folders
     if networks:
         networks.mkdir(parents=True, exist_ok=True)
-    experiment = Experiment(model, pixels, dataset, facts.mean, facts.std, dataset.classes, networks)
+    experiment = Experiment(model, pixels, dataset, facts.mean, facts.std, dataset.classes, networks, facts.crop)
     header = {
         "model": network_hash(model),
         "calibration": image_hash(np.stack(pixels)),
@@ -141,6 +143,7 @@ def _prepare(options) -> tuple[Experiment, dict]:
         "classes": identity_key({"names": dataset.classes}),
         "mean": list(facts.mean),
         "std": list(facts.std),
+        "crop": facts.crop,
         "code": code_hash((*CODE, "quantization")),
     }
     return experiment, header

@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from typing import Any
+
+from triovit.flow.errors import UsageError
+from triovit.golden.network.facts import find_faults
 
 MOST_IMAGES = 10_000_000
 LONGEST_LATENCY = 100_000
 LARGEST_SEED = (1 << 32) - 1
 MOST_PROCESSES = 1024
 DEFAULT_RESOLUTION = 224
+FLOAT_OPTIONS = ("weights", "resolution", "mean", "std", "crop")  # what people say about a float network
 
 
 class Input(str):
@@ -65,12 +70,48 @@ def add_seed_option(parser: argparse.ArgumentParser, what: str = "seeded weights
     )
 
 
-def add_resolution_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--resolution",
-        type=resolution,
-        help=f"input side in pixels of a float checkpoint (default: what its file says, else {DEFAULT_RESOLUTION})",
+def fact(name: str) -> Callable[[str], Any]:
+    """Type of a number, or of several with commas between them, that is a fact about a network."""
+
+    def parse(text: str):
+        try:
+            numbers = [float(part) for part in text.split(",")]
+        except ValueError:
+            numbers = []
+        if faults := find_faults({name: numbers if len(numbers) != 1 else numbers[0]}):
+            raise argparse.ArgumentTypeError(
+                f"{faults[0].partition(', not ')[0].removeprefix(name).strip()}, not {text}"
+            )
+        return tuple(numbers) if len(numbers) > 1 else numbers[0]
+
+    return parse
+
+
+def add_float_options(parser: argparse.ArgumentParser, model: str = "float checkpoint") -> None:
+    """What people may say about a float network; what they do not say is read from its file, or assumed and told."""
+    group = parser.add_argument_group(f"the {model} (default: what its file says; what is assumed is printed)")
+    add_weights_option(group)
+    group.add_argument("--resolution", type=resolution, help=f"input side in pixels (else {DEFAULT_RESOLUTION})")
+    for name, what in (("mean", "subtracted from pixels / 255"), ("std", "that these are divided by")):
+        group.add_argument(f"--{name}", type=fact(name), metavar="R,G,B", help=f"{what} (else ImageNet's)")
+    group.add_argument(
+        "--crop",
+        type=fact("crop"),
+        metavar="X",
+        help="share of an image's shorter side that is kept, 0.1..1 (else 0.95); up to 64 x 64 square images are "
+        "resized whole",
     )
+
+
+def add_weights_option(parser) -> None:
+    parser.add_argument("--weights", metavar="KEY", help="which set, of a file that holds several: state_dict_ema")
+
+
+def refuse_float_options(options) -> None:
+    """Raise UsageError for what is said about a float network where a quantized one is used."""
+    for name in FLOAT_OPTIONS:
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name} goes with --backend float; a quantized network has its own")
 
 
 def add_classes_option(parser: argparse.ArgumentParser, what: str) -> None:

@@ -36,6 +36,7 @@ from triovit.golden.evaluation.reference import count_outputs
 from triovit.golden.files import whole_file
 from triovit.golden.integer.execute import execute as execute_network
 from triovit.golden.integer.names import short_names
+from triovit.golden.network.facts import crop_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +61,8 @@ def execute(options) -> int:
     config = find_config(options.config)
     network = find_network(options.network, options.seed)
     outputs = 0 if options.data is None else count_outputs(network)
-    sources, classes = find_sources(options, network.input_shape[1], network.classes, outputs)
+    crop = crop_of(network.metadata)
+    sources, classes = find_sources(options, network.input_shape[1], crop, network.classes, outputs)
     # One image: what otherwise stays on chip is stored as well, which costs a little traffic.
     program = compile_network(network, config, trace=options.data is None or options.tensors)
     machine = build(program, options)
@@ -186,7 +188,7 @@ def _float_accuracy(sources) -> float:
     from triovit.golden.evaluation.predictors import FloatPredictor
 
     model, facts = find_float(BUNDLED)
-    return accuracy(predict(FloatPredictor(model, facts.mean, facts.std), sources), sources)
+    return accuracy(predict(FloatPredictor(model, facts.mean, facts.std, facts.crop), sources), sources)
 
 
 def _compare_logits(options, network, machine, sources) -> int:

@@ -16,6 +16,7 @@ from triovit.compiler.errors import CompileError
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.flow.arguments import Input
 from triovit.flow.errors import UsageError
+from triovit.flow.file_kinds import PROGRAM, check_kind
 from triovit.flow.output import write_json
 
 
@@ -24,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options) -> int:
+    check_kind(options.program, PROGRAM)
     if not Path(options.program).is_file():
         raise UsageError(f"no program {options.program!r}: make one with 'triovit compile -o {options.program}'")
     program = CompiledProgram.load(options.program)

@@ -21,14 +21,15 @@ from triovit.flow.arguments import (
     Input,
     Output,
     add_classes_option,
+    add_float_options,
     add_parallel_options,
-    add_resolution_option,
     add_seed_option,
+    refuse_float_options,
     whole,
 )
 from triovit.flow.errors import UsageError
 from triovit.flow.evaluation_report import report
-from triovit.flow.float_networks import find_float
+from triovit.flow.float_networks import Given, find_float
 from triovit.flow.images import find_labelled
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import NETWORK_HELP, find_network
@@ -75,7 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--images", type=whole(1, MOST_IMAGES), metavar="N", help="evenly spaced images of DATA (default: all)"
     )
     add_classes_option(parser, "to match with DATA's folders")
-    add_resolution_option(parser)
+    add_float_options(parser, "checkpoint of --backend float")
     add_seed_option(parser)
     parser.add_argument("--skip-broken", action="store_true", help="count images that cannot be read, and go on")
     group = parser.add_argument_group("results")
@@ -171,12 +172,12 @@ def _evaluate(options, predictor, dataset, journal) -> Predictions | None:
 
 def _find_subject(options) -> Subject:
     if options.backend == "golden":
-        if options.resolution:
-            raise UsageError("--resolution goes with --backend float; a quantized network has its own")
+        refuse_float_options(options)
         network = find_network(options.network, options.seed)
         return Subject(IntegerPredictor(network), network.classes, network_hash(network))
-    model, facts = find_float(options.network, options.resolution, options.seed)
-    return Subject(FloatPredictor(model, facts.mean, facts.std), facts.classes, network_hash(model), facts)
+    model, facts = find_float(options.network, Given.by(options), options.seed)
+    predictor = FloatPredictor(model, facts.mean, facts.std, facts.crop)
+    return Subject(predictor, facts.classes, network_hash(model), facts)
 
 
 def match_data(options, outputs: int, classes: tuple[str, ...]) -> Dataset:
@@ -199,6 +200,7 @@ def _identity(options, subject: Subject, dataset: Dataset) -> dict:
         "backend": options.backend,
         "network": subject.content,
         "resolution": subject.predictor.resolution,
+        "crop": subject.predictor.crop,
         "data": data_hash(options.data),
         "images": len(dataset),
         "classes": identity_key({"names": dataset.classes}),

@@ -12,7 +12,7 @@ from triovit.flow.output import say, steps
 from triovit.golden.assets import PHOTO
 from triovit.golden.data.classes import match_classes
 from triovit.golden.data.folders import Images, Subset
-from triovit.golden.data.images import load_image
+from triovit.golden.data.images import CROP, load_image
 from triovit.golden.data.sources import open_labelled
 from triovit.golden.evaluation.accuracy import Share
 from triovit.golden.evaluation.evaluate import BATCH, Predictor
@@ -34,23 +34,26 @@ class Source:
 
 
 def find_sources(
-    options, resolution: int, names: tuple[str, ...], outputs: int
+    options, resolution: int, crop: float, names: tuple[str, ...], outputs: int
 ) -> tuple[list[Source], tuple[str, ...]]:
-    """The images that the options name, and names of the network's outputs; names: its own, empty if unknown."""
+    """The images that the options name, and names of the network's outputs.
+
+    resolution, crop: of the network's images. names: its own of its outputs, empty if unknown.
+    """
     if options.data is None:
         if options.images is not None:
             raise UsageError("--images goes with --data")
-        return [find_image(options.image, resolution)], names
+        return [find_image(options.image, resolution, crop)], names
     dataset = find_labelled(options.data, options.images, names, outputs)
-    found = zip(dataset.indices, read_images(dataset, resolution), dataset.labels, strict=True)
+    found = zip(dataset.indices, read_images(dataset, resolution, crop), dataset.labels, strict=True)
     return [Source(f"image {index}", pixels, label) for index, pixels, label in found], dataset.classes
 
 
-def find_image(path: str | None, resolution: int) -> Source:
+def find_image(path: str | None, resolution: int, crop: float = CROP) -> Source:
     """An image file, by default the sample photo, cropped and resized for a network."""
     if path is None:
-        return Source("sample photo of a cat", load_image(PHOTO, resolution))
-    return Source(path, load_image(path, resolution))
+        return Source("sample photo of a cat", load_image(PHOTO, resolution, crop))
+    return Source(path, load_image(path, resolution, crop))
 
 
 def find_labelled(data: str, count: int | None, names: Sequence[str], outputs: int) -> Subset:
@@ -67,12 +70,12 @@ def find_labelled(data: str, count: int | None, names: Sequence[str], outputs: i
     return Subset(dataset, count or len(dataset))
 
 
-def read_images(images: Images, resolution: int) -> np.ndarray:
+def read_images(images: Images, resolution: int, crop: float = CROP) -> np.ndarray:
     """(N, R, R, 3) uint8, all images of a data set, with progress."""
     pixels = np.empty((len(images), resolution, resolution, 3), np.uint8)
     with steps("reading images") as update:
         for index in range(len(images)):
-            pixels[index] = images.image(index, resolution)
+            pixels[index] = images.image(index, resolution, crop)
             update("reading images", index + 1, len(images))
     return pixels
 

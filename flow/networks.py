@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from triovit.flow.errors import UsageError
-from triovit.flow.network_names import BUNDLED, SEEDED, whole_installation
+from triovit.flow.file_kinds import NETWORK, check_kind
+from triovit.flow.network_names import BUNDLED, is_seeded, whole_installation
 from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.network import IntegerNetwork
@@ -22,13 +23,14 @@ def find_network(name: str, seed: int = 0) -> IntegerNetwork:
     """The quantized network that an argument names (see NETWORK_HELP)."""
     if name == BUNDLED:
         return _load(whole_installation(INTEGER_NETWORK))
-    if Path(name).is_file():
-        return _load(Path(name))
-    if not SEEDED.fullmatch(name):
-        raise UsageError(f"no network {name!r}: give {NETWORK_HELP}")
-    from triovit.flow.float_networks import quantize_seeded
+    if is_seeded(name):
+        from triovit.flow.float_networks import quantize_seeded
 
-    return quantize_seeded(name, seed)
+        return quantize_seeded(name, seed)
+    check_kind(name, NETWORK)
+    if not Path(name).is_file():
+        raise UsageError(f"no network {name!r}: give {NETWORK_HELP}")
+    return _load(Path(name))
 
 
 def _load(path: Path) -> IntegerNetwork:

@@ -1,9 +1,9 @@
 """Quantize a float network to the integer network that the hardware runs (safetensors + JSON, never pickle).
 
 MODEL is a checkpoint (.pt, .pth or .safetensors, official or timm names), 'bundled', or PRESET-rRESOLUTION such as
-b1-r224 for seeded random weights. Classes, resolution, mean and std are those in a .safetensors file's metadata.
-Calibration images come from --data (a folder of images, with or without a folder a class, a .zip or .tar of one, or
-a CIFAR-10 archive); without it seeded random images are used, which only makes sense for seeded weights.
+b1-r224 for seeded random weights. Classes, resolution, mean, std and crop are those in a .safetensors file's metadata,
+else given or assumed, and printed. Calibration images come from --data (a folder of images, with or without a folder a
+class, a .zip or .tar of one, or a CIFAR-10 archive); only seeded weights do without, with seeded random images.
 
 --method sets everything below it, every single option changes one thing of the method:
   trio        Trio-ViT: 8 bits, channel-wise migration, filter-wise shifting, log2 divisors (the default)
@@ -14,6 +14,7 @@ a CIFAR-10 archive); without it seeded random images are used, which only makes 
 
   triovit quantize bundled --data cifar10_jpeg.npz --images 512 -o b0.safetensors
   triovit quantize b0.pt --data calibration/ --method m2 --reconstruction fast -o b0-m2.safetensors
+  triovit quantize b2.pth --weights state_dict_ema --resolution 256 --crop 1 --data calibration/ -o b2.safetensors
   triovit quantize b0.pt --data calibration/ --no-migration --shifting none -o without.safetensors
   triovit quantize b1-r224 -o b1.safetensors
 """
@@ -29,11 +30,14 @@ from triovit.flow.arguments import (
     Input,
     Output,
     add_classes_option,
-    add_resolution_option,
+    add_float_options,
     add_seed_option,
     whole,
 )
-from triovit.flow.float_networks import find_float
+from triovit.flow.errors import UsageError
+from triovit.flow.file_kinds import CHECKPOINT, check_kind
+from triovit.flow.float_networks import Given, find_float
+from triovit.flow.network_names import BUNDLED
 from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
 from triovit.golden.data.classes import read_classes
 from triovit.golden.integer.family import family
@@ -83,18 +87,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Output, required=True, metavar="FILE", help="quantized network to write (.safetensors)"
     )
-    add_resolution_option(parser)
     add_classes_option(parser, "for the quantized network (default: what the checkpoint says, else --data's folders)")
     parser.add_argument(
         "--data",
         type=Input,
         metavar="PATH",
-        help="calibration images: a folder or an archive (of CIFAR-10 its training part)",
+        help="calibration images: a folder or an archive (of CIFAR-10 its training part); seeded weights do without",
     )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="calibration images (default 256)"
     )
     add_seed_option(parser, "random weights, and of the choice of images: 0 takes evenly spaced ones")
+    add_float_options(parser)
     parser.add_argument("--method", choices=METHODS, default="trio", help="see above (default %(default)s)")
     group = parser.add_argument_group("what a method sets")
     for name, (values, text) in CHOICES.items():
@@ -115,10 +119,16 @@ def settings_of(options) -> Settings:
 def execute(options) -> int:
     check_replaceable("--output", options.output)
     settings = settings_of(options)
-    model, facts = find_float(options.model, options.resolution, options.seed)
+    if not options.data and (options.model == BUNDLED or Path(options.model).is_file()):
+        check_kind(options.model, CHECKPOINT)
+        raise UsageError(
+            f"{options.model}: a trained network needs calibration images like those that it was trained on: give "
+            "--data PATH, a folder or an archive of them (random images are for seeded weights only)"
+        )
+    model, facts = find_float(options.model, Given.by(options), options.seed)
     classes = read_classes(options.classes, model.n_classes) if options.classes else facts.classes
     count = options.images if options.data else min(options.images, RANDOM_IMAGES)
-    images = calibration_images(options.data, count, model.resolution, options.seed)
+    images = calibration_images(options.data, count, model.resolution, options.seed, facts.crop)
     say(f"calibrating on {images.description}" if options.data else f"no --data: calibrating on {images.description}")
     if not classes and len(images.classes) == model.n_classes:
         classes = images.classes
@@ -132,6 +142,7 @@ def execute(options) -> int:
             settings=settings,
             mean=facts.mean,
             std=facts.std,
+            crop=facts.crop,
             progress=update,
         ).with_metadata(method=options.method)
     save_network(network, options.output)

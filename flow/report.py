@@ -15,9 +15,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from triovit.flow.arguments import Input, Output, add_seed_option, whole
+from triovit.flow.arguments import Input, Output, add_seed_option, add_weights_option, whole
 from triovit.flow.errors import UsageError
-from triovit.flow.float_networks import find_float
+from triovit.flow.file_kinds import NETWORK, check_kind
+from triovit.flow.float_networks import Given, find_float
 from triovit.flow.images import read_images
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import find_network
@@ -26,6 +27,7 @@ from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.folders import Subset
 from triovit.golden.data.sources import open_images
 from triovit.golden.files import whole_file
+from triovit.golden.network.facts import crop_of
 from triovit.golden.quantization.settings import QuantizationError
 from triovit.golden.report.findings import Accuracy, ReportSubject, find
 from triovit.golden.report.report import report, to_json
@@ -64,6 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="reports of 'triovit evaluate --json FILE'",
     )
+    add_weights_option(parser)
     add_seed_option(parser, "random weights of --model PRESET-rRESOLUTION")
 
 
@@ -72,17 +75,21 @@ def execute(options) -> int:
     if options.images and not options.data:
         raise UsageError("--images goes with --data")
     path = INTEGER_NETWORK if options.network == BUNDLED else Path(options.network)
-    if options.network != BUNDLED and not path.is_file():
+    check_kind(path, NETWORK)
+    if not path.is_file():
         raise UsageError(f"no quantized network {options.network!r}: give a file of 'triovit quantize', or 'bundled'")
     network, data = find_network(options.network), path.read_bytes()
     accuracies = tuple(read_accuracy(file) for file in options.accuracy)
     model = options.model or (BUNDLED if options.network == BUNDLED else None)
-    model = find_float(model, network.input_shape[1], options.seed)[0] if model else None
+    if options.weights and not model:
+        raise UsageError("--weights goes with --model")
+    given = Given.of(network, options.network, options.weights)
+    model = find_float(model, given, options.seed)[0] if model else None
     pixels, told = None, ""
     if options.data:
         images = open_images(options.data, "test")
         images = Subset(images, min(options.images or IMAGES, len(images)))
-        pixels = read_images(images, network.input_shape[1])
+        pixels = read_images(images, network.input_shape[1], crop_of(network.metadata))
         told = Path(options.data).resolve().name
     subject = ReportSubject(
         network, path.name, hashlib.sha256(data).hexdigest(), len(data), model, pixels, told, accuracies

@@ -17,14 +17,14 @@ import numpy as np
 from triovit.compiler.compile import compile_network
 from triovit.flow.arguments import (
     Input,
+    add_float_options,
     add_image_options,
-    add_resolution_option,
     add_seed_option,
     add_simulation_options,
+    refuse_float_options,
     whole,
 )
 from triovit.flow.configurations import find_config
-from triovit.flow.errors import UsageError
 from triovit.flow.images import accuracy, find_sources, predict
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import NETWORK_HELP, find_network
@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=("float", "golden", "rtl"), default="rtl", help="default %(default)s")
     add_image_options(parser)
     add_seed_option(parser)
-    add_resolution_option(parser)
+    add_float_options(parser, "checkpoint of --backend float")
     parser.add_argument("--top", type=whole(1, 1000), default=5, metavar="N", help="classes to print (default 5)")
     add_simulation_options(parser)
 
@@ -58,13 +58,12 @@ def execute(options) -> int:
         predictor, names = _float_predictor(options)
         scale = 1.0
     else:
-        if options.resolution:
-            raise UsageError("--resolution goes with --backend float; a quantized network has its own")
+        refuse_float_options(options)
         config = find_config(options.config)
         network = find_network(options.network, options.seed)
         predictor, names = _integer_predictor(network, options), network.classes
         scale = network.metadata.get("logit_scale", 1.0)
-    sources, classes = find_sources(options, predictor.resolution, names, predictor.outputs)
+    sources, classes = find_sources(options, predictor.resolution, predictor.crop, names, predictor.outputs)
     if options.backend == "rtl":
         machine = build(compile_network(network, config), options)
         runs = simulate(machine, sources)
@@ -77,11 +76,11 @@ def execute(options) -> int:
 
 
 def _float_predictor(options) -> tuple[Predictor, tuple[str, ...]]:
-    from triovit.flow.float_networks import find_float
+    from triovit.flow.float_networks import Given, find_float
     from triovit.golden.evaluation.predictors import FloatPredictor
 
-    model, facts = find_float(options.network, options.resolution, options.seed)
-    return FloatPredictor(model, facts.mean, facts.std), facts.classes
+    model, facts = find_float(options.network, Given.by(options), options.seed)
+    return FloatPredictor(model, facts.mean, facts.std, facts.crop), facts.classes
 
 
 def _integer_predictor(network: IntegerNetwork, options) -> Predictor:

@@ -20,6 +20,7 @@ from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.execute import centre
 from triovit.golden.integer.network import INPUT, IntegerNetwork
 from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node, Pool
+from triovit.golden.torch_modes import plain_modes
 
 # Values of the largest feature map of all images that run together (8 MiB in float32): more images share the cost of
 # starting an operation, fewer stay in the L3 cache. Measured: flat up to four times this, slower below.
@@ -39,10 +40,11 @@ class BatchExecutor:
     """A network set up for batches of images; the results of an image do not depend on its batch.
 
     Runs on one thread: operations are too short for barriers between threads and for threads that share Python's lock.
-    `parallel.fan_out` gives every core a process. Raises NetworkError for a network that does not validate, or
-    with a kind of node that STEPS does not have.
+    `parallel.fan_out` gives every core a process. Modes of PyTorch that the caller is in (autocast, default types) do
+    not matter. Raises NetworkError for a network that does not validate, or with a kind of node that is not in STEPS.
     """
 
+    @plain_modes()
     def __init__(self, network: IntegerNetwork):
         self.network = network.validate()
         self.shapes = network.shapes()
@@ -67,9 +69,10 @@ class BatchExecutor:
         parts = self._map(self._tensors, pixels)
         return {name: np.concatenate([part[name] for part in parts]) for name in self.shapes}
 
+    @plain_modes()
     def _map(self, function: Callable, pixels: np.ndarray | torch.Tensor) -> list:
         """function(integers of some of the images, (n, H, W, C) int8) for all of them, in order."""
-        pixels = np.asarray(pixels)
+        pixels = np.ascontiguousarray(pixels)
         channels, height, width = self.network.input_shape
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (height, width, channels) or not len(pixels):
             raise NetworkError(

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from triovit.golden.data.folders import DatasetError, is_hidden, is_image_name
-from triovit.golden.data.images import ImageError, decode_image
+from triovit.golden.data.images import CROP, ImageError, decode_image
 from triovit.golden.messages import first_line
 
 LARGEST_FILE = 1 << 30  # bytes of one image file: a small archive may claim to hold terabytes
@@ -47,10 +47,10 @@ class CifarArchive:
     def __len__(self):
         return len(self._indices)
 
-    def image(self, index: int, resolution: int) -> np.ndarray:
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
         position = self._indices[index]
         data = self._jpeg[self._offset[position] : self._offset[position + 1]].tobytes()
-        return decode_image(io.BytesIO(data), resolution, f"{self.path}, image {position}")
+        return decode_image(io.BytesIO(data), resolution, f"{self.path}, image {position}", crop)
 
     def _read(self):
         if not self.path.is_file():
@@ -120,14 +120,14 @@ class ImageArchive:
     def __getstate__(self):
         return self.__dict__ | {"_zip": None}  # an open file stays in its process
 
-    def image(self, index: int, resolution: int) -> np.ndarray:
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
         name, place = self._members[index]
         full = f"{self.path}, {name}"
         try:
             data = self._read(name, place)
         except Exception as error:  # an encrypted or damaged member, a compression that Python does not have
             raise ImageError(f"{full}: cannot be read ({first_line(error)})") from None
-        return decode_image(io.BytesIO(data), resolution, full)
+        return decode_image(io.BytesIO(data), resolution, full, crop)
 
     def _zip_members(self) -> list[tuple[str, None]]:
         with zipfile.ZipFile(self.path) as archive:

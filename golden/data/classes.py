@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from triovit.golden.data.folders import Dataset, DatasetError
+from triovit.golden.data.images import CROP
 from triovit.golden.messages import listing
 
 
@@ -22,8 +23,8 @@ class Relabelled:
     def __len__(self):
         return len(self.labels)
 
-    def image(self, index: int, resolution: int) -> np.ndarray:
-        return self._dataset.image(index, resolution)
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
+        return self._dataset.image(index, resolution, crop)
 
 
 def read_classes(path, outputs: int) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Images of data sets: folders with a sub-folder a class, folders of any images, and selections of either.
 
 All, and those of `golden.data.archives`, give `classes` (names in index order), `labels` (one class index an image),
-`len()` and `image(index, resolution)` -> (R, R, 3) uint8. A folder of any images has no classes and no labels.
+`len()` and `image(index, resolution, crop)` -> (R, R, 3) uint8, as of `golden.data.images.fit`. A folder of any images
+has no classes and no labels.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from triovit.golden.data.images import load_image
+from triovit.golden.data.images import CROP, load_image
 from triovit.golden.errors import TriovitError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
@@ -33,7 +34,7 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def image(self, index: int, resolution: int) -> np.ndarray: ...
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray: ...
 
 
 class Dataset(Images, Protocol):
@@ -64,8 +65,8 @@ class ImageFolder:
     def __len__(self):
         return len(self._paths)
 
-    def image(self, index: int, resolution: int) -> np.ndarray:
-        return load_image(self._paths[index], resolution)
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
+        return load_image(self._paths[index], resolution, crop)
 
 
 class ImageFiles:
@@ -89,8 +90,8 @@ class ImageFiles:
     def __len__(self):
         return len(self._paths)
 
-    def image(self, index: int, resolution: int) -> np.ndarray:
-        return load_image(self._paths[index], resolution)
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
+        return load_image(self._paths[index], resolution, crop)
 
 
 def image_files(folder) -> list[Path]:
@@ -120,8 +121,8 @@ class _Selection:
     def __len__(self):
         return len(self.indices)
 
-    def image(self, index: int, resolution: int) -> np.ndarray:
-        return self._dataset.image(self.indices[index], resolution)
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
+        return self._dataset.image(self.indices[index], resolution, crop)
 
 
 class Subset(_Selection):

@@ -21,10 +21,11 @@ Progress = Callable[[int, int, int], None]  # (images right, images done, images
 class Predictor(Protocol):
     """What is evaluated; see `golden.evaluation.predictors` and, without PyTorch, `golden.evaluation.reference`.
 
-    logits: (N, R, R, 3) uint8 pixels -> (N, outputs), integers or floats.
+    resolution, crop: of its images. logits: (N, R, R, 3) uint8 pixels -> (N, outputs), integers or floats.
     """
 
     resolution: int
+    crop: float
     outputs: int
 
     def logits(self, pixels: np.ndarray) -> np.ndarray: ...
@@ -87,7 +88,7 @@ class _ChunkEvaluation:
         images, read, broken = [], [], []
         for index in indices:
             try:
-                images.append(self._dataset.image(index, self._predictor.resolution))
+                images.append(self._dataset.image(index, self._predictor.resolution, self._predictor.crop))
                 read.append(index)
             except ImageError as error:
                 broken.append((index, str(error)))

@@ -7,6 +7,7 @@ import numpy as np
 from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.execute import execute, pixels_to_input
 from triovit.golden.integer.network import IntegerNetwork
+from triovit.golden.network.facts import crop_of
 
 
 class ReferencePredictor:
@@ -17,7 +18,7 @@ class ReferencePredictor:
 
     def __init__(self, network: IntegerNetwork):
         self._network = network
-        self.resolution = network.input_shape[1]
+        self.resolution, self.crop = network.input_shape[1], crop_of(network.metadata)
         self.outputs = count_outputs(network)
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from triovit.golden.network.efficientvit.graph import efficientvit_layers
 from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.efficientvit.presets import PRESETS as EFFICIENTVIT_PRESETS
 from triovit.golden.network.graph import GraphError, Layer, check
+from triovit.golden.torch_modes import plain_modes
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def find_architecture(preset: str) -> Architecture:
     raise ValueError(f"preset must be one of {', '.join(preset_names())}, not {preset!r}")
 
 
+@plain_modes()
+@torch.inference_mode(False)
 def build(preset: str, n_classes: int, resolution: int) -> Classifier:
     """A float network with torch's default weights; raises ValueError or TypeError naming the wrong argument."""
     return find_architecture(preset).model(preset, n_classes, resolution)

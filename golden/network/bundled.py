@@ -30,7 +30,8 @@ class BundledModel:
 
 def load_bundled() -> BundledModel:
     """Read the bundled network; raises CheckpointError if its file is missing or damaged, or lacks a fact."""
-    state, metadata = read_checkpoint(FLOAT_NETWORK)
+    checkpoint = read_checkpoint(FLOAT_NETWORK)
+    state, metadata = checkpoint.state, checkpoint.metadata
     try:
         preset, n_classes = identify(state)
         facts = {

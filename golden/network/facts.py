@@ -1,4 +1,4 @@
-"""What a network's file says beside its weights: class names, input size and normalization."""
+"""What a network's file says beside its weights: class names, input size, crop and normalization."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.data.images import CROP, IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.validation import broken
 
 MEANS = (-10, 10)
 DEVIATIONS = (1e-6, 1e6)  # far from what float32 cannot hold
+CROPS = (0.1, 1)  # below, images would be enlarged more than tenfold, and fill the memory
 
 
 @dataclass(frozen=True)
 class Facts:
     """classes: names in the order of the outputs, empty if unknown. resolution: side in pixels, None if unknown.
-    mean, std: of pixels / 255, a value an RGB channel."""
+    mean, std: of pixels / 255, a value an RGB channel. crop: share of an image's shorter side that is kept (see
+    `golden.data.images.fit`)."""
 
     classes: tuple[str, ...] = ()
     resolution: int | None = None
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    crop: float = CROP
 
 
 def parse_facts(metadata: Mapping[str, str]) -> Facts:
@@ -40,6 +43,11 @@ def parse_facts(metadata: Mapping[str, str]) -> Facts:
 def find_faults(values: dict) -> list[str]:
     """What breaks a rule among facts (JSON values by name): the rule and the value. Other names are passed over."""
     return broken(values, RULES, lambda value: json.dumps(value)[:60])
+
+
+def crop_of(metadata: Mapping[str, Any]) -> float:
+    """The crop in a quantized network's metadata; networks from before there was a choice have none and mean 0.95."""
+    return metadata.get("crop", CROP)
 
 
 def _parse(name, text):
@@ -66,4 +74,5 @@ RULES = {  # of every fact: in words, and as a function
     "resolution": ("a multiple of 32 in 32..1024", lambda v: type(v) is int and 32 <= v <= 1024 and v % 32 == 0),
     "mean": (f"three numbers in {MEANS[0]}..{MEANS[1]}", lambda v: _three_numbers(v, *MEANS)),
     "std": (f"three numbers in {DEVIATIONS[0]:g}..{DEVIATIONS[1]:g}", lambda v: _three_numbers(v, *DEVIATIONS)),
+    "crop": (f"a number in {CROPS[0]}..{CROPS[1]}", lambda v: type(v) in (int, float) and CROPS[0] <= v <= CROPS[1]),
 }

@@ -16,6 +16,7 @@ from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.classifier import Classifier
 from triovit.golden.network.graph import ConvolutionLayer
 from triovit.golden.network.normalize import normalize
+from triovit.golden.torch_modes import plain_modes
 
 STATISTICS_IMAGES = 16  # attention averages over tokens: its spread shows between images only
 STATISTICS_DIGITS = 12  # significant bits kept of a batch-norm statistic
@@ -35,6 +36,7 @@ def random_images(count: int, resolution: int, seed: int) -> torch.Tensor:
     return torch.from_numpy((coarse[:, :resolution, :resolution] + noise).astype(np.uint8))
 
 
+@plain_modes()
 def initialize(model: Model, seed: int) -> Model:
     """Fill `model` with random weights and matching batch-norm statistics; returns it in evaluation mode.
 
@@ -43,6 +45,7 @@ def initialize(model: Model, seed: int) -> Model:
     through the network, and each batch normalization takes the mean and variance of what reaches it, after
     those before it have been set.
     """
+    model.float()  # however it was made
     rng, weaker = np.random.default_rng(seed), _behind_hardswish(model)
     for name, parameter in model.named_parameters():
         module = name.rpartition(".")[0]

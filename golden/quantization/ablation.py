@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from triovit.golden.data.folders import Dataset
+from triovit.golden.data.images import CROP
 from triovit.golden.evaluation.accuracy import TOP, Predictions
 from triovit.golden.evaluation.evaluate import evaluate
 from triovit.golden.evaluation.parallel import fan_out
@@ -66,11 +67,12 @@ class Experiment:
     std: tuple[float, float, float]
     classes: tuple[str, ...] = ()
     networks: Path | None = None
+    crop: float = CROP
 
 
 def float_predictions(experiment: Experiment, progress: Callable[[int, int], None] | None = None) -> Predictions:
     """Predictions of the float network on the data set."""
-    predictor = FloatPredictor(experiment.model, experiment.mean, experiment.std)
+    predictor = FloatPredictor(experiment.model, experiment.mean, experiment.std, experiment.crop)
     told = progress and (lambda right, done, total: progress(done, total))
     return evaluate(predictor, experiment.dataset, progress=told)
 
@@ -118,6 +120,7 @@ class _Variant:
             settings=settings,
             mean=experiment.mean,
             std=experiment.std,
+            crop=experiment.crop,
         ).with_metadata(method=name)
         seconds = time.monotonic() - started
         if experiment.networks:

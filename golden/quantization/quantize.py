@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.data.images import CROP, IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.identity import network_hash
 from triovit.golden.integer.errors import NetworkError
 from triovit.golden.integer.network import INPUT, IntegerNetwork
@@ -28,6 +30,9 @@ from triovit.golden.quantization.scheme import Scheme
 from triovit.golden.quantization.settings import QuantizationError, Settings
 from triovit.golden.quantization.weights.layers import correct_bias, needs_moments, quantize_layer
 from triovit.golden.quantization.weights.moments import measure_moments
+from triovit.golden.torch_modes import plain_modes
+
+FORMAT = torch.contiguous_format
 
 
 @dataclass(frozen=True)
@@ -55,23 +60,28 @@ def quantize(
     settings: Settings | None = None,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
+    crop: float = CROP,
     progress: Progress | None = None,
 ) -> IntegerNetwork:
     """Quantize a float network to 8 bits (divisors of attention: 4-bit log2).
 
     model: of any architecture, size and class count. images: (R, R, 3) uint8 arrays, R the model's resolution; some
     hundreds from the training set, or `calibration.images.random_images`. name, classes: of the result (no classes, or
-    one a logit). settings: default `Settings()`. mean, std: the model's normalization of pixels / 255. progress: called
+    one a logit). settings: default `Settings()`. mean, std: the model's normalization of pixels / 255. crop: of the
+    images, for the metadata: those who run the network prepare their images alike. progress: called
     with (what, images done, images in all). The result is validated; its metadata says how it was made, and
     `logit_scale` turns its logits into real numbers. Raises QuantizationError, one line, for an empty or ill-shaped
     calibration set and for activations that are not finite; GraphError for weights that are not, and for a network of
     no architecture; NetworkError, before any work, for names that no file holds.
     """
     return quantize_model(
-        model, images, name=name, classes=classes, settings=settings, mean=mean, std=std, progress=progress
+        model, images, name=name, classes=classes, settings=settings, mean=mean, std=std, crop=crop, progress=progress
     ).network
 
 
+@plain_modes()
+@torch.inference_mode(False)
+@torch.enable_grad()
 def quantize_model(
     model: Classifier,
     images: Iterable[np.ndarray],
@@ -81,11 +91,13 @@ def quantize_model(
     settings: Settings | None = None,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
+    crop: float = CROP,
     progress: Progress | None = None,
 ) -> Quantization:
     """`quantize`, with the encodings that `compare` needs."""
     settings, classes = settings or Settings(), tuple(classes)
     layers = layers_of(model)
+    model = _ordinary(model)
     if classes and len(classes) != model.n_classes:
         raise QuantizationError(f"classes must name all {model.n_classes} outputs, not {len(classes)}")
     check_texts(name, classes)
@@ -97,6 +109,7 @@ def quantize_model(
         "resolution": model.resolution,
         "mean": [float(m) for m in mean],
         "std": [float(s) for s in std],
+        "crop": float(crop),
         "model_hash": network_hash(model),
         "settings": settings.to_dict(),
         **calibration_metadata(images, checked),
@@ -110,6 +123,25 @@ def quantize_model(
         return Quantization(network.validate(), scheme)
     except NetworkError as error:
         raise QuantizationError(f"the quantized network breaks a rule of the hardware: {error}") from None
+
+
+def _ordinary(model: Classifier) -> Classifier:
+    """The model, or a copy with tensors in the ordinary memory format, as they are read of a file: sums that round are
+    taken in another order in `channels_last`. Raises QuantizationError for parameters that are not float32 on the CPU.
+    """
+    for name, tensor in model.named_parameters():
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise QuantizationError(
+                f"{name} must be float32 on the CPU, not {str(tensor.dtype)[6:]} on {tensor.device}: give "
+                "model.float().cpu()"
+            )
+    tensors = (*model.parameters(), *model.buffers())
+    if all(tensor.stride() == torch.empty_like(tensor, memory_format=FORMAT).stride() for tensor in tensors):
+        return model
+    model = copy.deepcopy(model)
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = torch.empty_like(tensor, memory_format=FORMAT).copy_(tensor.data)
+    return model
 
 
 def make_scheme(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import math
 import pickle
 import warnings
@@ -58,8 +59,10 @@ def save_state(state: TrainingState, path: Path) -> None:
     """Write `state`; the file at `path` is the old one or the new one at any time, also after a loss of power."""
     content = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     content |= {"format": FORMAT, "recipe": dataclasses.asdict(state.recipe)}
+    data = io.BytesIO()  # its own writing would tell a full disk as an error of its format
+    torch.save(content, data)
     with whole_file(path) as partial:
-        torch.save(content, partial)
+        partial.write_bytes(data.getvalue())
 
 
 def load_state(path: Path, recipe: Recipe, images: str) -> TrainingState:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from triovit.golden.data.folders import Dataset
-from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
+from triovit.golden.data.images import CROP, IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.evaluation.evaluate import evaluate
 from triovit.golden.evaluation.predictors import FloatPredictor
 from triovit.golden.messages import first_line
@@ -193,6 +193,7 @@ def save_weights(model: Classifier, path: Path, recipe: Recipe, classes, correct
         "resolution": recipe.resolution,
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
+        "crop": CROP,
         "accuracy": round(100 * correct / seen, 2),
         "test_images": seen,
         "recipe": describe(recipe, count),

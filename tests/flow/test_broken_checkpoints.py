@@ -47,7 +47,7 @@ def quantize_refused(refused, tmp_path):
     def call(path) -> str:
         before = sorted(tmp_path.iterdir())
         target = tmp_path / "result.safetensors"
-        text = refused("quantize", path, "--resolution", 64, "-o", target)
+        text = refused("quantize", path, "--resolution", 64, "--data", tmp_path, "-o", target)
         assert path.name in text
         assert sorted(tmp_path.iterdir()) == before
         assert path.name in refused("run", path, "--backend", "float", "--resolution", 64)
@@ -125,14 +125,14 @@ def test_objects_beside_the_weights(quantize_refused, tmp_path, state):
 
 
 @pytest.mark.parametrize(("factor", "said"), [(1e30, "not finite numbers"), (1e4, "beyond 16-bit fixed point")])
-def test_weights_that_numbers_cannot_hold(triovit, tmp_path, state, factor, said):
+def test_weights_that_numbers_cannot_hold(triovit, photos, tmp_path, state, factor, said):
     """Finite weights whose activations are not, or are beyond the hardware's fixed point."""
     path, target = tmp_path / "large.safetensors", tmp_path / "result.safetensors"
     save_file(state | {NORM + "weight": state[NORM + "weight"] * factor}, path)
-    outcome = triovit("quantize", path, "--resolution", 64, "--images", 1, "-o", target)
+    outcome = triovit("quantize", path, "--resolution", 64, "--data", photos, "--images", 1, "-o", target)
     assert outcome.status == 2 and not target.exists() and outcome.out == ""
-    before, line = outcome.err.splitlines()
-    assert before.startswith("no --data: ")
+    _, before, line = outcome.err.splitlines()
+    assert before.startswith("calibrating on 1 of 4 images")
     assert line.startswith("triovit quantize: error: backbone.stages.") and said in line
 
 

@@ -30,7 +30,7 @@ from triovit.golden.quantization.settings import QuantizationError, Settings
 def tiny(monkeypatch):
     """The commands' model is a tiny one, whatever its name."""
     monkeypatch.setattr("triovit.flow.quantize.find_float", lambda *_: (tiny_model(), Facts()))
-    return "tiny.pt"
+    return "b0-r32"
 
 
 def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
@@ -71,35 +71,37 @@ def test_what_the_file_says_goes_into_the_network(triovit, photos, tmp_path):
     # A file of names goes before the checkpoint's.
     names.write_text("\n".join("ABCDEFG"))
     again = triovit(
-        "quantize", tmp_path / "b0.safetensors", "--classes", names, "--resolution", 64, "--images", 1, "-o", target
+        *("quantize", tmp_path / "b0.safetensors", "--classes", names, "--resolution", 64, "--images", 1),
+        *("--data", photos, "-o", target),
     )
     assert again.status == 0 and load_network(target).classes == tuple("ABCDEFG")
     assert load_network(target).input_shape == (3, 64, 64)
 
 
-def test_wrong_names(refused, tmp_path):
+def test_wrong_names(triovit, refused, photos, tmp_path):
     model = initialize(EfficientViT("b0", 7, 32), 1)
     save_checkpoint(model, tmp_path / "b0.safetensors", {"resolution": "32"})
     (tmp_path / "names.txt").write_text("a\nb\n")
     target = ("-o", tmp_path / "q.safetensors")
-    assert "names.txt: must name the network's 7 outputs, one a line, not 2" in refused(
-        "quantize", tmp_path / "b0.safetensors", "--classes", tmp_path / "names.txt", *target
-    )
+    words = ("--classes", tmp_path / "names.txt", "--data", photos)
+    outcome = triovit("quantize", tmp_path / "b0.safetensors", *words, *target)
+    assert outcome.status == 2
+    assert "names.txt: must name the network's 7 outputs, one a line, not 2" in outcome.err.splitlines()[-1]
     assert "b1-r64 has a resolution of 64, not 32" in refused("quantize", "b1-r64", "--resolution", 32, *target)
 
 
-def test_a_name_that_no_file_can_hold(triovit, tmp_path):
+def test_a_name_that_no_file_can_hold(triovit, photos, tmp_path):
     path = tmp_path / "no\u00a0break.safetensors"
     save_checkpoint(initialize(EfficientViT("b0", 7, 32), 1), path, {"resolution": "32"})
-    outcome = triovit("quantize", path, "-o", tmp_path / "q.safetensors")
+    outcome = triovit("quantize", path, "--data", photos, "-o", tmp_path / "q.safetensors")
     assert outcome.status == 2 and not (tmp_path / "q.safetensors").exists()
     *_, line = outcome.err.splitlines()
     assert line == "triovit quantize: error: name of the network must be printable text, not 'no\\xa0break'"
 
 
-def test_bundled_network_keeps_its_classes(triovit, tmp_path):
+def test_bundled_network_keeps_its_classes(triovit, photos, tmp_path):
     target = tmp_path / "b0.safetensors"
-    outcome = triovit("quantize", "bundled", "--images", 2, "-o", target)
+    outcome = triovit("quantize", "bundled", "--data", photos, "--images", 2, "-o", target)
     assert outcome.status == 0
     assert load_network(target).classes == load_network(INTEGER_NETWORK).classes
 
@@ -261,7 +263,7 @@ def test_a_network_that_cannot_be_quantized(triovit, monkeypatch, tmp_path):
     for parameter in model.parameters():
         parameter.data.mul_(1e-20)
     monkeypatch.setattr("triovit.flow.quantize.find_float", lambda *_: (model, Facts()))
-    outcome = triovit("quantize", "x", "--images", 1, "--method", "p2", "-o", tmp_path / "q.safetensors")
+    outcome = triovit("quantize", "b0-r32", "--images", 1, "--method", "p2", "-o", tmp_path / "q.safetensors")
     assert (outcome.status, outcome.report, outcome.out) == (2, None, "")
     error = outcome.err.splitlines()[1:]  # after the one about the images
     assert len(error) == 1
@@ -276,7 +278,7 @@ def test_a_broken_network_leaves_the_old_file_alone(refused, tmp_path):
     save_file(state | {name: -state[name]}, tmp_path / "negative.safetensors")
     target = tmp_path / "q.safetensors"
     target.write_text("the old one")
-    refused("quantize", tmp_path / "negative.safetensors", "--resolution", 64, "-o", target)
+    refused("quantize", tmp_path / "negative.safetensors", "--resolution", 64, "--data", tmp_path, "-o", target)
     assert target.read_text() == "the old one"
 
 

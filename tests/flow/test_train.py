@@ -35,7 +35,7 @@ def trained(archive, tmp_path_factory):
 
 
 def weights(folder):
-    return read_checkpoint(folder / "w.safetensors")[0]
+    return read_checkpoint(folder / "w.safetensors").state
 
 
 def same(first, second):
@@ -44,7 +44,7 @@ def same(first, second):
 
 def test_run_writes_weights_log_and_state(archive, trained):
     assert {path.name for path in trained.iterdir()} == {"w.safetensors", "w.state", "w.log"}
-    facts = {name: json.loads(value) for name, value in read_checkpoint(trained / "w.safetensors")[1].items()}
+    facts = {name: json.loads(value) for name, value in read_checkpoint(trained / "w.safetensors").metadata.items()}
     assert facts["preset"] == "b0" and facts["classes"] == list(CLASSES) and facts["resolution"] == 64
     model = load_model(trained / "w.safetensors", 64)
     share = evaluate(FloatPredictor(model), CifarArchive(archive, "test")).accuracy()
@@ -117,7 +117,7 @@ def test_limit(triovit, archive, tmp_path):
     assert "of 8 test images" in outcome.out
     lines = outcome.err.splitlines() + outcome.out.splitlines()
     assert [line.split("  ", 1)[1] for line in log.read_text().splitlines()] == lines
-    assert "on 8 CIFAR-10 images" in json.loads(read_checkpoint(target)[1]["recipe"])
+    assert "on 8 CIFAR-10 images" in json.loads(read_checkpoint(target).metadata["recipe"])
 
 
 @pytest.mark.parametrize(

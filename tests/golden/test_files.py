@@ -1,5 +1,7 @@
 """Files are the old ones or the new ones, whatever happens."""
 
+import errno
+
 import pytest
 
 from triovit.golden.files import whole_file, whole_files
@@ -54,3 +56,25 @@ def test_a_failure_leaves_the_old_files_alone(tmp_path, error):
             (partial / "a.txt").write_text("half")
             raise error
     assert sorted(tmp_path.rglob("*")) == [old, old / "a.txt"] and (old / "a.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize("named", [None, "partial"])
+def test_a_full_disk_is_told_with_the_file(tmp_path, named):
+    """Writing to an open file raises an error that names none; opening one names the file beside the target."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(OSError) as caught, whole_file(path) as partial:
+        partial.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device", named and str(partial))
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError) as caught, whole_files(tmp_path / "new") as folder:
+        (folder / "a.txt").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "new") and list(tmp_path.iterdir()) == [path]
+
+
+def test_another_file_s_error_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, whole_file(tmp_path / "a.txt"):
+        (tmp_path / "nowhere").read_text()
+    assert caught.value.filename == str(tmp_path / "nowhere")

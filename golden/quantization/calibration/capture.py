@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from triovit.golden.network.normalize import normalize
+from triovit.golden.torch_modes import plain_modes
 
 Progress = Callable[[str, int, int], None]  # (what is running, images done, images in all)
 Visit = Callable[[torch.Tensor, torch.Tensor], None]  # (first input, output) of a module
 
 
+@plain_modes()
 @torch.inference_mode()
 def run(
     model: nn.Module,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from triovit.golden.data.folders import Images, Sample, Subset
+from triovit.golden.data.images import CROP
 from triovit.golden.data.sources import is_archive, open_images
 from triovit.golden.network import seeded
 from triovit.golden.quantization.calibration.capture import Progress
@@ -31,6 +32,7 @@ class CalibrationImages:
     classes: tuple[str, ...]
     resolution: int
     images: Images = field(repr=False)
+    crop: float = CROP
 
     def __len__(self) -> int:
         return len(self.images)
@@ -38,7 +40,7 @@ class CalibrationImages:
     def __iter__(self) -> Iterator[np.ndarray]:
         # Data sets are sorted by class: mixed, every batch has images of many classes.
         for index in np.random.default_rng(self.seed).permutation(len(self)):
-            yield self.images.image(int(index), self.resolution)
+            yield self.images.image(int(index), self.resolution, self.crop)
 
     @property
     def description(self) -> str:
@@ -50,13 +52,13 @@ class CalibrationImages:
         return f"{len(self):,} of {self.available:,} images of {self.name}, {choice}"
 
 
-def calibration_images(path, count: int, resolution: int, seed: int = 0) -> CalibrationImages:
+def calibration_images(path, count: int, resolution: int, seed: int = 0, crop: float = CROP) -> CalibrationImages:
     """`count` images, or all where there are fewer, of an image folder or an archive (of CIFAR's its training part).
 
     path: see `golden.data.sources.open_images`; None: `count` random images, for networks without data. seed: 0
     takes evenly spaced images, another number a random sample without repetition; either way they come in a
-    seeded random order. Raises DatasetError for what is no folder and no archive or has no images; ImageError, while
-    iterating, for an image that cannot be read.
+    seeded random order. crop: of image files, as of `golden.data.images.fit`. Raises DatasetError for what is no folder
+    and no archive or has no images; ImageError, while iterating, for an image that cannot be read.
     """
     if count < 1:
         raise QuantizationError(f"the number of calibration images must be at least 1, not {count}")
@@ -68,7 +70,7 @@ def calibration_images(path, count: int, resolution: int, seed: int = 0) -> Cali
     kind = "archive" if is_archive(path) else "folder"
     name = Path(path).resolve().name  # a network's metadata must not tell where it was made
     chosen = Sample(images, count, seed) if seed else Subset(images, count)
-    return CalibrationImages(kind, name, available, seed, tuple(images.classes), resolution, chosen)
+    return CalibrationImages(kind, name, available, seed, tuple(images.classes), resolution, chosen, crop)
 
 
 def random_images(seed: int, count: int, resolution: int) -> list[np.ndarray]:
@@ -127,5 +129,5 @@ class _RandomImages:
     def __len__(self):
         return len(self._images)
 
-    def image(self, index: int, resolution: int) -> np.ndarray:
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
         return self._images[index]

@@ -310,3 +310,23 @@ def test_streams_are_named_in_errors():
 def test_wrong_resolution():
     with pytest.raises(ValueError, match="resolution must be at least 1, not 0"):
         fit(picture(10, 10), 0)
+
+
+@pytest.mark.parametrize("resolution", [96, 224, 304, 608])
+@pytest.mark.parametrize(("crop", "percent"), [(1, 100), (0.95, 95), (0.875, 87.5), (0.9, 90), (0.5, 50)])
+def test_the_crop_is_the_share_that_is_kept(resolution, crop, percent):
+    """A gradient's ends tell how much has been cut off; the shorter side becomes ceil(R / crop) exactly."""
+    image = picture(700, 900)
+    shorter = int(-(-100 * resolution // percent))
+    resized = image.resize((shorter, shorter * 900 // 700), Image.Resampling.BICUBIC)
+    left, top = (round((side - resolution) / 2) for side in resized.size)
+    expected = np.array(resized.crop((left, top, left + resolution, top + resolution)))
+    assert np.array_equal(fit(image, resolution, crop), expected)
+    if crop == 0.95:
+        assert np.array_equal(fit(image, resolution), expected)  # the default
+
+
+def test_small_square_images_are_whole_whatever_the_crop():
+    image = picture(100, 100)
+    assert np.array_equal(fit(image, 64, 0.5), fit(image, 64, 1))
+    assert not np.array_equal(fit(image, 96, 0.5), fit(image, 96, 1))

@@ -15,7 +15,7 @@ class Sorted:
     def __len__(self):
         return 100
 
-    def image(self, index, resolution):
+    def image(self, index, resolution, crop=0.95):
         return np.full((resolution, resolution, 3), index, np.uint8)
 
 

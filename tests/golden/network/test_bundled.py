@@ -84,7 +84,7 @@ def test_damaged_file(monkeypatch, tmp_path):
     ],
 )
 def test_damaged_facts(bundled, monkeypatch, tmp_path, changes, words):
-    metadata = {**read_checkpoint(FLOAT_NETWORK)[1], **changes}
+    metadata = {**read_checkpoint(FLOAT_NETWORK).metadata, **changes}
     path = tmp_path / FLOAT_NETWORK.name
     save_checkpoint(bundled.model, path, {name: value for name, value in metadata.items() if value is not None})
     monkeypatch.setattr(bundled_module, "FLOAT_NETWORK", path)

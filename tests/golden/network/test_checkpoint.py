@@ -48,7 +48,7 @@ def timm_name(name):
 
 
 def fill(model, path):
-    load_state(model, read_checkpoint(path)[0], source=str(path))
+    load_state(model, read_checkpoint(path).state, source=str(path))
 
 
 def assert_loaded(model, state):
@@ -90,7 +90,7 @@ def test_save_and_recognize(model, state, tmp_path):
     path = tmp_path / "a.safetensors"
     model.load_state_dict(state)
     save_checkpoint(model, path, {"note": "seeded"})
-    read, metadata = read_checkpoint(path)
+    read, metadata = (found := read_checkpoint(path)).state, found.metadata
     assert metadata == {"note": "seeded"}
     assert identify(read) == ("b0", 10)
     again = load_model(path, resolution=64)

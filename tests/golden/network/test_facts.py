@@ -10,11 +10,15 @@ from safetensors.torch import save_file
 from triovit.golden.assets import FLOAT_NETWORK
 from triovit.golden.data.images import IMAGENET_MEAN, IMAGENET_STD
 from triovit.golden.network.bundled import load_bundled
-from triovit.golden.network.checkpoint import CheckpointError, read_facts
+from triovit.golden.network.checkpoint import CheckpointError, read_checkpoint
 from triovit.golden.network.facts import Facts
 
 MEAN_RULE, STD_RULE = "three numbers in -10..10", "three numbers in 1e-06..1e+06"
 RESOLUTION_RULE = "a multiple of 32 in 32..1024"
+
+
+def read_facts(path):
+    return read_checkpoint(path).facts()
 
 
 def written(path, **facts):

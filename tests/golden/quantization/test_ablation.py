@@ -30,7 +30,7 @@ class Pictures:
     def __len__(self):
         return len(self.labels)
 
-    def image(self, index, resolution):
+    def image(self, index, resolution, crop=0.95):
         return self._pictures[index]
 
 

@@ -223,7 +223,7 @@ class Listed:
     def __len__(self):
         return len(self.labels)
 
-    def image(self, index, resolution):
+    def image(self, index, resolution, crop=0.95):
         assert resolution == 32
         return self.images[index]
 
@@ -236,8 +236,8 @@ def test_written_file_is_read_like_the_bundled_one(data, whole, tmp_path, monkey
     correct, seen = accuracy(model, dataset, lambda right, count: None)
     save_weights(model, path, RECIPE, dataset.classes, correct, seen, 25)
     assert [entry.name for entry in tmp_path.iterdir()] == ["w.safetensors"]
-    shipped = read_checkpoint(bundled.FLOAT_NETWORK)[1]
-    state, metadata = read_checkpoint(path)
+    shipped = read_checkpoint(bundled.FLOAT_NETWORK).metadata
+    state, metadata = (found := read_checkpoint(path)).state, found.metadata
     assert set(shipped) <= set(metadata) and all(isinstance(json.loads(value), object) for value in metadata.values())
     assert all(torch.equal(tensor, training.model.state_dict()[name]) for name, tensor in state.items())
     monkeypatch.setattr(bundled, "FLOAT_NETWORK", path)
