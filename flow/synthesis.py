@@ -20,9 +20,6 @@ COMMANDS = {
     "ecp5": f"synth_ecp5 -noflatten -top {TOP}",
 }
 DEVICES = tuple(COMMANDS)
-# Amaranth names the elements of an array `x` too: "x[3]". Yosys' ABC9 makes wires of that name for the bits of `x`
-# and stops on the second one (YosysHQ/yosys issue 4349).
-HIDE_ELEMENTS = "rename -hide w:*[[]*"
 ERROR = re.compile(r"(\S+:\d+: )?ERROR: ")  # of a file's line, or of the design
 
 
@@ -45,7 +42,6 @@ def synthesize(files: list[Path], device: str, log: Path) -> dict[str, int]:
     # Names relative to the folder: Yosys splits its commands at blanks.
     script = [
         f"read_verilog {' '.join(file.name for file in files)}",
-        HIDE_ELEMENTS,
         COMMANDS[device],
         f"tee -q -o {netlist.name} stat -json",
     ]

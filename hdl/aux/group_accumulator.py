@@ -78,9 +78,9 @@ class GroupAccumulator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Tags of the beats in flight; bit k of a register is a beat accepted k + 1 enabled cycles ago.
-        registers = Signal(self.delay), Signal(self.delay, reset_less=True), Signal(self.delay, reset_less=True)
-        tags = self.i.valid, self.i.payload.first, self.i.payload.last
-        lines = [Cat(tag, register) for tag, register in zip(tags, registers, strict=True)]
+        tags = {"valid": self.i.valid, "first": self.i.payload.first, "last": self.i.payload.last}
+        registers = [Signal(self.delay, reset_less=name != "valid", name=f"{name}_before") for name in tags]
+        lines = [Cat(tag, register) for tag, register in zip(tags.values(), registers, strict=True)]
         valid, first, last = (line[self.delay] for line in lines)
 
         acc = Signal(self.o.payload.acc.shape(), reset_less=True)

@@ -85,7 +85,9 @@ class LayerNorm(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        enable, gather, normalize = Signal(), Signal(), Signal()
+        enable = Signal()
+        gather = Signal()
+        normalize = Signal()
         reciprocal = Signal(QUOTIENT_BITS, reset_less=True)
         lead = Signal(range(ROOT_BITS), reset_less=True)
         mean = Signal(signed(SUM_BITS), reset_less=True)  # S1, the mean times N, of the vector in pass 2
@@ -138,7 +140,9 @@ class LayerNorm(wiring.Component):
                     m.next = "root"
             with m.State("root"):
                 # Two bits of the variance a step: the next bit of the root is set when 4 * root + 1 fits the remainder.
-                pair, trial, bit = Signal(ROOT_BITS + 2), Signal(ROOT_BITS + 2), Signal()
+                pair = Signal(ROOT_BITS + 2)
+                trial = Signal(ROOT_BITS + 2)
+                bit = Signal()
                 m.d.comb += [pair.eq(Cat(variance[-2:], remainder)), trial.eq(Cat(1, 0, root)), bit.eq(pair >= trial)]
                 with m.If(enable):
                     m.d.sync += [

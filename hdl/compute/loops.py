@@ -92,7 +92,9 @@ class NestAddress(wiring.Component):
         m = Module()
         bases = [Signal(self.width, name=f"base_{level}", reset_less=True) for level in range(self.levels)]
         strides = [Signal(self.width, name=f"stride_{level}", reset_less=True) for level in range(self.levels)]
-        start, stride, stepped = Signal(self.width), Signal(self.width), Signal(self.width)
+        start = Signal(self.width)
+        stride = Signal(self.width)
+        stepped = Signal(self.width)
         m.d.comb += [self.address.eq(bases[0]), stepped.eq(start + stride)]
         # The innermost level that is not at its end moves; with all at their end the value is not used.
         m.d.comb += [start.eq(bases[-1]), stride.eq(strides[-1])]

@@ -138,16 +138,24 @@ class OperandControl(wiring.Component):
         rmac, mat = self.rmac.steps, self.mat.steps
         r0, m0 = rmac.payload, mat.payload
         step = step_layout(self.config.block)
-        r1, m1 = Signal(step, reset_less=True), Signal(step, reset_less=True)
-        r1_valid, m1_valid, r1_fresh, m1_fresh = Signal(), Signal(), Signal(), Signal()
-        r1_go, m1_go = Signal(), Signal()
-        r2_free, m2_free = Signal(), Signal()
+        r1 = Signal(step, reset_less=True)
+        m1 = Signal(step, reset_less=True)
+        r1_valid = Signal()
+        m1_valid = Signal()
+        r1_fresh = Signal()
+        m1_fresh = Signal()
+        r1_go = Signal()
+        m1_go = Signal()
+        r2_free = Signal()
+        m2_free = Signal()
 
         # ---- S0: reads are issued ----
-        rmac_takes, mat_takes = Signal(), Signal()
+        rmac_takes = Signal()
+        mat_takes = Signal()
         joint_waits = r1_valid & r1.joint & ~r1_go
         # A has no other place for its words than its own output, so a window that waits in S1 keeps it.
-        r1_holds, m1_holds = Signal(), Signal()
+        r1_holds = Signal()
+        m1_holds = Signal()
         m.d.comb += [
             r1_holds.eq(r1_valid & ~r1.source & ~r1_go),
             m1_holds.eq(m1_valid & ~m1.source & ~m1_go),
@@ -172,7 +180,8 @@ class OperandControl(wiring.Component):
             rmac.ready.eq(rmac_takes),
             mat.ready.eq(mat_takes),
         ]
-        rmac_reads, mat_reads = Signal(), Signal()
+        rmac_reads = Signal()
+        mat_reads = Signal()
         m.d.comb += [
             rmac_reads.eq(rmac.valid & rmac_takes),
             mat_reads.eq(mat.valid & mat_takes),
@@ -223,7 +232,9 @@ class OperandControl(wiring.Component):
             control.mat_held.eq(~m1_fresh),
         ]
         r2_valid = self._rmac_beat(m, r1, r2_free)
-        m2_valid, m2_first, m2_last = Signal(), Signal(reset_less=True), Signal(reset_less=True)
+        m2_valid = Signal()
+        m2_first = Signal(reset_less=True)
+        m2_last = Signal(reset_less=True)
         m.d.comb += [
             m2_free.eq(~m2_valid | self.ready.mat),
             control.mat_valid.eq(m2_valid),
@@ -245,15 +256,17 @@ class OperandControl(wiring.Component):
     def _rmac_beat(self, m, r1, r2_free):
         """S2 of the R-MAC side: a beat, or a window of tokens that leaves token by token. Returns its valid signal."""
         control, block = self.control, self.config.block
-        valid, done, accepted = Signal(), Signal(), Signal()
+        valid = Signal()
+        done = Signal()
+        accepted = Signal()
         kind = Signal(StepKind, reset_less=True)
         left = Signal(range(block + 1), reset_less=True)
-        window_first, window_last, fresh = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        window_first = Signal(reset_less=True)
+        window_last = Signal(reset_less=True)
+        fresh = Signal(reset_less=True)
         count = Signal.like(control.count, reset_less=True)
-        channels, epsilon = (
-            Signal.like(control.channels, reset_less=True),
-            Signal.like(control.epsilon, reset_less=True),
-        )
+        channels = Signal.like(control.channels, reset_less=True)
+        epsilon = Signal.like(control.epsilon, reset_less=True)
         outer, row_sum, layer_norm = kind == StepKind.OUTER, kind == StepKind.ROW_SUM, kind == StepKind.LAYER_NORM
         m.d.comb += [
             control.row_sum_valid.eq(valid & row_sum),

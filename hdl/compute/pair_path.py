@@ -114,8 +114,10 @@ class PairPath(wiring.Component):
         window = data.View(tile, self.operands.a.as_value())
         o_word = self._o_word(m, control.rmac_hold, control.rmac_held)
         key = Signal(tile, reset_less=True)
-        features, weights = Signal(tile, reset_less=True), Signal(tile, reset_less=True)
-        seen, relu_seen = Signal(tile), Signal(tile)  # what S1 holds
+        features = Signal(tile, reset_less=True)
+        weights = Signal(tile, reset_less=True)
+        seen = Signal(tile)  # what S1 holds
+        relu_seen = Signal(tile)
         m.d.comb += seen.eq(window)
         with m.If(control.rmac_from_o):
             m.d.comb += seen[0].as_value().eq(o_word)
@@ -141,7 +143,8 @@ class PairPath(wiring.Component):
         control, block = self.control, self.config.block
         vector = data.ArrayLayout(signed(8), block)
         o_word = self._o_word(m, control.mat_hold, control.mat_held)
-        features, weights = Signal(vector, reset_less=True), Signal(self._tile, reset_less=True)
+        features = Signal(vector, reset_less=True)
+        weights = Signal(self._tile, reset_less=True)
         own = Signal(vector)
         m.d.comb += own.eq(data.View(self._tile, self.operands.a.as_value())[0])
         with m.If(control.mat_from_o):

@@ -123,10 +123,16 @@ class ResultControl(wiring.Component):
         control = self.control
 
         # ---- T0: choose a row; the first unit that has one ----
-        row, source, last_row, gone = Signal(RESULT), Signal(control.source.shape()), Signal(), Signal(8)
+        row = Signal(RESULT)
+        source = Signal(control.source.shape())
+        last_row = Signal()
+        gone = Signal(8)
         which = range(max(2, len(self.engines)))
-        unit, chosen_before = Signal(which), Signal(which)
-        take, leaves, second = Signal(), Signal(), Signal()
+        unit = Signal(which)
+        chosen_before = Signal(which)
+        take = Signal()
+        leaves = Signal()
+        second = Signal()
         offers = [self._offer(m, number, leaves, unit) for number in range(len(self.engines))]
         for number, offer in reversed(list(enumerate(offers))):
             with m.If(offer.valid):
@@ -180,7 +186,8 @@ class ResultControl(wiring.Component):
         sources = range(first, first + len(engine.rows))
         valid = Array(self.rows[source].valid for source in sources)[result.row]
         last = Array(self.rows[source].last for source in sources)[result.row]
-        gone, mine = Signal(8, name=f"{name}_rows_taken"), leaves & (unit == number)
+        gone = Signal(8, name=f"{name}_rows_taken")
+        mine = leaves & (unit == number)
         m.d.comb += [
             queue.w_data.eq(port.results.result),
             queue.w_en.eq(port.results.push),
@@ -216,7 +223,8 @@ class ResultControl(wiring.Component):
         o, a, k, divisor = (
             end.destination[d.position] for d in (Destination.O, Destination.A, Destination.K, Destination.DIVISOR)
         )
-        beyond, fault = Signal(), Signal()
+        beyond = Signal()
+        fault = Signal()
         m.d.comb += [
             beyond.eq(
                 end.bad
@@ -235,7 +243,8 @@ class ResultControl(wiring.Component):
             name = engine.unit.name.lower()
             instructions = fifo.SyncFIFOBuffered(width=SEMAPHORES + INDEX_BITS, depth=INSTRUCTIONS_IN_FLIGHT)
             m.submodules[f"{name}_instructions"] = instructions
-            done, mine = Signal(name=f"{name}_finished"), end.unit == number
+            done = Signal(name=f"{name}_finished")
+            mine = end.unit == number
             m.d.comb += [
                 instructions.w_data.eq(Cat(port.signal, port.index)),
                 instructions.w_en.eq(port.accepted),

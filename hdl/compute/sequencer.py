@@ -161,10 +161,19 @@ class Sequencer(wiring.Component):
         join = is_.get(Opcode.MAT_JOIN, Const(0))
         joint = f.joint & is_[conv_opcode] if self.unit == Unit.RMAC else Const(0)
         d = _Decoded(
-            f, is_, join, joint,
-            kind=Signal(StepKind), row=Signal(2), weights=Signal(range(self.config.block + 1)), records=Signal(2),
-            by_column=Signal(), double=Signal(), pairs=Signal(), two_passes=Signal(),
-        )  # fmt: skip
+            f,
+            is_,
+            join,
+            joint,
+            kind=Signal(StepKind, name="kind"),
+            row=Signal(2, name="row"),
+            weights=Signal(range(self.config.block + 1), name="weights"),
+            records=Signal(2, name="records"),
+            by_column=Signal(name="by_column"),
+            double=Signal(name="double"),
+            pairs=Signal(name="pairs"),
+            two_passes=Signal(name="two_passes"),
+        )
         for op, active in is_.items():
             if op not in OPERATIONS:
                 continue
@@ -188,7 +197,10 @@ class Sequencer(wiring.Component):
 
     def _step(self, m, d: _Decoded, counters) -> _Loops:
         """A step is done when it is accepted; one of two operands when both are."""
-        load, advance, inner_end, key = Signal(), Signal(), Signal(), Signal(init=1)
+        load = Signal()
+        advance = Signal()
+        inner_end = Signal()
+        key = Signal(init=1)
         accepted = self.o.valid & self.o.ready
         m.d.comb += [inner_end.eq(counters.ends[:INNER].all()), advance.eq(accepted & ~(d.pairs & key))]
         with m.If(load):
@@ -200,7 +212,8 @@ class Sequencer(wiring.Component):
 
     def _control(self, m, word, d: _Decoded, loops: _Loops):
         """An instruction is taken, looked at, started, and walked to its end."""
-        running, failed = Signal(), Signal()
+        running = Signal()
+        failed = Signal()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(~failed)

@@ -25,7 +25,9 @@ from triovit.hdl.memory.banked import BankedMemory
 def _share(m, space: Space, requests: list, before: tuple | None) -> tuple:
     """(taken, address, double) of a read port: the first of the pipelines' `requests` that asks, after `before`."""
     name = space.value.lower()
-    taken, address, double = Signal(name=f"{name}_taken"), Signal(WORD_ADDRESS_BITS, name=f"{name}_address"), Signal()
+    taken = Signal(name=f"{name}_taken")
+    address = Signal(WORD_ADDRESS_BITS, name=f"{name}_address")
+    double = Signal()
     # The last assignment wins: from the one with the least priority to the one with the most.
     for request in reversed(requests):
         with m.If(request.request):

@@ -113,7 +113,9 @@ class Controller(wiring.Component):
 
     def _fault(self, m, state):
         """The error of this cycle, as an ERROR record."""
-        silent, last_index, latest = Signal(32), Signal(INDEX_BITS), Signal(INDEX_BITS)
+        silent = Signal(32)
+        last_index = Signal(INDEX_BITS)
+        latest = Signal(INDEX_BITS)
         finish = Signal()
         # An instruction that finishes now may be the one whose signal overflows.
         m.d.comb += latest.eq(last_index)

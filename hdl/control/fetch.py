@@ -112,7 +112,9 @@ class FetchUnit(wiring.Component):
         m.submodules.prefetcher = prefetcher = Prefetcher(self.config)
         connect(m, prefetcher.ar, flipped(self.ar))
         connect(m, flipped(self.r), prefetcher.r)
-        running, failed, stop = Signal(), Signal(), Signal()
+        running = Signal()
+        failed = Signal()
+        stop = Signal()
         inside = (self.program_offset[:6] == 0) & (self.program_offset + self.program_bytes <= self.memory.size)
         begin = Signal()
         m.d.comb += [
@@ -144,7 +146,9 @@ class FetchUnit(wiring.Component):
 
         program = data.View(LAYOUT_OF[Opcode.PROGRAM], prefetcher.o.payload.word)
         opcode, response = program.opcode, prefetcher.o.payload.response
-        limit, ending, own = Signal(INDEX_BITS), Signal(), Signal()
+        limit = Signal(INDEX_BITS)
+        ending = Signal()
+        own = Signal()
         first = self.index == 0
         m.d.comb += prefetcher.stop.eq(stop | ending)
         with m.If(running & ~stop):

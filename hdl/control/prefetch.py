@@ -83,11 +83,16 @@ class Prefetcher(wiring.Component):
     def _ask(self, m, popped):
         """AR side. Returns the strobe of a beat that has come and is wanted."""
         beat_bits, window, page = 33 - self._byte_bits, self._window, ceil_log2(PAGE_BYTES)
-        beat, end = Signal(beat_bits), Signal(beat_bits)  # next beat to ask for, and the one after the last
+        beat = Signal(beat_bits)  # next one to ask for
+        end = Signal(beat_bits)  # the one after the last
         # Beats of the FIFO that nobody has asked for yet, and beats that are asked for and not here yet.
-        room, under_way = Signal(range(self._depth + 1)), Signal(range(self._depth + 1))
-        window_end, length, asked = Signal(beat_bits + 1), Signal(9), Signal(9)
-        go, received = Signal(), Signal()
+        room = Signal(range(self._depth + 1))
+        under_way = Signal(range(self._depth + 1))
+        window_end = Signal(beat_bits + 1)
+        length = Signal(9)
+        asked = Signal(9)
+        go = Signal()
+        received = Signal()
         offset = Signal(beat_bits + self._byte_bits)
         m.d.comb += [
             window_end.eq((beat[window:] + 1) << window),
@@ -124,7 +129,9 @@ class Prefetcher(wiring.Component):
         beats = fifo.SyncFIFO(width=layout.size, depth=self._depth)
         m.submodules.beats = ResetInserter(self.start)(beats)
         wanted = self._ask(m, beats.r_en & beats.r_rdy)
-        entry, out, fill = Signal(layout), self.o.payload, Signal()
+        entry = Signal(layout)
+        out = self.o.payload
+        fill = Signal()
         m.d.comb += [
             beats.w_en.eq(wanted),
             beats.w_data.eq(Cat(self.r.payload.data, self.r.payload.response)),
@@ -145,7 +152,8 @@ class Prefetcher(wiring.Component):
                 ]
             first_part = 0
         elif beats_each == 1:
-            part, first_part = Signal(), 0  # a beat is an instruction
+            part = Signal()  # a beat is an instruction
+            first_part = 0
             m.d.comb += beats.r_en.eq(fill)
             with m.If(fill):
                 m.d.sync += [out.word.eq(entry.data), out.response.eq(entry.response), self.o.valid.eq(1)]

@@ -87,10 +87,14 @@ class BurstSplitter(wiring.Component):
         beat_bits = MEMORY_BITS - byte_bits
 
         begun = Signal()  # earlier bursts of the present run have left
-        next_window, next_local = Signal(beat_bits - window, reset_less=True), Signal(LOCAL_BITS, reset_less=True)
-        beat, final_beat, local = Signal(beat_bits), Signal(beat_bits), Signal(LOCAL_BITS)
+        next_window = Signal(beat_bits - window, reset_less=True)
+        next_local = Signal(LOCAL_BITS, reset_less=True)
+        beat = Signal(beat_bits)
+        final_beat = Signal(beat_bits)
+        local = Signal(LOCAL_BITS)
         head = Mux(begun, 0, run.first[:lanes])
-        whole, length = Signal(), Signal(8)
+        whole = Signal()
+        length = Signal(8)
         offset = Signal(MEMORY_BITS)
         m.d.comb += [
             beat.eq(Mux(begun, Cat(Const(0, window), next_window), run.first[lanes:])),

@@ -98,10 +98,15 @@ class LoadUnit(wiring.Component):
 
         burst = Signal(listed)  # that the next beat belongs to
         beat = self.r.payload
-        begun, next_local = Signal(), Signal(LOCAL_BITS, reset_less=True)
+        begun = Signal()
+        next_local = Signal(LOCAL_BITS, reset_less=True)
         address = Mux(begun, next_local, burst.local)
-        finishes, signal, index = Signal(), Signal(SEMAPHORES, reset_less=True), Signal(INDEX_BITS, reset_less=True)
-        take, written, bad = Signal(), Signal(), Signal()
+        finishes = Signal()
+        signal = Signal(SEMAPHORES, reset_less=True)
+        index = Signal(INDEX_BITS, reset_less=True)
+        take = Signal()
+        written = Signal()
+        bad = Signal()
         m.d.comb += [
             burst.eq(under_way.r_data),
             self.r.ready.eq(under_way.r_rdy & (~write.valid | write.ready | stop)),

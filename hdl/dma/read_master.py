@@ -67,7 +67,8 @@ class ReadMaster(wiring.Component):
         axi = self.m_axi
         m.submodules.owners = owners = fifo.SyncFIFO(width=1, depth=self.outstanding)  # 1: FETCH
 
-        room, taken = Signal(), Signal()
+        room = Signal()
+        taken = Signal()
         m.d.comb += [
             room.eq((~axi.arvalid | axi.arready) & owners.w_rdy),
             self.fetch_ar.ready.eq(room),

@@ -127,17 +127,24 @@ class RunWalker(wiring.Component):
             ),
             reset_less=True,
         )
-        walking, failed = Signal(), Signal()
-        row, plane, core = (
-            Signal(n, reset_less=True) for n in (FIELD_BITS["rows"], FIELD_BITS["planes"], core_bits(config))
-        )
+        walking = Signal()
+        failed = Signal()
+        row = Signal(FIELD_BITS["rows"], reset_less=True)
+        plane = Signal(FIELD_BITS["planes"], reset_less=True)
+        core = Signal(core_bits(config), reset_less=True)
         # Positions of the present run, plane and core. One step beyond a legal run fits: a step that leaves the
         # buffer or the memory is found before the next one is made.
-        local, local_plane = Signal(LOCAL_BITS + 2, reset_less=True), Signal(LOCAL_BITS + 2, reset_less=True)
-        memory, memory_plane, memory_core = (Signal(MEMORY_BITS + 2, reset_less=True) for _ in range(3))
+        local = Signal(LOCAL_BITS + 2, reset_less=True)
+        local_plane = Signal(LOCAL_BITS + 2, reset_less=True)
+        memory = Signal(MEMORY_BITS + 2, reset_less=True)
+        memory_plane = Signal(MEMORY_BITS + 2, reset_less=True)
+        memory_core = Signal(MEMORY_BITS + 2, reset_less=True)
 
         per_core = Signal()
-        last_row, last_plane, last_core, last = Signal(), Signal(), Signal(), Signal()
+        last_row = Signal()
+        last_plane = Signal()
+        last_core = Signal()
+        last = Signal()
         m.d.comb += [
             per_core.eq((fields.buffer == Buffer.A) | (fields.buffer == Buffer.O)),
             last_row.eq(row + 1 == fields.rows),
@@ -145,8 +152,12 @@ class RunWalker(wiring.Component):
             last_core.eq(~per_core | (core == config.cores - 1)),
             last.eq(last_row & last_plane & last_core),
         ]
-        local_end, memory_end = Signal(LOCAL_BITS + 3), Signal(MEMORY_BITS + 3)
-        illegal, local_bad, memory_bad, bad = Signal(), Signal(), Signal(), Signal()
+        local_end = Signal(LOCAL_BITS + 3)
+        memory_end = Signal(MEMORY_BITS + 3)
+        illegal = Signal()
+        local_bad = Signal()
+        memory_bad = Signal()
+        bad = Signal()
         m.d.comb += [
             local_end.eq(local + fields.words),
             memory_end.eq(memory + (fields.words << shift)),

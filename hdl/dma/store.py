@@ -110,10 +110,14 @@ class StoreUnit(wiring.Component):
         )
         m.submodules.beats = beats = fifo.SyncFIFO(width=beat_layout.size, depth=BEAT_BUFFER)
         burst = Signal(layout)
-        count, final = Signal(8), Signal()
+        count = Signal(8)
+        final = Signal()
         local = Signal(LOCAL_BITS, reset_less=True)
-        reading, mask, last = Signal(), Signal(config.beat_words, reset_less=True), Signal(reset_less=True)
-        room, step = Signal(), Signal()
+        reading = Signal()
+        mask = Signal(config.beat_words, reset_less=True)
+        last = Signal(reset_less=True)
+        room = Signal()
+        step = Signal()
         m.d.comb += [
             burst.eq(data_list.r_data),
             final.eq(count == burst.length),
@@ -132,7 +136,8 @@ class StoreUnit(wiring.Component):
                 mask.eq(Mux(stop, 0, lane_mask(config, burst, count == 0, final))),
                 last.eq(final),
             ]
-        entry, out = Signal(beat_layout), Signal(beat_layout)
+        entry = Signal(beat_layout)
+        out = Signal(beat_layout)
         m.d.comb += [
             entry.data.eq(read.data),
             entry.strobes.eq(Cat(enabled.replicate(config.block) for enabled in mask)),
@@ -167,7 +172,8 @@ class StoreUnit(wiring.Component):
         self._addresses(m, bursts, data_list, answers)
         self._beats(m, data_list, layout, stop)
 
-        answer, bad = Signal(_ANSWER), Signal()
+        answer = Signal(_ANSWER)
+        bad = Signal()
         m.d.comb += [
             answer.eq(answers.r_data),
             axi.bready.eq(answers.r_rdy),

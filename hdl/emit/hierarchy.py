@@ -29,6 +29,7 @@ from triovit.hdl.emit.amaranth_private import (
     memory_outputs,
 )
 from triovit.hdl.emit.fingerprint import fingerprint
+from triovit.hdl.emit.names import plain_name, unique_name
 
 _PLACEHOLDER = "module.under.emission"
 _LEAVES = (Instance, IOBufferInstance, MemoryInstance, RequirePosedge)  # emitted in place, with their parent
@@ -74,13 +75,6 @@ def _named(names: SignalDict):
     finally:
         for signal, name in saved:
             signal.name = name
-
-
-def _unique(name: str, taken) -> str:
-    candidate, index = name, 1
-    while candidate in taken:
-        candidate, index = f"{name}_{index}", index + 1
-    return candidate
 
 
 class Hierarchy:
@@ -151,11 +145,11 @@ class Hierarchy:
             if isinstance(origin, wiring.Component):
                 for name, signal, flow in member_ports(origin):
                     if signal not in ports:
-                        ports[signal] = (_unique(name, names), flow)
+                        ports[signal] = (unique_name(name, names), flow)
                         names.add(ports[signal][0])
         for signal in crossing:
             if signal not in ports and len(signal):
-                ports[signal] = (_unique(signal.name or "signal", names), PortDirection.Input)
+                ports[signal] = (unique_name(plain_name(signal.name or "signal"), names), PortDirection.Input)
                 names.add(ports[signal][0])
         result = []
         for signal, (name, flow) in ports.items():
@@ -220,7 +214,7 @@ class Hierarchy:
             return self._by_text[text]
         kinds = [type(origin) for origin in origins or () if not isinstance(origin, Module | TransformedElaboratable)]
         base = snake_case(kinds[0].__name__) if kinds else re.sub(r"[_$]?\d+$", "", instance)
-        module = module or _unique(f"{self.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', base)}", self._taken)
+        module = module or unique_name(f"{self.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', base)}", self._taken)
         self._taken.add(module)
         self._by_text[text] = module
         record = ModuleRecord(module, self._legal_names(text, module), [], component=kinds[0].__name__ if kinds else "")

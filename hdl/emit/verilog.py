@@ -13,13 +13,13 @@ from amaranth.hdl import ClockDomain, Fragment, Signal
 
 from triovit.hdl.emit.amaranth_private import PortDirection, rtlil_to_verilog
 from triovit.hdl.emit.hierarchy import Hierarchy, ModuleRecord, member_ports
+from triovit.hdl.emit.names import IDENTIFIER, with_plain_names
 
 _MODULE = re.compile(r"^module (\S+)\((.*?)\);\n(.*?^endmodule)\n", re.M | re.S)
 # A register of Yosys that only makes `always @*` blocks run at time zero; its number differs from module to module.
 _THROWAWAY = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+")
 # One bit written many times in a concatenation: how Yosys extends a sign.
-_REPEATED = re.compile(r"(?<=[{ ])((?:\\\S+ |\w+)(?: ?\[\d+\]))(?:, \1){3,}(?=[, ])")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REPEATED = re.compile(r"(?<=[{ ])(\w+ ?\[\d+\])(?:, \1){3,}(?=[, ])")
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,19 @@ def emit_verilog(
     doubled name.
     """
     fragment = Fragment.get(component, platform)
-    if not _IDENTIFIER.fullmatch(name):
+    if not IDENTIFIER.fullmatch(name):
         raise ValueError(f"name must be a Verilog identifier, not {name!r}")
     table = _top_ports(component, fragment, dict(ports or {}), reset_active_low)
     hierarchy = Hierarchy(fragment, table, name)
     text = rtlil_to_verilog("\n".join(record.rtlil for record in hierarchy.modules.values()))
+    text = with_plain_names(_THROWAWAY.sub("_settle_", text))
     order = list(reversed(hierarchy.modules))
     bodies = {}
     for module, names, body in _MODULE.findall(text):
         record = hierarchy.modules.get(module)
         declared = [port for port, _, _ in record.ports] if record else []
         listed = sorted(re.findall(r"\\\S+ |\w+", names), key=lambda port: _rank(port, declared))
-        bodies[module] = f"module {module}({', '.join(listed)});\n{_replicate(_THROWAWAY.sub('_settle_', body))}\n"
+        bodies[module] = f"module {module}({', '.join(listed)});\n{_replicate(body)}\n"
     if name not in bodies:  # Yosys wrote it escaped: a reserved word
         raise ValueError(f"name must be a Verilog identifier, not {name!r}")
     order += [module for module in bodies if module not in hierarchy.modules]
@@ -133,7 +134,8 @@ def _replicate(body: str) -> str:
 
 
 def _rank(port, declared):
-    return declared.index(port) if port in declared else len(declared)
+    name = port.strip("\\ ")  # a keyword is escaped
+    return declared.index(name) if name in declared else len(declared)
 
 
 def _top_ports(component, fragment, rename, reset_active_low):
@@ -151,7 +153,7 @@ def _top_ports(component, fragment, rename, reset_active_low):
     table = {}
     for default, signal, direction in members:
         port = rename.pop(default, default) or signal.name
-        if not _IDENTIFIER.fullmatch(port) or port in table:
+        if not IDENTIFIER.fullmatch(port) or port in table:
             raise ValueError(f"port name must be a Verilog identifier used once, not {port!r}")
         table[port] = (signal, direction)
     if rename:

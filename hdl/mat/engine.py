@@ -75,8 +75,12 @@ class MATEngine(wiring.Component):
         p = self.i.payload
         depth = self.latency - 2  # enabled cycles from acceptance to the accumulator's addition
         # Tags of the beats in flight; bit k is a beat accepted k + 1 enabled cycles ago.
-        valid, first, last = Signal(depth), Signal(depth, reset_less=True), Signal(depth + 1)
-        enable, due, acc_en = Signal(), Signal(), Signal()
+        valid = Signal(depth)
+        first = Signal(depth, reset_less=True)
+        last = Signal(depth + 1)
+        enable = Signal()
+        due = Signal()
+        acc_en = Signal()
         result = Signal(self.o.payload.shape(), reset_less=True)
         m.d.comb += [
             due.eq(last[-1]),

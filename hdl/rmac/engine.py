@@ -122,9 +122,11 @@ class RMACEngine(wiring.Component):
         """
         p = self.i.payload
         bottom = self.macs + 1  # bit of a down-forward beat whose psum stands in the last cell
-        down_valid, down_first = Signal(bottom + 1), Signal(bottom + 1, reset_less=True)
+        down_valid = Signal(bottom + 1)
+        down_first = Signal(bottom + 1, reset_less=True)
         down_last = Signal(bottom + 2)
-        self_valid, self_first = Signal(2), Signal(2, reset_less=True)
+        self_valid = Signal(2)
+        self_first = Signal(2, reset_less=True)
         self_last = Signal(3)
         rows = [Signal(range(self.lanes + 1), name=f"rows{k}", reset_less=True) for k in range(3)]
 
@@ -139,7 +141,8 @@ class RMACEngine(wiring.Component):
             self.skewed.eq(pointwise | ~clear),
             self.i.ready.eq(enable & (pointwise | clear)),
         ]
-        down, alone = Signal(), Signal()
+        down = Signal()
+        alone = Signal()
         m.d.comb += [down.eq(accept & pointwise), alone.eq(accept & ~pointwise)]
         with m.If(enable):
             m.d.sync += [
@@ -154,7 +157,8 @@ class RMACEngine(wiring.Component):
 
         # Bit 1: products are being added in cell 0 (down-forward) or in all cells (self-accumulation).
         adding = self_valid[1] | (down_valid[1 : self.macs + 1] != 0)
-        psum_en, acc_en = Signal(), Signal()
+        psum_en = Signal()
+        acc_en = Signal()
         m.d.comb += [psum_en.eq(enable & adding), acc_en.eq(enable & down_valid[bottom])]
         for lane in lanes:
             m.d.comb += [
@@ -195,7 +199,8 @@ class RMACEngine(wiring.Component):
             for r in range(self.lanes)
         ]
         count = Signal(range(self.lanes + 1))
-        due, free = Signal(), Signal()
+        due = Signal()
+        free = Signal()
         m.d.comb += [
             self.o.valid.eq(count != 0),
             self.o.payload.acc.eq(bank[0]),
