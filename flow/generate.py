@@ -1,9 +1,12 @@
 """Generate the accelerator's Verilog for a configuration.
 
 The folder gets triovit.v (one module a kind), ram.v, triovit.json (ports, modules, instance counts),
-configuration.json, registers.md and triovit_registers.h.
+configuration.json, registers.md and triovit_registers.h. With a prefix NAME these are NAME.v, NAME_ram.v, NAME.json,
+NAME_configuration.json and so on, the names of all modules begin with it, and those of the C header with it in
+capitals: accelerators of different prefixes can stand in one design, one folder and one program.
 
   triovit generate -o build/core
+  triovit generate --config trio-tiny --prefix left -o build/cores
   triovit generate --config trio-zcu102 -o build/zcu102 --lint --synthesize xilinx
 """
 
@@ -21,7 +24,7 @@ from triovit.flow.output import say, show, table, write_json
 from triovit.flow.synthesis import DEVICES, lint, synthesize
 from triovit.golden.files import whole_files
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.emit.verilog import EmittedVerilog
+from triovit.hdl.emit.verilog import EmittedVerilog, check_module_name
 from triovit.hdl.generate import TOP, emit_accelerator
 from triovit.hdl.isa.registers import c_header, markdown_table
 
@@ -31,6 +34,9 @@ LINES_SHOWN = 20
 def configure(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
     parser.add_argument("-o", "--output", type=Output, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--prefix", type=_prefix, metavar="NAME", help=f"top module and beginning of all names ({TOP} unless given)"
+    )
     parser.add_argument("--lint", action="store_true", help="check the result with Verilator")
     parser.add_argument("--synthesize", choices=DEVICES, help="hierarchical synthesis with Yosys; prints cell counts")
 
@@ -41,11 +47,11 @@ def execute(options) -> int:
     config = find_config(options.config)
     started = time.time()
     say(f"generating {config.name}: {config.cores} cores, {config.multipliers} multipliers ...")
-    emitted = emit_accelerator(config)
+    emitted = emit_accelerator(config, prefix=options.prefix or TOP)
     files = _write(emitted, config, folder)
     seconds = time.time() - started
     show(
-        f"{folder}: module {TOP}, {len(emitted.modules)} modules, {len(emitted.text):,} bytes of Verilog "
+        f"{folder}: module {emitted.name}, {len(emitted.modules)} modules, {len(emitted.text):,} bytes of Verilog "
         f"({seconds:.1f} s)"
     )
     report = {
@@ -59,16 +65,25 @@ def execute(options) -> int:
     }
     status = 0
     if options.lint:
-        warnings = lint(files)
+        warnings = lint(files, emitted.name)
         for line in warnings[:LINES_SHOWN]:
             show(line)
         show("Verilator lint: clean" if not warnings else f"Verilator lint: {len(warnings)} lines")
         report["lint"] = warnings
         status = 1 if warnings else 0
     if options.synthesize:
-        report["cells"] = _synthesize(files, options.synthesize, config, folder)
+        report["cells"] = _synthesize(files, options.synthesize, config, folder, emitted.name)
     write_json(options.json, report)
     return status
+
+
+def _prefix(text: str) -> str:
+    """Type of the name of a top module."""
+    try:
+        check_module_name(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a Verilog identifier, and no keyword, not {text}") from None
+    return text
 
 
 def _check_folder(folder: Path) -> None:
@@ -80,12 +95,18 @@ def _check_folder(folder: Path) -> None:
         raise UsageError(f"--output {folder}: {existing} may not be written")
 
 
+def _file(prefix: str, name: str) -> str:
+    """Name of a file that every accelerator has."""
+    return name if prefix == TOP else f"{prefix}_{name}"
+
+
 def _write(emitted: EmittedVerilog, config: AcceleratorConfig, folder: Path) -> list[Path]:
     """Write everything or nothing; returns the Verilog files."""
+    prefix = emitted.name
     texts = {
-        "configuration.json": config.to_json() + "\n",
-        "registers.md": f"# Registers of {config.name}\n\n{markdown_table(config)}",
-        "triovit_registers.h": c_header(config),
+        _file(prefix, "configuration.json"): config.to_json() + "\n",
+        _file(prefix, "registers.md"): f"# Registers of {config.name}\n\n{markdown_table(config)}",
+        f"{prefix}_registers.h": c_header(config, prefix.upper()),
     }
     with whole_files(folder) as partial:
         files = [folder / file.name for file in emitted.write(partial)]
@@ -94,11 +115,11 @@ def _write(emitted: EmittedVerilog, config: AcceleratorConfig, folder: Path) -> 
     return files
 
 
-def _synthesize(files: list[Path], device: str, config: AcceleratorConfig, folder: Path) -> dict[str, int]:
+def _synthesize(files: list[Path], device: str, config: AcceleratorConfig, folder: Path, top: str) -> dict[str, int]:
     """Cell counts of the whole design, also as a table."""
     say(f"Yosys hierarchical synthesis ({device}) ...")
     started = time.time()
-    cells = synthesize(files, device, folder / f"synthesis-{device}.log")
+    cells = synthesize(files, device, folder / _file(top, f"synthesis-{device}.log"), top)
     table(
         f"{config.name}: cells after Yosys synthesis for {device} (an estimate)",
         [("cell", "left"), ("count", "right")],

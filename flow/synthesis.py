@@ -10,28 +10,27 @@ from collections import Counter
 from pathlib import Path
 
 from triovit.flow.errors import UsageError
-from triovit.hdl.generate import TOP
 from triovit.sim.toolchain import ToolchainError, environment, verilator_root
 
 # All keep the hierarchy, so that each kind of module is synthesized once. No pads: the design is a part of a chip.
 COMMANDS = {
-    "generic": f"synth -top {TOP}",
-    "xilinx": f"synth_xilinx -family xcup -noiopad -noclkbuf -top {TOP}",
-    "ecp5": f"synth_ecp5 -noflatten -top {TOP}",
+    "generic": "synth",
+    "xilinx": "synth_xilinx -family xcup -noiopad -noclkbuf",
+    "ecp5": "synth_ecp5 -noflatten",
 }
 DEVICES = tuple(COMMANDS)
 ERROR = re.compile(r"(\S+:\d+: )?ERROR: ")  # of a file's line, or of the design
 
 
-def lint(files: list[Path]) -> list[str]:
+def lint(files: list[Path], top: str) -> list[str]:
     """Warnings and errors of `verilator --lint-only`, one line each."""
-    command = [str(verilator_root() / "bin" / "verilator"), "--lint-only", "--top-module", TOP, *map(str, files)]
+    command = [str(verilator_root() / "bin" / "verilator"), "--lint-only", "--top-module", top, *map(str, files)]
     result = subprocess.run(command, capture_output=True, text=True, env=environment())
     lines = [line for line in result.stderr.splitlines() if line.startswith("%")]
     return lines or ([f"verilator ended with code {result.returncode}"] if result.returncode else [])
 
 
-def synthesize(files: list[Path], device: str, log: Path) -> dict[str, int]:
+def synthesize(files: list[Path], device: str, log: Path, top: str) -> dict[str, int]:
     """Cells of the whole design by type after Yosys' synthesis, hierarchy kept; the log goes to a file beside them.
 
     Yosys runs in a process of its own. Raises ToolchainError with Yosys' error when it fails.
@@ -42,7 +41,7 @@ def synthesize(files: list[Path], device: str, log: Path) -> dict[str, int]:
     # Names relative to the folder: Yosys splits its commands at blanks.
     script = [
         f"read_verilog {' '.join(file.name for file in files)}",
-        COMMANDS[device],
+        f"{COMMANDS[device]} -top {top}",
         f"tee -q -o {netlist.name} stat -json",
     ]
     program = (
@@ -54,7 +53,7 @@ def synthesize(files: list[Path], device: str, log: Path) -> dict[str, int]:
         result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
     if result.returncode:
         raise ToolchainError(f"Yosys failed ({log}): {_fault(log.read_text(encoding='utf-8', errors='replace'))}")
-    return count_cells(json.loads(netlist.read_text(encoding="utf-8")), TOP)
+    return count_cells(json.loads(netlist.read_text(encoding="utf-8")), top)
 
 
 def _fault(log: str) -> str:

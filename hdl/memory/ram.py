@@ -14,6 +14,7 @@ from amaranth.utils import ceil_log2
 from triovit.hdl.validation import check_integer
 
 RAM_SOURCE = Path(__file__).with_name("ram.v")
+RAM_MODULE = "triovit_ram"  # the module in it
 STYLES = ("auto", "block", "ultra", "distributed")
 
 _simulated = ContextVar("simulated", default=False)
@@ -107,7 +108,7 @@ class Ram(wiring.Component):
             ]
         else:
             m.submodules.ram = Instance(
-                "triovit_ram",
+                RAM_MODULE,
                 p_WIDTH=self.width,
                 p_DEPTH=self.depth,
                 p_ADDRESS_BITS=ceil_log2(self.depth),

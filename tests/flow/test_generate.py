@@ -1,10 +1,12 @@
 """triovit generate: files, lint, synthesis."""
 
+import dataclasses
 import json
 import re
 
 import pytest
 
+from tests.hdl.formal import run_yosys
 from triovit.flow import generate, synthesis
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 
@@ -40,7 +42,7 @@ def test_lint_is_clean_and_finds_faults(generated, tmp_path):
     assert report["lint"] == []
     text = (folder / "triovit.v").read_text()
     (tmp_path / "triovit.v").write_text(text.replace("endmodule", "assign nowhere = aclk;\nendmodule", 1))
-    assert synthesis.lint([tmp_path / "triovit.v", folder / "ram.v"])
+    assert synthesis.lint([tmp_path / "triovit.v", folder / "ram.v"], "triovit")
 
 
 def test_one_module_a_kind(generated):
@@ -51,10 +53,46 @@ def test_one_module_a_kind(generated):
     assert report["instances"]["triovit_rmac_lane"] == report["instances"]["triovit_mat_lane"] == 4
 
 
+def test_accelerators_of_two_prefixes_fit_one_design(generated, triovit, tmp_path):
+    """Modules, files and macros of both, of different configurations, stand side by side."""
+    other = dataclasses.replace(TINY, name="other", read_bursts=2)
+    (tmp_path / "other.json").write_text(other.to_json())
+    cores = {"left": "trio-tiny", "Other_1": tmp_path / "other.json"}
+    for prefix, config in cores.items():
+        outcome = triovit("generate", "--config", config, "--prefix", prefix, "-o", tmp_path / "out")
+        assert outcome.status == 0 and f"module {prefix}," in outcome.out
+    folder, names = (
+        generated[0],
+        ("{}.v", "{}_ram.v", "{}.json", "{}_configuration.json", "{}_registers.md", "{}_registers.h"),
+    )
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        name.format(core) for core in cores for name in names
+    }
+    for default, name in (("triovit.v", "left.v"), ("ram.v", "left_ram.v"), ("triovit.json", "left.json")):
+        expected = (folder / default).read_text().replace("triovit", "left").replace('"ram.v"', '"left_ram.v"')
+        assert (tmp_path / "out" / name).read_text() == expected
+    macros = [
+        set(re.findall(r"^#define (\w+)", (tmp_path / "out" / f"{core}_registers.h").read_text(), re.M))
+        for core in cores
+    ]
+    assert all(macros) and not macros[0] & macros[1]
+    instances = " ".join(f"{core} u_{core}(.aclk(aclk));" for core in cores)
+    (tmp_path / "both.v").write_text(f"module both(input aclk); {instances} endmodule\n")
+    files = [tmp_path / "both.v", *(tmp_path / "out").glob("*.v")]
+    run_yosys(f"read_verilog {' '.join(map(str, files))}\nhierarchy -check -top both")
+
+
+@pytest.mark.parametrize("prefix", ["3d", "a-b", "a b", "", "module", "logic"])
+def test_prefix_is_an_identifier(refused, tmp_path, prefix):
+    line = refused("generate", "--prefix", prefix, "-o", tmp_path / "out")
+    assert f"--prefix: must be a Verilog identifier, and no keyword, not {prefix}" in line
+    assert not (tmp_path / "out").exists()
+
+
 def test_lint_findings_make_the_status_1(triovit, monkeypatch, tmp_path):
     findings = ["%Warning-LATCH: triovit.v:1: a [latch]"]
-    monkeypatch.setattr(generate, "lint", lambda files: findings)
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Emitted())
+    monkeypatch.setattr(generate, "lint", lambda files, top: findings)
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Emitted())
     outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--lint")
     assert outcome.status == 1 and outcome.report["lint"] == findings
     assert findings[0] in outcome.out and "1 lines" in outcome.out
@@ -63,7 +101,7 @@ def test_lint_findings_make_the_status_1(triovit, monkeypatch, tmp_path):
 class Emitted:
     """A small module in the accelerator's place: a multiplier and a memory, twice."""
 
-    modules, instances, text = {"triovit": None}, {"triovit": 1}, ""
+    name, modules, instances, text = "triovit", {"triovit": None}, {"triovit": 1}, ""
 
     def write(self, folder):
         folder.mkdir(exist_ok=True)
@@ -78,7 +116,7 @@ class Emitted:
 
 @pytest.mark.parametrize("device, cell", [("xilinx", "DSP48E2"), ("ecp5", "MULT18X18D"), ("generic", None)])
 def test_synthesis_counts_cells_of_all_instances(triovit, monkeypatch, tmp_path, device, cell):
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Emitted())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Emitted())
     outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--synthesize", device)
     assert outcome.status == 0
     cells = outcome.report["cells"]
@@ -98,7 +136,7 @@ def test_synthesis_that_fails_names_the_log(refused, monkeypatch, tmp_path, trio
             files[0].write_text("module triovit(input a); nothing b(); endmodule")
             return files
 
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Broken())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Broken())
     outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--synthesize", "generic")
     assert outcome.status == 2 and outcome.report is None
     last = outcome.err.splitlines()[-1]
@@ -125,7 +163,7 @@ def test_failure_leaves_the_folder_as_it_was(triovit, monkeypatch, tmp_path):
             super().write(folder)
             raise OSError(28, "No space left on device", "triovit.json")
 
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Half())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Half())
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "triovit.v").write_text("old")
     for folder in ("old", "new/deep"):

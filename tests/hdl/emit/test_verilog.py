@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from tests.hdl.formal import run_yosys
 from triovit.hdl.emit import hierarchy
 from triovit.hdl.emit.fingerprint import fingerprint
 from triovit.hdl.emit.hierarchy import snake_case
-from triovit.hdl.emit.verilog import emit_verilog
+from triovit.hdl.emit.verilog import check_module_name, emit_verilog
+from triovit.hdl.memory.ram import RAM_MODULE, RAM_SOURCE, Ram
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -245,6 +247,19 @@ def test_hand_written_modules_come_along(tmp_path):
     assert (tmp_path / "out" / "top.json").exists()
 
 
+def test_designs_with_modules_of_their_own(tmp_path):
+    """Hand-written modules under other names: in the text, in the map and in their own file."""
+    emitted = emit_verilog(Ram(8, 4), "low", rename={RAM_MODULE: "low_ram"})
+    assert emitted.map()["external"] == {"low_ram": 1} and emitted.map()["extra_files"] == ["low_ram.v"]
+    files = emitted.write(tmp_path)
+    assert [file.name for file in files] == ["low.v", "low_ram.v"]
+    files += emit_verilog(Ram(8, 8), "high", rename={RAM_MODULE: "high_ram"}).write(tmp_path)
+    modules = re.findall(r"^module (\w+)", "".join(file.read_text() for file in files), re.M)
+    assert sorted(modules) == ["high", "high_ram", "low", "low_ram"]
+    assert files[1].read_text().replace("low_ram", RAM_MODULE) == RAM_SOURCE.read_text()
+    run_yosys(f"read_verilog {' '.join(map(str, files))}\nhierarchy -check")
+
+
 def test_text_does_not_depend_on_the_hash_seed():
     program = "from tests.hdl.emit.test_verilog import *\nprint(emit_verilog(Mixed(), 'mixed', header=['x']).text)"
     texts = set()
@@ -257,9 +272,11 @@ def test_text_does_not_depend_on_the_hash_seed():
 
 
 def test_names_are_checked():
-    for name in ("3d", "design"):  # the second is a keyword
-        with pytest.raises(ValueError, match=f"name must be a Verilog identifier, not '{name}'"):
-            emit_verilog(Lane(), name)
+    for name in ("3d", "a-b", "", "design"):
+        for check in (check_module_name, partial(emit_verilog, Lane())):
+            with pytest.raises(ValueError, match=f"name must be a Verilog identifier, and no keyword, not '{name}'"):
+                check(name)
+    check_module_name("Lane_3")
     with pytest.raises(ValueError, match="used once, not 'b'"):
         emit_verilog(Lane(), "lane", ports={"a": "b"})
     with pytest.raises(ValueError, match=r"ports names \['c'\]"):
