@@ -7,7 +7,11 @@ import importlib
 import importlib.metadata
 import io
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from triovit.flow.arguments import Output
 from triovit.flow.errors import explain
@@ -69,8 +73,38 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     return parser
 
 
+class Ended(KeyboardInterrupt):
+    """The process was asked to end by another signal than that of Ctrl-C; files and child processes go the same way."""
+
+
+@contextmanager
+def endable() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `Ended` in a `with` block, so that nothing half done is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame) -> None:
+        raise Ended(number)
+
+    # A process that was started to outlive its terminal (nohup) goes on doing so.
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status, one of `golden.errors.Status`."""
+    """Run a command; returns the exit status, one of `golden.errors.Status`, or 128 and the number of a signal."""
+    with endable():
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
     command = ""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # characters that the terminal lacks; files are UTF-8 always
@@ -88,6 +122,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a listing has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Status.DONE
+    except Ended as error:
+        number = error.args[0]
+        print(f"triovit {command}: ended by {signal.Signals(number).name}", file=sys.stderr)
+        return 128 + number
     except KeyboardInterrupt:
         print(f"triovit {command}: interrupted", file=sys.stderr)
         return Status.INTERRUPTED

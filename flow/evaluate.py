@@ -33,7 +33,8 @@ from triovit.flow.float_networks import Given, find_float
 from triovit.flow.images import find_labelled
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import NETWORK_HELP, find_network
-from triovit.flow.output import check_replaceable, say, steps
+from triovit.flow.output import check_replaceable, say
+from triovit.flow.progress import steps
 from triovit.golden.data.classes import read_classes
 from triovit.golden.data.folders import Dataset
 from triovit.golden.data.images import ImageError
@@ -44,7 +45,7 @@ from triovit.golden.evaluation.parallel import ParallelError
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
 from triovit.golden.identity import code_hash, data_hash, network_hash
 from triovit.golden.network.facts import Facts
-from triovit.sim.toolchain import build_root
+from triovit.sim.cache import build_root
 
 PICTURE_SUFFIX = ".png"
 MOST_BATCH = 10_000

@@ -26,7 +26,7 @@ def measure(config: AcceleratorConfig, family: Family) -> dict[str, dict[str, in
     with tempfile.TemporaryDirectory() as folder:
         files = emit_accelerator(config).write(Path(folder))
         log = Path(folder) / "synthesis.log"
-        whole = synthesize(files, family, log)
+        whole = synthesize(files, family, log, TOP)
         statistics = json.loads(netlist_of(log).read_text(encoding="utf-8"))
         return {"whole": whole, "core": count_cells(statistics, CORE)}
 

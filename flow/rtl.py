@@ -10,7 +10,8 @@ from triovit.compiler.estimate import estimate
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.flow.arguments import memory_timing
 from triovit.flow.images import Source
-from triovit.flow.output import messages, say
+from triovit.flow.output import say
+from triovit.flow.progress import steps
 from triovit.sim.rtl.machine import MachineRun, RtlMachine
 from triovit.sim.rtl.simulation import MemoryModel
 
@@ -21,22 +22,33 @@ PATIENCE = 10  # times the estimate, which knows the memory
 def build(program: CompiledProgram, options) -> RtlMachine:
     """The machine with the program, its simulator compiled (a minute on first use, then cached)."""
     started = time.time()
-    say(f"building the simulator of {program.config.name} (a minute or two the first time) ...")
+    name = program.config.name
+    say(f"building the simulator of {name} (a minute or two the first time) ...")
     timing = memory_timing(options, program.config.data_bytes)
-    machine = RtlMachine(program, MemoryModel(**timing, seed=options.stall_seed))
-    machine.build()
+    with steps(f"emitting the Verilog of {name}") as update:
+        machine = RtlMachine(program, MemoryModel(**timing, seed=options.stall_seed), update)
+    with steps(f"building the simulator of {name}") as update:
+        machine.build(update)
     say(f"simulator ready ({time.time() - started:.1f} s)")
     return machine
 
 
 def simulate(machine: RtlMachine, sources: list[Source], announce: bool = True) -> list[MachineRun]:
-    """Run all images, with progress on a terminal; announce: say how many runs of how many cycles it will be."""
+    """Run all images, with progress; announce: say how many runs of how many cycles it will be."""
     expected = estimate(machine.program, machine.memory).cycles
     runs = -(-len(sources) // machine.program.config.cores)
     if announce:
         say(f"simulating {runs} run{'s' * (runs > 1)} of about {expected:,} cycles ...")
     limit = max(FEWEST_CYCLES, PATIENCE * expected)
-    return machine.run([source.input for source in sources], limit=limit, progress=messages.is_terminal)
+    with steps("simulating") as update:
+
+        def told(label: str, cycles: int) -> None:
+            """Beyond the estimate, as a slow memory's cycles are, there is no saying how much is left."""
+            total = runs * expected
+            text = f"simulating {label}, cycles"
+            update(text, cycles, total) if cycles <= total else update(f"{text} {cycles:,}", 0, 0)
+
+        return machine.run([source.input for source in sources], limit=limit, progress=told)
 
 
 def read_logits(machine: RtlMachine, runs: list[MachineRun], name: str, count: int) -> np.ndarray:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from triovit.flow.errors import UsageError
-from triovit.sim.toolchain import ToolchainError, environment, verilator_root
+from triovit.golden.files import whole_files
+from triovit.sim.cache import Progress
+from triovit.sim.processes import child
+from triovit.sim.toolchain import ToolchainError, command, enter, environment
 
 # All keep the hierarchy, so that each kind of module is synthesized once. No pads: the design is a part of a chip.
 COMMANDS = {
@@ -19,41 +25,93 @@ COMMANDS = {
     "ecp5": "synth_ecp5 -noflatten",
 }
 DEVICES = tuple(COMMANDS)
+RTLIL = re.compile(r"Generating RTLIL representation for module `\\(\S+)'")  # every module of the design, once
+PASS = re.compile(r"\d+\.(\d+)\. Executing (\S+)")  # of the synthesis script; a pass within a pass has another number
+MODULE = re.compile(r"\w+")
 ERROR = re.compile(r"(\S+:\d+: )?ERROR: ")  # of a file's line, or of the design
 
 
 def lint(files: list[Path], top: str) -> list[str]:
     """Warnings and errors of `verilator --lint-only`, one line each."""
-    command = [str(verilator_root() / "bin" / "verilator"), "--lint-only", "--top-module", top, *map(str, files)]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment())
-    lines = [line for line in result.stderr.splitlines() if line.startswith("%")]
-    return lines or ([f"verilator ended with code {result.returncode}"] if result.returncode else [])
+    with tempfile.TemporaryDirectory(prefix="lint-") as name:
+        work = Path(name)
+        enter(work)
+        for file in files:
+            (work / file.name).symlink_to(file.absolute())
+        words = command(["verilator", "--lint-only", "--top-module", top, *(file.name for file in files)])
+        with child(words, cwd=work, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            printed = process.communicate()[0].decode(errors="replace")
+    lines = [line for line in printed.splitlines() if line.startswith("%")]
+    return lines or ([f"verilator ended with code {process.returncode}"] if process.returncode else [])
 
 
-def synthesize(files: list[Path], device: str, log: Path, top: str) -> dict[str, int]:
-    """Cells of the whole design by type after Yosys' synthesis, hierarchy kept; the log goes to a file beside them.
+def synthesize(files: list[Path], device: str, log: Path, top: str, progress: Progress | None = None) -> dict[str, int]:
+    """Cells of the whole design by type after Yosys' synthesis, hierarchy kept.
 
-    Yosys runs in a process of its own. Raises ToolchainError with Yosys' error when it fails.
+    The log, and Yosys' statistics beside it, appear when it has ended; of a synthesis that fails the log. Yosys runs
+    in a process of its own. progress: called twice a second. Raises ToolchainError with Yosys' error when it fails.
     """
     if device not in DEVICES:
         raise UsageError(f"synthesis must be for one of {', '.join(DEVICES)}, not {device!r}")
-    netlist = netlist_of(log)
-    # Names relative to the folder: Yosys splits its commands at blanks.
-    script = [
-        f"read_verilog {' '.join(file.name for file in files)}",
-        f"{COMMANDS[device]} -top {top}",
-        f"tee -q -o {netlist.name} stat -json",
-    ]
-    program = (
-        "import sys; from pyosys import libyosys as ys; design = ys.Design(); "
-        "[ys.run_pass(command, design) for command in sys.argv[1:]]"
-    )
-    command = [sys.executable, "-c", program, *script]
-    with log.open("w", encoding="utf-8") as output:
-        result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
-    if result.returncode:
-        raise ToolchainError(f"Yosys failed ({log}): {_fault(log.read_text(encoding='utf-8', errors='replace'))}")
-    return count_cells(json.loads(netlist.read_text(encoding="utf-8")), top)
+    netlist = netlist_of(log).name
+    told = progress or (lambda label, done, total: None)
+    with whole_files(log.parent) as partial:
+        # Names relative to the folder: Yosys splits its commands at blanks.
+        script = [
+            f"read_verilog {' '.join(os.path.relpath(file.resolve(), partial.resolve()) for file in files)}",
+            f"{COMMANDS[device]} -top {top}",
+            f"tee -q -o {netlist} stat -json",
+        ]
+        program = (
+            "import sys; from pyosys import libyosys as ys; design = ys.Design(); "
+            "[ys.run_pass(command, design) for command in sys.argv[1:]]"
+        )
+        words = [sys.executable, "-u", "-c", program, *script]
+        stage = Stage(partial / log.name)
+        with (
+            (partial / log.name).open("w", encoding="utf-8") as output,
+            child(words, stdout=output, stderr=subprocess.STDOUT, cwd=partial) as process,
+        ):
+            while process.poll() is None:
+                told(f"Yosys ({device}), {stage.look()}", 0, 0)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.5)
+        if process.returncode:
+            (partial / log.name).replace(log)
+            raise ToolchainError(f"Yosys failed ({log}): {_fault(log.read_text(encoding='utf-8', errors='replace'))}")
+        return count_cells(json.loads((partial / netlist).read_text(encoding="utf-8")), top)
+
+
+class Stage:
+    """Where a synthesis is, by its log: the pass, and how many modules of the design it has come to."""
+
+    def __init__(self, log: Path):
+        self._log, self._read = log, 0
+        self._pass = "reading"
+        self._modules: set[str] = set()  # of the design
+        self._visited: dict[str, None] = {}  # by this pass, in order
+
+    def look(self) -> str:
+        """'pass 47 ABC9, module 14 of 57 (triovit_rmac_lane)'."""
+        with self._log.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            self._line(line)
+        if not self._visited:
+            return self._pass
+        return f"{self._pass}, module {len(self._visited)} of {len(self._modules)} ({list(self._visited)[-1]})"
+
+    def _line(self, line: str) -> None:
+        if found := RTLIL.match(line):
+            self._modules.add(found[1])
+        elif found := PASS.match(line):
+            self._pass, self._visited = f"pass {found[1]} {found[2]}", {}
+        else:
+            named = [name for name in MODULE.findall(line) if name in self._modules]
+            self._visited |= dict.fromkeys(named)
 
 
 def _fault(log: str) -> str:

@@ -8,22 +8,24 @@ The cocotb module drives top-level ports only (inner signals are not kept: that 
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
+import re
 import shutil
+import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from unittest import mock
 
+import find_libpython
 from cocotb_tools import config
-from cocotb_tools.runner import get_runner
 
-from triovit.golden.files import whole_file
 from triovit.hdl.emit.verilog import emit_verilog
-from triovit.sim import toolchain
 from triovit.sim.bench.streams import INPUTS
+from triovit.sim.cache import build_root, writable
+from triovit.sim.processes import child
+from triovit.sim.toolchain import ToolchainError
+from triovit.sim.verilate import verilate
 
 _PARAMETERS = "TRIOVIT_BENCH_PARAMETERS"
 
@@ -34,30 +36,33 @@ def bench_parameters() -> dict:
 
 
 def build_bench(component, name: str, *, extra_sources=(), waves: bool = False) -> tuple[Path, list[str]]:
-    """Folder of the cocotb executable of `component` with top module `name`, and the names of its input ports.
+    """The cocotb executable of `component` with top module `name`, and the names of its input ports.
 
-    The folder is build/bench/<name>/<key>; the key is over the Verilog, so a changed component gets a new folder, and
-    an unchanged one is not built again. Safe with several processes. Raises `sim.toolchain.ToolchainError` with the
-    end of the log.
+    It stands in build/bench/<name>/<key>; the key is over the Verilog and the tools, so a changed component gets a new
+    folder, and an unchanged one is not built again. Safe with several processes. Raises `sim.toolchain.ToolchainError`
+    with the end of the log, `sim.cache.BuildFolderError` when the folder cannot be written.
     """
     emitted = emit_verilog(component, name)
-    sources = [Path(source) for source in (*emitted.extra_files, *extra_sources)]
-    parent = toolchain.build_root() / "bench" / name
-    parent.mkdir(parents=True, exist_ok=True)
-    visible = f'`verilator_config\npublic_flat_rw -module "{name}" -var "*"\n'
-    for text, suffix in ((emitted.text, ".v"), (visible, ".vlt")):
-        path = parent / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{suffix}"
-        with toolchain.locked(path.with_suffix(".lock")):
-            if not path.exists():
-                with whole_file(path) as partial:
-                    partial.write_text(text, encoding="utf-8")
-        sources.append(path)
-    libraries = config.libs_dir
+    libraries = Path(config.libs_dir)
+    if fault := set(str(libraries)) & set(",;:"):  # which separate names in what cocotb and the loader are told
+        raise ToolchainError(f"{libraries}: cocotb cannot be in a path with {fault}; make the environment elsewhere")
     options = ["--vpi", "--timescale", "1ns/1ps", *(["--trace"] if waves else [])]
-    options += ["-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
-    main = config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    program = toolchain.verilate(sources, main, top=name, folder=parent, options=options)
-    return program.parent, [port for port, direction, _width in emitted.ports if direction == "input"]
+    options += ["-LDFLAGS", "-Wl,-rpath-link,cocotb -Lcocotb -lcocotbvpi_verilator"]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        visible = f'`verilator_config\npublic_flat_rw -module "{name}" -var "*"\n'
+        written = []
+        for text, suffix in ((emitted.text, ".v"), (visible, ".vlt")):
+            written.append(Path(folder) / f"{name}{suffix}")
+            written[-1].write_text(text, encoding="utf-8")
+        program = verilate(
+            [*emitted.extra_files, *extra_sources, *written],
+            config.share_dir / "lib" / "verilator" / "verilator.cpp",
+            top=name,
+            folder=build_root() / "bench" / name,
+            options=options,
+            links={"cocotb": libraries},
+        )
+    return program, [port for port, direction, _width in emitted.ports if direction == "input"]
 
 
 def run_bench(component, test_module: str, *, name: str, parameters=None, testcase=None, extra_sources=()) -> list[str]:
@@ -70,42 +75,31 @@ def run_bench(component, test_module: str, *, name: str, parameters=None, testca
     and the end of cocotb's log when a test failed, or when none ran.
     """
     waves = os.environ.get("TRIOVIT_WAVES", "0") not in ("", "0")
-    folder, inputs = build_bench(component, name, extra_sources=extra_sources, waves=waves)
+    program, inputs = build_bench(component, name, extra_sources=extra_sources, waves=waves)
     text = json.dumps(parameters or {}, sort_keys=True)
-    run_key = hashlib.sha256(f"{test_module} {testcase} {text} {os.getpid()}".encode()).hexdigest()[:8]
-    run = folder / f"run-{run_key}"
-    shutil.rmtree(run, ignore_errors=True)
-    run.mkdir()
+    with writable(program.parent):
+        run = Path(tempfile.mkdtemp(prefix="run-", dir=program.parent))
     log, results = run / "cocotb.log", run / "results.xml"
-    environment = {
+    variables = {
         _PARAMETERS: text,
         INPUTS: " ".join(inputs),
+        "COCOTB_TOPLEVEL": name,
+        "COCOTB_TEST_MODULES": test_module,
+        "COCOTB_TEST_FILTER": _filter(testcase),
+        "COCOTB_RESULTS_FILE": str(results),
         "COCOTB_RANDOM_SEED": "1",
         "COCOTB_ANSI_OUTPUT": "0",
-        "WAVES": str(int(waves)),
+        "COCOTB_TRUST_INERTIAL_WRITES": "1",  # of Verilator, as cocotb's own runner has it
     }
-    runner = get_runner("verilator")
-    # A failed run raises SystemExit under pytest only, so its results file decides.
+    command = [program, *(["--trace"] if waves else [])]
     with (
-        mock.patch.dict(os.environ, toolchain.environment() | environment),
-        contextlib.suppress(SystemExit, RuntimeError),
+        log.open("wb") as output,
+        child(command, cwd=run, env=_environment() | variables, stdout=output, stderr=output) as process,
     ):
-        runner.test(
-            test_module=test_module,
-            hdl_toplevel=name,
-            hdl_toplevel_lang="verilog",
-            build_dir=folder,
-            test_dir=run,
-            testcase=testcase,
-            results_xml=str(results),
-            extra_env=environment,
-            waves=waves,
-            log_file=log,
-        )
+        process.wait()  # the results tell how it went
     passed, failed = _read_results(results)
     if failed or not passed:
-        told = log.read_text(encoding="utf-8", errors="replace") if log.exists() else "(no log)"
-        tail = "\n".join(told.splitlines()[-40:])
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:])
         what = f"failed: {', '.join(failed)}\n{next(iter(failed.values()))}" if failed else "no test ran"
         raise AssertionError(f"bench {name} ({test_module}): {what}\nrun folder: {run}\n{tail}")
     if waves:
@@ -113,6 +107,27 @@ def run_bench(component, test_module: str, *, name: str, parameters=None, testca
     else:
         shutil.rmtree(run, ignore_errors=True)
     return passed
+
+
+def _filter(testcase) -> str:
+    """Regular expression of the names of tests that are run; empty for all."""
+    names = [testcase] if isinstance(testcase, str) else list(testcase or ())
+    return rf"\.({'|'.join(map(re.escape, names))})$" if names else ""
+
+
+def _environment() -> dict[str, str]:
+    """How the simulator finds cocotb, and Python finds what is importable here."""
+    python = find_libpython.find_libpython()
+    if python is None:
+        raise ToolchainError("cocotb needs a shared library of Python (libpython), which is not there")
+    libraries = [str(config.libs_dir), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
+    return os.environ | {
+        "GPI_USERS": f"{python};{config.pygpi_entry_point()}",
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
+        "PYGPI_PYTHON_BIN": sys.executable,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "TOPLEVEL_LANG": "verilog",
+    }
 
 
 def _read_results(path: Path) -> tuple[list[str], dict[str, str]]:

@@ -255,7 +255,8 @@ std::string word(std::istringstream& line, const char* what) {
     return text;
 }
 
-std::string quoted(const std::string& text) {
+// Not `quoted`: a call of that name finds std::quoted too, where <iomanip> is included by another header.
+std::string json_string(const std::string& text) {
     std::string result = "\"";
     for (const char c : text) {
         if (c == '"' || c == '\\') result += '\\';
@@ -357,7 +358,9 @@ int main(int argc, char** argv) {
         } else if (kind == "events") {
             sim.set_recording(number(line, "on or off"));
         } else if (kind == "waves") {
-            sim.open_waves(word(line, "file"));
+            std::string path;  // the rest of the line: a path may hold blanks
+            if (!std::getline(line >> std::ws, path)) fail("missing file");
+            sim.open_waves(path);
         } else {
             fail("unknown command: " + kind);
         }
@@ -368,11 +371,11 @@ int main(int argc, char** argv) {
     std::ofstream report(argv[2]);
     report << "{\n  \"cycles\": " << sim.cycle << ",\n  \"seconds\": " << seconds.count()
            << ",\n  \"bytes_read\": " << memory.bytes_read << ",\n  \"bytes_written\": " << memory.bytes_written
-           << ",\n  \"stopped\": " << (stopped.empty() ? "null" : quoted(stopped))
+           << ",\n  \"stopped\": " << (stopped.empty() ? "null" : json_string(stopped))
            << ",\n  \"violation_count\": " << memory.violations.count << ",\n  \"violations\": [";
     separator = "";
     for (const auto& message : memory.violations.messages) {
-        report << separator << "\n    " << quoted(message);
+        report << separator << "\n    " << json_string(message);
         separator = ",";
     }
     report << "],\n  \"results\": [" << results.str() << "]\n}\n";

