@@ -33,7 +33,8 @@ from triovit.flow.arguments import (
 from triovit.flow.errors import UsageError
 from triovit.flow.evaluate import match_data
 from triovit.flow.float_networks import Given, find_float
-from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
+from triovit.flow.output import check_replaceable, say, show, table, write_json
+from triovit.flow.progress import steps
 from triovit.golden.evaluation.accuracy import TOP, Share
 from triovit.golden.evaluation.journal import identity_key
 from triovit.golden.identity import CODE, code_hash, data_hash, network_hash

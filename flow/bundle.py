@@ -14,7 +14,8 @@ from pathlib import Path
 
 from triovit.flow.arguments import MOST_IMAGES, Input, Output, add_parallel_options, whole
 from triovit.flow.errors import UsageError
-from triovit.flow.output import check_replaceable, show, steps, write_json
+from triovit.flow.output import check_replaceable, show, write_json
+from triovit.flow.progress import steps
 from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.archives import CifarArchive
 from triovit.golden.data.folders import Subset

@@ -28,8 +28,9 @@ from triovit.flow.images import accuracy, find_sources, predict
 from triovit.flow.layer_table import COLUMNS, layer_rows, utilization
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import NETWORK_HELP, find_network
-from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
+from triovit.flow.output import check_replaceable, say, show, table, write_json
 from triovit.flow.packages import EXTRA, has, install
+from triovit.flow.progress import steps
 from triovit.flow.rtl import build, read_logits, simulate
 from triovit.flow.timeline import intervals, timeline
 from triovit.golden.evaluation.reference import count_outputs

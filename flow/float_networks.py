@@ -10,7 +10,8 @@ from triovit.flow.arguments import DEFAULT_RESOLUTION, FLOAT_OPTIONS
 from triovit.flow.errors import UsageError
 from triovit.flow.file_kinds import CHECKPOINT, check_kind
 from triovit.flow.network_names import BUNDLED, is_seeded, whole_installation
-from triovit.flow.output import say, steps
+from triovit.flow.output import say
+from triovit.flow.progress import steps
 from triovit.golden.assets import FLOAT_NETWORK
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.messages import listing

@@ -21,6 +21,7 @@ from triovit.flow.arguments import Output, add_config_option
 from triovit.flow.configurations import find_config
 from triovit.flow.errors import UsageError
 from triovit.flow.output import say, show, table, write_json
+from triovit.flow.progress import steps
 from triovit.flow.synthesis import DEVICES, lint, synthesize
 from triovit.golden.files import whole_files
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -47,7 +48,8 @@ def execute(options) -> int:
     config = find_config(options.config)
     started = time.time()
     say(f"generating {config.name}: {config.cores} cores, {config.multipliers} multipliers ...")
-    emitted = emit_accelerator(config, prefix=options.prefix or TOP)
+    with steps(f"emitting the Verilog of {config.name}"):
+        emitted = emit_accelerator(config, prefix=options.prefix or TOP)
     files = _write(emitted, config, folder)
     seconds = time.time() - started
     show(
@@ -65,7 +67,8 @@ def execute(options) -> int:
     }
     status = 0
     if options.lint:
-        warnings = lint(files, emitted.name)
+        with steps("Verilator lint"):
+            warnings = lint(files, emitted.name)
         for line in warnings[:LINES_SHOWN]:
             show(line)
         show("Verilator lint: clean" if not warnings else f"Verilator lint: {len(warnings)} lines")
@@ -119,7 +122,8 @@ def _synthesize(files: list[Path], device: str, config: AcceleratorConfig, folde
     """Cell counts of the whole design, also as a table."""
     say(f"Yosys hierarchical synthesis ({device}) ...")
     started = time.time()
-    cells = synthesize(files, device, folder / _file(top, f"synthesis-{device}.log"), top)
+    with steps(f"Yosys ({device})") as update:
+        cells = synthesize(files, device, folder / _file(top, f"synthesis-{device}.log"), top, update)
     table(
         f"{config.name}: cells after Yosys synthesis for {device} (an estimate)",
         [("cell", "left"), ("count", "right")],

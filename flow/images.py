@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from triovit.flow.errors import UsageError
-from triovit.flow.output import say, steps
+from triovit.flow.output import say
+from triovit.flow.progress import steps
 from triovit.golden.assets import PHOTO
 from triovit.golden.data.classes import match_classes
 from triovit.golden.data.folders import Images, Subset

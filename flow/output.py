@@ -1,4 +1,4 @@
-"""Tables, progress, files and JSON for all commands."""
+"""Tables, messages, files and JSON for all commands."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import json
 import os
 from argparse import Namespace
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from triovit.flow.arguments import Input, Output
 from triovit.flow.errors import UsageError
@@ -53,15 +51,6 @@ def table(title: str, columns: Sequence[Column], rows: Sequence[Sequence]) -> No
         Console(width=WHOLE_LINES, highlight=False).print(result)
     if note:
         show(note)
-
-
-@contextmanager
-def steps(description: str):
-    """Progress over something with a known number of steps: yields update(label, done, total)."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        task = progress.add_task(description, total=None)
-        yield lambda label, done, total: progress.update(task, description=label, completed=done, total=total)
 
 
 def check_target(option: str, path: str | None) -> None:

@@ -38,7 +38,8 @@ from triovit.flow.errors import UsageError
 from triovit.flow.file_kinds import CHECKPOINT, check_kind
 from triovit.flow.float_networks import Given, find_float
 from triovit.flow.network_names import BUNDLED
-from triovit.flow.output import check_replaceable, say, show, steps, table, write_json
+from triovit.flow.output import check_replaceable, say, show, table, write_json
+from triovit.flow.progress import steps
 from triovit.golden.data.classes import read_classes
 from triovit.golden.integer.family import family
 from triovit.golden.integer.names import short_names

@@ -22,7 +22,8 @@ from triovit.flow.float_networks import Given, find_float
 from triovit.flow.images import read_images
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import find_network
-from triovit.flow.output import check_replaceable, say, show, steps, write_json
+from triovit.flow.output import check_replaceable, say, show, write_json
+from triovit.flow.progress import steps
 from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.folders import Subset
 from triovit.golden.data.sources import open_images

@@ -24,7 +24,8 @@ import torch
 
 from triovit.flow.arguments import LARGEST_SEED, MOST_IMAGES, Input, Output, whole
 from triovit.flow.errors import UsageError
-from triovit.flow.output import check_replaceable, say, show, steps, write_json
+from triovit.flow.output import check_replaceable, say, show, write_json
+from triovit.flow.progress import steps
 from triovit.golden.data.archives import CifarArchive
 from triovit.golden.data.folders import Subset
 from triovit.golden.network.checkpoint import SAFETENSORS_SUFFIX
@@ -197,9 +198,9 @@ def _run_epochs(training: Training, files: Files, update: Callable[[str, int, in
             left = spent * (recipe.epochs * per_epoch - training.step)
             return f"{recipe.batch / spent:.0f} images/s  {minutes(left)} left"
 
-        def progress(done, loss, label=label, pace=pace):
+        def progress(done, loss, label=label, epoch=training.epoch):
             nonlocal saved
-            update(f"{label}  loss {loss:.3f}  {pace()}", done, per_epoch)
+            update(f"{label}  loss {loss:.3f}, steps", epoch * per_epoch + done, recipe.epochs * per_epoch)
             if time.monotonic() - saved > SAVE_SECONDS:
                 training.save(files.state)
                 saved = time.monotonic()

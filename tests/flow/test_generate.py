@@ -3,10 +3,16 @@
 import dataclasses
 import json
 import re
+import resource
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from tests.hdl.formal import run_yosys
+from tests.sim.test_processes import gone
 from triovit.flow import generate, synthesis
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 
@@ -179,3 +185,79 @@ def test_folder_that_cannot_be(refused, tmp_path):
     assert f"{file} is no folder" in refused("generate", "--config", "trio-tiny", "-o", file)
     assert f"{file} is no folder" in refused("generate", "--config", "trio-tiny", "-o", file / "deep" / "er")
     assert file.read_text() == "here"
+
+
+def started(folder, *words):
+    """`triovit generate` of the small module in a process of its own."""
+    code = (
+        "import sys\nfrom tests.flow.test_generate import Emitted, generate\nfrom triovit.flow.cli import main\n"
+        "generate.emit_accelerator = lambda config: Emitted()\nsys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "generate", "--config", "trio-tiny", "-o", str(folder), *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def content(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_synthesis_that_is_interrupted_ends_and_leaves_the_files(tmp_path, number):
+    """Yosys ends too; no log, no statistics, nothing partial is left of it, and an old log stays."""
+    (tmp_path / "synthesis-xilinx.log").write_text("old")
+    process = started(tmp_path, "--synthesize", "xilinx")
+    while not (logs := list(tmp_path.glob(".partial-*/synthesis-xilinx.log"))) or not logs[0].stat().st_size:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    (yosys,) = children(process.pid)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert errors.splitlines()[-1].startswith("triovit generate: ") and "Traceback" not in errors
+    assert gone(yosys)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "triovit.v", "configuration.json", "registers.md", "triovit_registers.h", "synthesis-xilinx.log",
+    }  # fmt: skip
+    assert (tmp_path / "synthesis-xilinx.log").read_text() == "old"
+
+
+def children(pid):
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+    return list(map(int, found.stdout.split()))
+
+
+def test_a_full_disk_leaves_the_old_files_and_names_the_new_one(tmp_path):
+    """A limit on the size of files fails as a full disk does, when bytes are written."""
+    (tmp_path / "triovit.v").write_text("old")
+    process = started(tmp_path)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100, 100))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.splitlines()[-1] == f"triovit generate: error: {tmp_path}/triovit.v: File too large"
+    assert content(tmp_path) == {"triovit.v": "old"}
+
+
+def test_synthesis_in_a_folder_of_any_name(triovit, monkeypatch, tmp_path):
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Emitted())
+    folder = tmp_path / "build 'folder' \"ä\" $HOME #1 %s;&(x)"
+    outcome = triovit("generate", "--config", "trio-tiny", "-o", folder, "--synthesize", "generic", "--lint")
+    assert outcome.report["cells"] and not [line for line in outcome.report["lint"] if "%Error" in line]
+
+
+def test_stage_tells_pass_and_module(tmp_path):
+    log = tmp_path / "log"
+    stage = synthesis.Stage(log)
+    steps = {
+        "1. Executing Verilog-2005 frontend: triovit.v\n": "reading",
+        "Generating RTLIL representation for module `\\triovit'.\n"
+        "Generating RTLIL representation for module `\\part'.\n2.3. Executing HIERARCHY pass.\n": "pass 3 HIERARCHY",
+        "2.47. Executing ABC9 pass.\n2.47.3. Executing OPT\nOptimizing part.\n": "pass 47 ABC9, module 1 of 2 (part)",
+        "Optimizing module partial, and half a li": "pass 47 ABC9, module 1 of 2 (part)",
+        "ne about module `\\triovit'.\n": "pass 47 ABC9, module 2 of 2 (triovit)",
+        "2.48. Executing TECHMAP pass\n": "pass 48 TECHMAP",
+    }
+    log.touch()
+    for text, told in steps.items():
+        with log.open("a") as file:
+            file.write(text)
+        assert stage.look() == told
