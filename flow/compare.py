@@ -65,7 +65,8 @@ def execute(options) -> int:
     crop = crop_of(network.metadata)
     sources, classes = find_sources(options, network.input_shape[1], crop, network.classes, outputs)
     # One image: what otherwise stays on chip is stored as well, which costs a little traffic.
-    program = compile_network(network, config, trace=options.data is None or options.tensors)
+    with steps(f"compiling {network.name}"):
+        program = compile_network(network, config, trace=options.data is None or options.tensors)
     machine = build(program, options)
     if options.data is None:
         return _compare_tensors(options, network, machine, sources[0], classes)

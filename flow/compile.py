@@ -19,6 +19,7 @@ from triovit.flow.configurations import find_config
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import NETWORK_HELP, find_network
 from triovit.flow.output import check_replaceable, show, table, write_json
+from triovit.flow.progress import steps
 from triovit.flow.tables import Column
 from triovit.golden.integer.names import short_names
 from triovit.machine.memory_timing import MemoryTiming
@@ -36,7 +37,8 @@ def execute(options) -> int:
     check_replaceable("--output", options.output)
     config = find_config(options.config)
     network = find_network(options.network, options.seed)
-    program = compile_network(network, config, trace=options.trace)
+    with steps(f"compiling {network.name}"):
+        program = compile_network(network, config, trace=options.trace)
     if options.output:
         program.save(options.output)
     memory = MemoryTiming(**memory_timing(options, config.data_bytes))

@@ -11,14 +11,16 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import platform
+import re
 import shutil
 import subprocess
 
 from triovit.flow.output import show, table, write_json
 from triovit.flow.packages import install, requirements
+from triovit.sim.toolchain import compiler
 
+COMPILER = ("C++20 compiler", "install g++ or clang++ with the system's package manager, or name one in CXX", True)
 PROGRAMS = {
-    "g++": ("C++20 compiler", "install g++ with the system's package manager", True),
     "make": ("GNU make", "install make with the system's package manager", True),
     "perl": ("Perl", "install perl with the system's package manager", True),
     "ccache": ("compiler cache: faster rebuilds", "install ccache with the system's package manager", False),
@@ -45,7 +47,7 @@ def execute(options) -> int:
     add("python", platform.python_version(), True, "")
     for name, extra in requirements():
         add(name, _package(name), extra is None, install(extra))
-    for name, (what, remedy, needed) in PROGRAMS.items():
+    for name, (what, remedy, needed) in ({compiler()[0]: COMPILER} | PROGRAMS).items():
         add(f"{name} ({what})", _program(name), needed, remedy)
     table("triovit doctor", [("tool", "left"), ("version", "left")], rows)
     for line in remedies:
@@ -66,7 +68,5 @@ def _program(name: str) -> str | None:
     if shutil.which(name) is None:
         return None
     printed = subprocess.run([name, "--version"], capture_output=True, text=True).stdout.strip().splitlines()
-    # Perl prints its version in brackets in the second line; everybody else ends the first line with it.
-    return next(
-        (line.split("(v")[-1].split(")")[0] if "(v" in line else line.split()[-1] for line in printed if line), "?"
-    )
+    # The first number with a dot: Perl has it in the second line, compilers before and after what was built of it.
+    return next((found[1] for line in printed if (found := re.search(r"\bv?(\d+\.\d+(\.\d+)?)", line))), "?")

@@ -29,6 +29,7 @@ from triovit.flow.images import accuracy, find_sources, predict
 from triovit.flow.network_names import BUNDLED
 from triovit.flow.networks import NETWORK_HELP, find_network
 from triovit.flow.output import say, show, table, write_json
+from triovit.flow.progress import steps
 from triovit.flow.rtl import build, read_logits, simulate
 from triovit.golden.evaluation.evaluate import Predictor
 from triovit.golden.evaluation.reference import ReferencePredictor
@@ -65,7 +66,9 @@ def execute(options) -> int:
         scale = network.metadata.get("logit_scale", 1.0)
     sources, classes = find_sources(options, predictor.resolution, predictor.crop, names, predictor.outputs)
     if options.backend == "rtl":
-        machine = build(compile_network(network, config), options)
+        with steps(f"compiling {network.name}"):
+            program = compile_network(network, config)
+        machine = build(program, options)
         runs = simulate(machine, sources)
         cycles = [run.cycles for run in runs]
         logits = read_logits(machine, runs, network.output, len(sources))

@@ -57,7 +57,7 @@ def installation(wheel, tmp_path_factory):
     The packages that it needs are those of this environment, through its folder alone: files there that would lead to
     the checkout (.pth) are not followed. Imports of the extras' packages fail.
     """
-    folder = tmp_path_factory.mktemp("environment")
+    folder = tmp_path_factory.mktemp("environment") / "with a blank"
     venv.create(folder, with_pip=False, symlinks=True)
     paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)}, scheme="venv")
     scripts, site = Path(paths["scripts"]), Path(paths["purelib"])
@@ -71,11 +71,13 @@ def installation(wheel, tmp_path_factory):
 def elsewhere(installation, tmp_path_factory):
     """call(program, words...) -> the finished process, in one folder away from the checkout."""
     folder, home = (tmp_path_factory.mktemp(name) for name in ("elsewhere", "home"))
+    folder = folder / "with a blank"
+    folder.mkdir()
     environment = {"PATH": f"{installation[0]}{os.pathsep}{os.environ['PATH']}", "HOME": str(home)}
 
-    def call(program, *words):
+    def call(program, *words, cwd=folder, **variables):
         command = [str(installation[0] / program), *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment | variables)
 
     call.folder = folder
     return call
@@ -125,6 +127,17 @@ def test_commands_work_and_leave_the_installation_alone(installation, elsewhere)
     assert content(installation[1]) == before
     assert {path.name for path in elsewhere.folder.iterdir()} == {"tiny", "b0.program.safetensors", "build"}
     assert {path.name for path in (elsewhere.folder / "build").iterdir()} == {"verilator", "verilog"}
+
+
+def test_a_current_folder_that_cannot_be_written(elsewhere, tmp_path):
+    """One line, at once, with the remedy; and the remedy works. Nobody, not even root, makes folders in /sys."""
+    done = elsewhere("triovit", "run", cwd="/sys")
+    assert done.returncode == 2 and done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("triovit run: error: /sys/build/verilog: ") and "TRIOVIT_BUILD" in last
+    assert "Traceback" not in done.stderr
+    done = elsewhere("triovit", "run", cwd="/sys", TRIOVIT_BUILD=str(elsewhere.folder / "build"))
+    assert done.returncode == 0 and "cat" in done.stdout, done.stderr
 
 
 def test_what_needs_the_extra_says_so(elsewhere):

@@ -38,3 +38,15 @@ def test_what_is_missing_comes_with_its_remedy(triovit, monkeypatch):
     assert "hypothesis, optional: pip install 'triovit[test]'" in told
     assert "make (GNU make), needed: install make with the system's package manager" in told
     assert outcome.out.endswith("missing: cocotb, make (GNU make)\n")
+
+
+def test_the_compiler_is_what_cxx_names(triovit, monkeypatch, tmp_path):
+    program = tmp_path / "my c++"
+    program.write_text("#!/bin/sh\necho 'Debian clang version 14.0.6'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("CXX", f"'{program}' -m64")
+    outcome = triovit("doctor")
+    assert outcome.report["tools"][f"{program} (C++20 compiler)"] == {"version": "14.0.6", "needed": True}
+    assert "g++ (C++20 compiler)" not in outcome.report["tools"]
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert "no-such-compiler (C++20 compiler)" in triovit("doctor").report["missing"]

@@ -40,8 +40,8 @@ def test_compiler_is_what_cxx_names_or_what_is_there(bin_folder, monkeypatch):
     monkeypatch.setenv("CXX", "other -m64")
     assert toolchain.compiler() == ["other", "-m64"]
     monkeypatch.setenv("CXX", "none -m64")
-    with pytest.raises(toolchain.ToolchainError, match="that CXX names is not on PATH: none"):
-        toolchain.compiler()
+    with pytest.raises(toolchain.ToolchainError, match=r"missing on PATH: none: a C\+\+20 compiler \(g\+\+, clang"):
+        toolchain.check_programs()
 
 
 def test_compiler_that_does_not_work_is_named(bin_folder, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sim.bench.sum_stage import FAULTS, SumStage
-from triovit.sim.bench import run_bench
+from triovit.sim.bench import run_bench, runner
 from triovit.sim.toolchain import ToolchainError
 
 MODULE = "tests.sim.bench.bench_streams"
@@ -41,3 +41,27 @@ def test_failed_build_shows_its_log(tmp_path):
     broken.write_text("module broken(input a;\nendmodule\n")
     with pytest.raises(ToolchainError, match=r"broken\.v:1"):
         run_bench(SumStage(), MODULE, name="sum_stage", extra_sources=[broken])
+
+
+def test_build_folder_of_any_name(tmp_path, monkeypatch):
+    folder = tmp_path / "build 'folder' \"ä\" $HOME #1 %s;&(x)"
+    monkeypatch.setattr(runner, "build_root", lambda: folder)
+    name = "finite_pattern_stalls_as_written"
+    assert run_bench(SumStage(), MODULE, name="sum_stage", testcase=name) == [name]
+    assert list(folder.rglob("sum_stage"))
+
+
+def test_the_environment_is_as_before(monkeypatch):
+    """Neither what the simulator is told is left here, nor does what stands here change what it is told."""
+    monkeypatch.setenv("COCOTB_TEST_FILTER", "nothing")
+    monkeypatch.setenv("WAVES", "1")
+    before = dict(runner.os.environ)
+    name = "finite_pattern_stalls_as_written"
+    assert run_bench(SumStage(), MODULE, name="sum_stage", testcase=name) == [name]
+    assert dict(runner.os.environ) == before
+
+
+def test_a_path_that_cocotb_cannot_be_in_is_refused_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(runner.config, "libs_dir", tmp_path / "a;b")
+    with pytest.raises(ToolchainError, match=r"a;b: cocotb cannot be in a path with .*;.*make the environment"):
+        run_bench(SumStage(), MODULE, name="sum_stage")
