@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from triovit.flow.output import messages, say
 
 SECONDS = 5.0  # from the start to the first line, and from line to line: short work stays silent
+SHARE = 0.02  # of a phase that is done before its pace tells how long the rest will take
 LONG_SECONDS = 600.0  # work of more than this is told of less often: every minute
 
 Update = Callable[[str, int, int], None]  # what is done, how much of it, of how much; 0 of 0 when that is not known
@@ -39,7 +40,7 @@ class Pace:
     def left(self) -> float | None:
         """Seconds that the rest will take at the pace so far; None while nothing can be said."""
         since, first = self._first
-        if not first < self.done <= self.total:
+        if not first < self.done <= self.total or self.done - first < SHARE * (self.total - first):
             return None
         return (self.total - self.done) * (self._clock() - since) / (self.done - first)
 

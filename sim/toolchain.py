@@ -154,3 +154,9 @@ def run(words: list[str], folder: Path, log: Path, watch=lambda: None) -> None:
         fault = next((line for line in lines if FAULT.match(line)), lines[-1]).strip()
         tail = "\n".join(lines[-LINES_SHOWN:])
         raise ToolchainError(f"{words[0]} failed with code {code}: {fault} (full log: {log})\n{tail}")
+
+
+def read(words: list[str], folder: Path) -> str:
+    """What a program prints on its standard output in a folder of work, whether it fails or not."""
+    with child(command(words), cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        return process.communicate()[0]

@@ -81,18 +81,26 @@ def _compile(work: Path, arguments: list[str], jobs: int, runtime: Path, log: Pa
     if runtime.is_dir():  # after Verilator: make compares the objects' times with its makefile
         for source in runtime.glob("*.o"):
             shutil.copyfile(source, work / source.name)
-    sizes = {path.with_suffix(".o"): path.stat().st_size for path in work.glob("*.cpp")}
+    make = ["make", "-f", "Vtop.mk", f"-j{jobs}", *toolchain.make_variables()]
+    objects = [work / name for name in _objects(toolchain.read([*make, "--dry-run"], work))]
 
     def watch() -> None:
-        done = sum(size for path, size in sizes.items() if path.exists())
-        told("compiling C++ (kB)", done // 1000, sum(sizes.values()) // 1000)
+        told("compiling the simulator, C++ files", sum(path.exists() for path in objects), len(objects))
 
     watch()
-    toolchain.run(["make", "-f", "Vtop.mk", f"-j{jobs}", *toolchain.make_variables()], work, log, watch)
-    objects = [work / name for name in RUNTIME_OBJECTS if (work / name).is_file()]
+    toolchain.run(make, work, log, watch)
 
     def keep(partial: Path) -> None:
-        for path in objects:
-            shutil.copyfile(path, partial / path.name)
+        for path in (work / name for name in RUNTIME_OBJECTS):
+            if path.is_file():
+                shutil.copyfile(path, partial / path.name)
 
     kept(runtime, keep, "keeping Verilator's runtime")
+
+
+def _objects(commands: str) -> list[str]:
+    """Objects and precompiled headers that the commands which make would run are going to give."""
+    lines = [line.split() for line in commands.splitlines()]
+    named = [words[words.index("-o") + 1] for words in lines if "-o" in words[:-1]]
+    from_source = [Path(words[-1]).stem + ".o" for words in lines if words[-2:-1] == ["-c"]]
+    return [name for name in [*named, *from_source] if name.endswith((".o", ".gch"))]

@@ -48,7 +48,10 @@ def test_build_is_kept_and_renewed_in_a_folder_of_any_name(tmp_path, inputs):
     program = build(inputs, folder, progress=lambda *words: told.append(words))
     assert subprocess.run([program], capture_output=True, text=True).stdout == "6"
     assert {path.name for path in program.parent.iterdir()} == {"twice", "build.log"}  # no objects: they are large
-    assert told[0] == ("Verilator writes C++", 0, 0) and told[1][0].startswith("compiling") and told[1][2] > 1
+    assert told[0] == ("Verilator writes C++", 0, 0) and told[1][:2] == ("compiling the simulator, C++ files", 0)
+    assert all(
+        done <= total and total in (2, 4) for _, done, total in told[1:]
+    )  # of the runtime two, when not kept yet
     stamp = program.stat().st_mtime_ns
     assert build(inputs, folder) == program and program.stat().st_mtime_ns == stamp
     (inputs / "twice.v").write_text(VERILOG.replace("endmodule", "oops"))
