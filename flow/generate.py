@@ -19,6 +19,7 @@ from pathlib import Path
 
 from triovit.flow.arguments import Output, add_config_option
 from triovit.flow.configurations import find_config
+from triovit.flow.durations import earlier, record
 from triovit.flow.errors import UsageError
 from triovit.flow.output import say, show, table, write_json
 from triovit.flow.progress import steps
@@ -120,7 +121,8 @@ def _write(emitted: EmittedVerilog, config: AcceleratorConfig, folder: Path) -> 
 
 def _synthesize(files: list[Path], device: str, config: AcceleratorConfig, folder: Path, top: str) -> dict[str, int]:
     """Cell counts of the whole design, also as a table."""
-    say(f"Yosys hierarchical synthesis ({device}) ...")
+    kind, kilobytes = f"synthesis for {device}", sum(file.stat().st_size for file in files) // 1000
+    say(f"Yosys hierarchical synthesis ({device}) of {kilobytes:,} kB of Verilog{earlier(kind)} ...")
     started = time.time()
     with steps(f"Yosys ({device})") as update:
         cells = synthesize(files, device, folder / _file(top, f"synthesis-{device}.log"), top, update)
@@ -129,5 +131,7 @@ def _synthesize(files: list[Path], device: str, config: AcceleratorConfig, folde
         [("cell", "left"), ("count", "right")],
         [[name, count] for name, count in sorted(cells.items(), key=lambda item: (-item[1], item[0]))],
     )
-    say(f"synthesis took {time.time() - started:.0f} s")
+    seconds = time.time() - started
+    record(kind, kilobytes, seconds)
+    say(f"synthesis took {seconds:.0f} s")
     return cells
