@@ -1,7 +1,7 @@
 """Quantize the bundled float network anew, measure both networks, and write the quantized one that ships.
 
-ARCHIVE is CIFAR-10 as JPEG in an .npz archive. Calibration uses evenly spaced training images; then both networks are
-measured on the test images, and the file's metadata records all of it.
+ARCHIVE is CIFAR-10 in a data file (.npz, see 'triovit data'). Calibration uses evenly spaced training images; then
+both networks are measured on the test images, and the file's metadata records all of it.
 
   triovit bundle cifar10_jpeg.npz -o golden/assets/efficientvit_b0_cifar10_r64.int8.safetensors
   triovit bundle cifar10_jpeg.npz -o try.safetensors --calibration 64 --test 500
@@ -18,6 +18,7 @@ from triovit.flow.output import check_replaceable, show, write_json
 from triovit.flow.progress import steps
 from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.data.archives import CifarArchive
+from triovit.golden.data.classes import match_classes
 from triovit.golden.data.folders import Subset
 from triovit.golden.evaluation.evaluate import evaluate
 from triovit.golden.evaluation.predictors import FloatPredictor, IntegerPredictor
@@ -33,7 +34,7 @@ NAME = INTEGER_NETWORK.name.partition(".")[0]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("archive", type=Input, metavar="ARCHIVE", help="CIFAR-10 as JPEG in an .npz archive")
+    parser.add_argument("archive", type=Input, metavar="ARCHIVE", help="CIFAR-10 in a data file (.npz)")
     parser.add_argument(
         "-o", "--output", type=Output, required=True, metavar="FILE", help="quantized network to write (.safetensors)"
     )
@@ -70,13 +71,15 @@ def quantize_bundled(archive, count: int = CALIBRATION_IMAGES, method: str = "tr
 
 def execute(options) -> int:
     check_replaceable("--output", options.output)
-    test = CifarArchive(options.archive, "test")
+    bundled = load_bundled()
+    test, _ = match_classes(
+        CifarArchive(options.archive, "test"), bundled.classes, len(bundled.classes), options.archive
+    )
     if options.test is not None and options.test > len(test):
         raise UsageError(f"--test must lie in 1..{len(test)} for this archive, not {options.test}")
     test = Subset(test, options.test or len(test))
     with steps("calibrating") as update:
         network = quantize_bundled(options.archive, options.calibration, progress=update)
-    bundled = load_bundled()
     measured: dict[str, int | float] = {"test_images": len(test)}
     predictors = {
         "float": FloatPredictor(bundled.model, bundled.mean, bundled.std),

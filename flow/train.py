@@ -1,7 +1,8 @@
 """Train EfficientViT-B0 (64 x 64 pixels, 10 classes) from scratch on CIFAR-10 and write its weights.
 
-ARCHIVE is CIFAR-10 as JPEG files in an .npz archive with five arrays: jpeg, all files one after the other (uint8);
-offset, where each begins, and the end; label; split, 0 for training and 1 for test; classes, the ten names.
+ARCHIVE is a data file of CIFAR-10, which 'triovit data' makes: an .npz archive with five arrays: jpeg, all image files
+one after the other (uint8); offset, where each begins, and the end; label; split, 0 for training and 1 for test;
+classes, the names.
 
 An interrupted run goes on when the same command is given again: every two minutes and after every epoch its state is
 written to --state, whole or not at all. With the same seed, number of threads and machine the weights are the same,
@@ -39,7 +40,7 @@ SAVE_SECONDS = 120  # between two savings of the state within an epoch
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("archive", type=Input, metavar="ARCHIVE", help="CIFAR-10 as JPEG in an .npz archive")
+    parser.add_argument("archive", type=Input, metavar="ARCHIVE", help="CIFAR-10 in a data file (.npz)")
     parser.add_argument(
         "-o", "--output", type=Output, required=True, metavar="FILE", help="weights to write (.safetensors)"
     )

@@ -1,4 +1,4 @@
-"""Data sets in archives: CIFAR-10 as JPEG files in an .npz, and image files in a .zip or .tar."""
+"""Data sets in archives: CIFAR and the like as image files in an .npz, and image files in a .zip or .tar."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ ARCHIVE_ARRAYS = {  # name -> what it is a vector of, kinds of NumPy types
 
 
 class CifarArchive:
-    """One split of CIFAR-10 kept as JPEG files in an .npz archive.
+    """One split of CIFAR-10, CIFAR-100 or another labelled set, kept as image files in an .npz archive.
 
-    The archive's arrays: `jpeg` uint8, all files one after the other; `offset` (images + 1), where each
-    begins; `label` and `split` (0 train, 1 test), one an image; `classes`, the names.
+    The archive's arrays: `jpeg` uint8, all files one after the other, JPEG or of another format of
+    `golden.data.images` ('triovit data' writes PNG, which loses nothing); `offset` (images + 1), where each begins;
+    `label` and `split` (0 train, 1 test), one an image; `classes`, the names.
     """
 
     def __init__(self, path, split: str = "test"):
