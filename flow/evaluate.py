@@ -38,6 +38,7 @@ from triovit.flow.progress import steps
 from triovit.golden.data.classes import read_classes
 from triovit.golden.data.folders import Dataset
 from triovit.golden.data.images import ImageError
+from triovit.golden.data.sources import data_path
 from triovit.golden.evaluation.accuracy import Predictions
 from triovit.golden.evaluation.evaluate import BATCH, Predictor, evaluate
 from triovit.golden.evaluation.journal import Journal, identity_key
@@ -185,7 +186,7 @@ def match_data(options, outputs: int, classes: tuple[str, ...]) -> Dataset:
     """The images, with labels that are outputs of the network and names of all outputs; classes: of the network."""
     names = read_classes(options.classes, outputs) if options.classes else classes
     # Workers of a cluster read images by their paths, from other folders than this process.
-    data = str(Path(options.data).resolve()) if options.scheduler else options.data
+    data = str(data_path(options.data).resolve()) if options.scheduler else options.data
     return find_labelled(data, options.images, names, outputs)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from triovit.golden.data.folders import image_files
-from triovit.golden.data.sources import is_archive
+from triovit.golden.data.sources import data_path, is_archive
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.serialize import save_network
 from triovit.golden.network.checkpoint import COUNTER
@@ -40,7 +40,7 @@ def data_hash(path) -> str:
 
     A folder's images are not opened for it: a change that keeps size and time goes unseen.
     """
-    path, digest = Path(path), hashlib.sha256()
+    path, digest = data_path(path), hashlib.sha256()
     if is_archive(path):
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

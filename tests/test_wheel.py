@@ -20,6 +20,7 @@ DATA = (
     "golden/assets/chelsea.png",
     "golden/assets/efficientvit_b0_cifar10_r64.int8.safetensors",
     "golden/assets/efficientvit_b0_cifar10_r64.safetensors",
+    "golden/assets/sample.npz",
     "hdl/memory/ram.v",
     "sim/rtl/axi_memory.h",
     "sim/rtl/harness.cpp",

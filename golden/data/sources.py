@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from triovit.golden.assets import SAMPLE
 from triovit.golden.data.archives import CifarArchive, ImageArchive
 from triovit.golden.data.folders import Dataset, DatasetError, ImageFiles, ImageFolder, Images, has_class_folders
 
 CIFAR_SUFFIX = ".npz"
 IMAGE_ARCHIVE_SUFFIXES = (".zip", ".tar")
+SAMPLE_NAME = "sample"
+
+
+def data_path(path) -> Path:
+    """Where the data is: `path`, but "sample" means the labelled pictures that ship, unless something has that name."""
+    path = Path(path)
+    return SAMPLE if str(path) == SAMPLE_NAME and not path.exists() else path
 
 
 def is_archive(path) -> bool:
     """Whether a path means an archive: its suffix says so, unless it is a folder's."""
-    path = Path(path)
+    path = data_path(path)
     return path.suffix.lower() in (CIFAR_SUFFIX, *IMAGE_ARCHIVE_SUFFIXES) and not path.is_dir()
 
 
 def open_images(path, split: str = "train") -> Images:
-    """Images of a CIFAR archive (.npz; `split` of it), of an archive of image files (.zip, .tar) or of a folder.
+    """Images of a CIFAR archive (.npz; `split` of it), of an archive of image files (.zip, .tar), of a folder or of the
+    sample (see `data_path`).
 
     Class names come with them where there are folders of classes. A folder whose sub-folders hold all of its images is
     an `ImageFolder`, any other one `ImageFiles`. Raises DatasetError for what is neither archive nor folder, is damaged
     or has no images.
     """
-    path = Path(path)
+    path = data_path(path)
     if is_archive(path):
         return CifarArchive(path, split) if path.suffix.lower() == CIFAR_SUFFIX else ImageArchive(path)
     if not path.is_dir():

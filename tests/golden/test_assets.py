@@ -2,13 +2,13 @@
 
 import hashlib
 
-from triovit.golden.assets import ASSETS, FLOAT_NETWORK, INTEGER_NETWORK, PHOTO
+from triovit.golden.assets import ASSETS, FLOAT_NETWORK, INTEGER_NETWORK, PHOTO, SAMPLE
 
 
 def test_files_are_there_and_explained():
     card = (ASSETS / "README.md").read_text(encoding="utf-8")
     shipped = {path for path in ASSETS.iterdir() if path.is_file() and path.suffix not in (".py", ".md")}
-    assert shipped == {FLOAT_NETWORK, INTEGER_NETWORK, PHOTO}
+    assert shipped == {FLOAT_NETWORK, INTEGER_NETWORK, PHOTO, SAMPLE}
     assert all(f"`{path.name}`" in card for path in shipped)
 
 
