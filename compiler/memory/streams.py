@@ -37,11 +37,6 @@ class Streams:
     def __init__(self, config: AcceleratorConfig, memory: MemoryTiming):
         self.config, self.memory = config, memory
         self.beat, self.bus = memory.beat_cycles(config.data_bytes), memory.bus_cycles(config.data_bytes)
-        self.windows = {
-            Unit.FETCH: min(config.read_bursts, memory.outstanding),
-            Unit.LOAD: min(config.read_bursts, memory.outstanding),
-            Unit.STORE: min(config.write_bursts, memory.outstanding),
-        }
         # FETCH asks for some instructions at a time, as many as a burst holds; a long one takes several bursts.
         beats = INSTRUCTION_BYTES / config.data_bytes
         longest = min(config.burst_beats, max(1, FETCH_BURST * beats))
@@ -50,8 +45,10 @@ class Streams:
     def _make(self, unit: Unit, index: int, beats: float, bursts: float) -> Stream:
         reads = unit != Unit.STORE
         latency = (self.memory.read_latency if reads else self.memory.write_latency) + 2 * (self.memory.stalls - 1)
-        burst, window = beats / bursts * self.beat, self.windows[unit]
-        turn = max(burst, self.memory.stalls, (latency + BURST_OVERHEAD + burst) / window)  # from burst to burst
+        burst = beats / bursts * self.beat
+        # From burst to burst. A place with the memory is free at once, one on the machine's list some cycles later.
+        own = (latency + BURST_OVERHEAD + burst) / (self.config.read_bursts if reads else self.config.write_bursts)
+        turn = max(burst, self.memory.stalls, own, (latency + burst) / self.memory.outstanding)
         left = bursts * turn
         tail = max(0.0, latency + (READ_OVERHEAD if reads else WRITE_OVERHEAD) + burst - turn)
         return Stream(index, left, tail, beats * self.bus / left)
