@@ -10,6 +10,8 @@ from typing import Any
 from triovit.flow.errors import UsageError
 from triovit.golden.network.facts import find_faults
 
+from triovit.hdl.config.accelerator import PRESETS
+
 MOST_IMAGES = 10_000_000
 LONGEST_LATENCY = 100_000
 LARGEST_SEED = (1 << 32) - 1
@@ -133,7 +135,7 @@ def add_config_option(parser) -> None:
         type=Input,
         default="trio-core",
         metavar="NAME|FILE",
-        help="trio-core, trio-zcu102, trio-tiny, or a JSON file (default %(default)s)",
+        help=f"{', '.join(PRESETS)}, or a JSON file; 'triovit configs' tells of them (default %(default)s)",
     )
 
 

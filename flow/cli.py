@@ -47,6 +47,7 @@ def command_line() -> argparse.ArgumentParser:
     """Parser of the command's name alone: what follows it is left over, and nothing of a command is imported."""
     parser = Parser(
         prog="triovit",
+        formatter_class=Help,
         allow_abbrev=False,
         description="Hardware stack for efficient vision transformers: Verilog generator, quantizer, integer model, "
         "compiler, RTL simulation.",

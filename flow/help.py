@@ -17,6 +17,11 @@ class Help(argparse.HelpFormatter):
     """Fills paragraphs. Indented lines stay apart: a long command goes on in another line, as a shell reads it, and a
     long meaning below its beginning."""
 
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):  # argparse forgets that commands are indented
+            self._action_max_length += self._indent_increment
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         lines: list[str] = []
         for indented, group in itertools.groupby(text.splitlines(), key=lambda line: line[:1] in ("", " ")):
