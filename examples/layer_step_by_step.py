@@ -20,6 +20,7 @@ from triovit.golden.assets import INTEGER_NETWORK, PHOTO
 from triovit.golden.data.images import load_image
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.execute import execute, pixels_to_input
+from triovit.golden.integer.nodes import Convolution
 from triovit.golden.integer.serialize import load_network
 from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.bundled import load_bundled
@@ -67,7 +68,7 @@ def numbers(layer, node, encodings, tensors, real) -> None:
 
 
 def hardware(node, program, run, tensors) -> None:
-    """Places in memory, instructions and cycles."""
+    """Memory, instructions and cycles."""
     for what, name in (("reads", node.input), ("writes", node.name)):
         layout, word = program.tensors[name], tensors[name][:8, ROW, COLUMN]
         address = program.maps_offset + layout.address(0, ROW, COLUMN)
@@ -105,6 +106,8 @@ def main() -> int:
         bundled.model(normalize(torch.from_numpy(pixels[np.newaxis]), bundled.mean, bundled.std))
     for name in sys.argv[1:] or LAYERS:
         node = network.node(name)
+        if not isinstance(node, Convolution) or node.post.activation != "hardswish":
+            sys.exit(f"{name} is no convolution with hardswish")
         assert np.array_equal(machine.tensor(run, name), tensors[name])
         print(f"== {name}: {node.label}, {tensors[node.input].shape} -> {tensors[name].shape}")
         numbers(layers[name], node, encodings, tensors, seen[name])
