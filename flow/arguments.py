@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from triovit.flow.errors import UsageError
-from triovit.golden.network.facts import find_faults
 
 from triovit.hdl.config.accelerator import PRESETS
 
@@ -76,6 +75,8 @@ def fact(name: str) -> Callable[[str], Any]:
     """Type of a number, or of several with commas between them, that is a fact about a network."""
 
     def parse(text: str):
+        from triovit.golden.network.facts import find_faults  # imports more than a --help should wait for
+
         try:
             numbers = [float(part) for part in text.split(",")]
         except ValueError:

@@ -56,7 +56,10 @@ class Given:
 
 def find_float(name: str, given: Given = Given(), seed: int = 0) -> tuple[Classifier, Facts]:
     """The float network that an argument names ('bundled', PRESET-rRESOLUTION, or a checkpoint file), and the facts
-    about it: those given, else those of its file, else defaults. A line says which are which."""
+    about it: those given, else those of its file, else defaults.
+
+    A line says which are which wherever something is assumed, or tensors have been chosen out of a file or renamed.
+    """
     if is_seeded(name):
         return _find_seeded(name, given, seed)
     path = whole_installation(FLOAT_NETWORK) if name == BUNDLED else name
@@ -68,7 +71,9 @@ def find_float(name: str, given: Given = Given(), seed: int = 0) -> tuple[Classi
     model = checkpoint.model(facts.resolution)
     if len(facts.classes) not in (0, model.n_classes):
         raise CheckpointError(f"{path}: names {len(facts.classes)} classes for {model.n_classes} outputs")
-    say(_describe(name, model, checkpoint, facts, known, given.source))
+    told = known.keys() | checkpoint.metadata.keys() >= set(TOLD) and checkpoint.weights.are_all
+    if name != BUNDLED and not told:
+        say(_describe(name, model, checkpoint, facts, known, given.source))
     return model, facts
 
 

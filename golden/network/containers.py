@@ -48,6 +48,11 @@ class Weights:
     prefix: str = ""
     ignored: tuple[str, ...] = ()
 
+    @property
+    def are_all(self) -> bool:
+        """Whether the file holds nothing else, and these under the names that they have here."""
+        return not (self.path or self.prefix or self.ignored)
+
 
 Recognizes = Callable[[Mapping[str, torch.Tensor]], bool]  # whether tensors by name are a network that is known
 

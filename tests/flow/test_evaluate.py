@@ -56,7 +56,7 @@ def network(model):
 def files(model, network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     save_network(network, folder / "int8.safetensors")
-    facts = {"classes": CLASSES, "resolution": 32, "mean": MEAN, "std": STD}
+    facts = {"classes": CLASSES, "resolution": 32, "mean": MEAN, "std": STD, "crop": 0.95}
     save_checkpoint(model, folder / "float.safetensors", {name: json.dumps(value) for name, value in facts.items()})
     return folder
 
@@ -403,8 +403,8 @@ def test_wrong_words(refused, files, data):
         (("--data", "nowhere"), "nowhere: no such folder"),
         (("--data", "none.npz"), "none.npz: no such archive"),
         (("none.safetensors", "--data", data), "no network 'none.safetensors'"),
-        ((files / "float.safetensors", "--data", data), "is not a quantized network"),
-        ((files / "int8.safetensors", "--backend", "float", "--data", data), "not an EfficientViT classifier"),
+        ((files / "float.safetensors", "--data", data), "float checkpoint, not a quantized network"),
+        ((files / "int8.safetensors", "--backend", "float", "--data", data), "quantized network, not a float"),
         (("bundled", "--data", data), "7 classes, the network has 10 outputs, and none is called ant, "),
         ((files / "int8.safetensors", "--data", data, "--journal", "."), "--journal .: is a folder"),
         ((files / "int8.safetensors", "--data", data, "--journal", "/dev/null"), "/dev/null: is no regular file"),

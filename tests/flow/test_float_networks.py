@@ -109,8 +109,10 @@ def test_one_line_tells_what_is_from_where(models, tmp_path, capsys):
         "assumed: mean 0.485,0.456,0.406 (--mean if not so)\n"
     )
     assert (model.resolution, facts.resolution, facts.std, facts.crop) == (96, 96, (1, 2, 3), 1.0)
-    find_float("b0-r32")
-    assert capsys.readouterr().err == ""  # the name says it all
+    save_checkpoint(models[0], tmp_path / "b.safetensors", metadata | {"mean": "[0, 0, 0]"})
+    for name in ("b0-r32", "bundled", str(tmp_path / "b.safetensors")):
+        find_float(name)
+        assert capsys.readouterr().err == ""  # the name, or the file, says it all
 
 
 def test_every_reader_of_images_crops_alike(triovit, models, images, tmp_path):

@@ -100,7 +100,7 @@ def test_what_is_no_network(refused, quantized, photos, tmp_path):
     assert "no quantized network 'b0-r32'" in refused("report", "quantization", "b0-r32", "-o", target)
     assert str(text) in refused("report", "quantization", text, "-o", target)
     checkpoint = quantized / "float.safetensors"
-    assert "is not a quantized network" in refused("report", "quantization", checkpoint, "-o", target)
+    assert "float checkpoint, not a quantized network" in refused("report", "quantization", checkpoint, "-o", target)
     words = ("report", "quantization", quantized / "b0.safetensors", "-o", target)
     message = refused(*words, "--model", "bundled")
     assert "b0.safetensors: the float network is not the one" in message
