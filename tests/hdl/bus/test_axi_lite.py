@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from tests.hdl.bus.channels import CHANNELS, LiteChannels
 from triovit.hdl.bus.axi_lite import AXI4LiteSlave
+from triovit.hdl.emit.hierarchy import member_ports
 
 OKAY, SLVERR = 0, 2
 NUMBER = 40  # of writes, and of reads
@@ -104,3 +105,12 @@ def test_host_without_registers():
 def test_parameters(bits, error, text):
     with pytest.raises(error, match=text):
         AXI4LiteSlave(bits)
+
+
+def test_ports_of_the_register_side():
+    ports = {name: len(signal) for name, signal, _ in member_ports(AXI4LiteSlave(12))}
+    side = {name: width for name, width in ports.items() if not name.startswith("axil_")}
+    assert side == {
+        "write": 1, "write_address": 12, "write_data": 32, "write_strobes": 4, "write_error": 1,
+        "read": 1, "read_address": 12, "read_data": 32, "read_error": 1,
+    }  # fmt: skip
