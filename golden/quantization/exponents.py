@@ -17,14 +17,15 @@ def candidates(scale: np.ndarray, rule: str = "adaptive") -> np.ndarray:
 
     Raises ValueError for another rule.
     """
-    exact = np.log2(scale)
+    mantissa, exponent = np.frexp(scale)  # scale = mantissa * 2**exponent, 0.5 <= mantissa < 1: a logarithm would round
+    floor = exponent - 1.0
     match rule:
         case "adaptive":
-            return np.floor(exact) + np.array(ADAPTIVE)[:, None]
+            return floor + np.array(ADAPTIVE)[:, None]
         case "nearest":
-            return np.floor(exact + 0.5)[None]
+            return (floor + (mantissa >= np.sqrt(0.5)))[None]
         case "ceil":
-            return np.ceil(exact)[None]
+            return (floor + (mantissa > 0.5))[None]
         case "floor":
-            return np.floor(exact)[None]
+            return floor[None]
     raise ValueError(f"rule of exponents must be one of {', '.join(RULES)}, not {rule!r}")

@@ -47,6 +47,16 @@ def test_powers_of_two_are_kept_and_the_middle_is_the_root_of_two():
     assert np.array_equal(candidates(scales), candidates(scales, "adaptive"))
 
 
+@pytest.mark.parametrize("exponent", [-30, -1, 0, 7, 40])
+def test_the_numbers_beside_a_power_of_two(exponent):
+    """Their logarithms round to whole numbers, their exponents are not those."""
+    power = 2.0**exponent
+    scales = np.array([np.nextafter(power, 0), power, np.nextafter(power, np.inf)])
+    assert candidates(scales, "floor").tolist() == [[exponent - 1, exponent, exponent]]
+    assert candidates(scales, "ceil").tolist() == [[exponent, exponent, exponent + 1]]
+    assert candidates(scales, "nearest").tolist() == [[exponent] * 3]
+
+
 def test_unknown_rule():
     with pytest.raises(ValueError, match="rule of exponents must be one of adaptive, nearest, ceil, floor, not 'up'"):
         candidates(np.ones(1), "up")
