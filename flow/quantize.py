@@ -22,7 +22,6 @@ class, a .zip or .tar of one, or a CIFAR-10 archive); only seeded weights do wit
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from triovit.flow.arguments import (
@@ -46,6 +45,7 @@ from triovit.golden.integer.names import short_names
 from triovit.golden.integer.serialize import save_network
 from triovit.golden.quantization import settings as legal
 from triovit.golden.quantization.calibration.images import calibration_images
+from triovit.golden.quantization.effects import change
 from triovit.golden.quantization.methods import METHODS, find_method
 from triovit.golden.quantization.quantize import quantize
 from triovit.golden.quantization.reconstruction.result import BlockResult
@@ -111,10 +111,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options) -> Settings:
-    """The method's settings with every option that was given in their place."""
+    """The method's settings with every option that was given in their place; one without effect is refused."""
     given = {name: getattr(options, name) for name in (*CHOICES, *NUMBERS, *SWITCHES)}
     given = {name: value for name, value in given.items() if value is not None}
-    return dataclasses.replace(find_method(options.method), seed=options.seed, **given)
+    return change(find_method(options.method), given | {"seed": options.seed})
 
 
 def execute(options) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from triovit.golden.quantization.effects import change
 from triovit.golden.quantization.methods import METHODS
 from triovit.golden.quantization.settings import QuantizationError, Settings
 from triovit.golden.validation import kinds, noun
@@ -55,7 +56,7 @@ VARIANTS: dict[str, Settings] = {
 def find_variant(name: str) -> Settings:
     """Settings of a variant or a method, or of one with settings of your own: "trio, observer=lp, norm=2".
 
-    Raises QuantizationError naming what is no variant, no setting or no value of it.
+    Raises QuantizationError naming what is no variant, no setting, no value of it, or has no effect beside the others.
     """
     if name in VARIANTS:
         return VARIANTS[name]
@@ -64,7 +65,7 @@ def find_variant(name: str) -> Settings:
     base = ", ".join(parts[:first])
     if base not in VARIANTS:
         raise QuantizationError(f"variant must be one of {'; '.join(VARIANTS)}, not {base!r}")
-    return replace(VARIANTS[base], **dict(_setting(part, name) for part in parts[first:]))
+    return change(VARIANTS[base], dict(_setting(part, name) for part in parts[first:]))
 
 
 def _setting(text: str, name: str) -> tuple[str, bool | int | float | str]:
