@@ -46,6 +46,7 @@ from triovit.golden.integer.serialize import save_network
 from triovit.golden.quantization import settings as legal
 from triovit.golden.quantization.calibration.images import calibration_images
 from triovit.golden.quantization.effects import change
+from triovit.golden.quantization.equalization import describe
 from triovit.golden.quantization.methods import METHODS, find_method
 from triovit.golden.quantization.quantize import quantize
 from triovit.golden.quantization.reconstruction.result import BlockResult
@@ -76,6 +77,7 @@ SWITCHES = {
     "migration": "a scale a channel for inputs of depthwise layers (channel-wise migration)",
     "head_scales": "a scale a head for q, k and v",
     "smoothing": "power-of-two factors between channels of pointwise inputs",
+    "equalization": "power-of-two factors for outlier channels, where there are any",
     "attention_apot": "K of the product K^T V in additive powers of two",
     "bias_correction": "biases take back the mean error of rounded weights",
     "divisor_search": "log2 offset of a layer by its output error",
@@ -146,6 +148,10 @@ def execute(options) -> int:
             crop=facts.crop,
             progress=update,
         ).with_metadata(method=options.method)
+    for tensor, channels in network.metadata.get("equalized", {}).items():
+        say(f"{tensor}: outliers equalized ({describe(channels)})")
+    for text in network.metadata.get("warnings", ()):
+        say(f"warning: {text}")
     save_network(network, options.output)
     if blocks := network.metadata.get("reconstruction"):
         _tell_reconstruction([BlockResult(**block) for block in blocks])

@@ -34,7 +34,11 @@ class BranchScales:
 def branch_scales(
     layer: LinearAttentionLayer, branch: int, source: Encoding, ranges: dict[str, Range], power_of_two: bool
 ) -> BranchScales:
-    """Scales inside one branch of an attention; source: encoding of its input."""
+    """Scales inside one branch of an attention; source: encoding of its input.
+
+    Those of a head are of its first channel, K^T V and row sums included: the other channels have factors to it, which
+    are taken out of the ranges (see `equalization`).
+    """
     q, k, v = (exact(source.scale[i * layer.dim :: 3 * layer.dim]) for i in range(3))
     kv, sums = (
         _head_scales(ranges[f"{layer.name}.{what}{branch}"].bound, beside, power_of_two)

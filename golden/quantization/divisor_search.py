@@ -58,7 +58,8 @@ def _search(layer: LinearAttentionLayer, scheme: Scheme, seen: list) -> tuple[Di
         }
         for qkv, _ in seen
     ]
-    expected = np.stack([output for _, output in seen])
+    factors = scheme.factors.get(layer.name, np.ones(layer.channels))[:, None, None]  # an outlier counts as one channel
+    expected = np.stack([output for _, output in seen]) / factors
 
     def outputs(choice: tuple[Divisor, ...]) -> np.ndarray:
         """(images, branches, heads, values) of the integer attention."""
@@ -66,6 +67,7 @@ def _search(layer: LinearAttentionLayer, scheme: Scheme, seen: list) -> tuple[Di
         found = np.stack(
             [scheme.encodings[layer.name].decode(node.run(x)[layer.name].astype(np.int64)) for x in inputs]
         )
+        found = found / factors
         return found.reshape(len(seen), len(layer.inputs), layer.heads, -1)
 
     expected = expected.reshape(len(seen), len(layer.inputs), layer.heads, -1)

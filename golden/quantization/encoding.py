@@ -29,6 +29,10 @@ class Encoding:
     scale: np.ndarray
     zero_point: np.ndarray
 
+    def times(self, factors: np.ndarray | None) -> Encoding:
+        """The encoding of the tensor whose channels are (C,) factors times these; None: the same."""
+        return self if factors is None else Encoding(self.scale * factors, self.zero_point)
+
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """int8 integers of a (C, ...) tensor of real values: round half up, saturate."""
         shape = (-1,) + (1,) * (values.ndim - 1)

@@ -97,10 +97,14 @@ def layer_norm(layer: LayerNormLayer, scheme: Scheme) -> LayerNorm:
 def attention(layer: LinearAttentionLayer, scheme: Scheme) -> Attention:
     """ReLU linear attention. K^T V and row sums have a scale a head; one log2 offset a branch, or a uniform divisor.
 
-    The output's dividend is acc * s_kv * 2**offset / (s_sum * s_out): the scale of q cancels.
+    The output's dividend is acc * s_kv * 2**offset / (s_sum * s_out): the scale of q cancels. Scales of a head are
+    those of its first channel: the others have the same factors to them on both sides of every record.
     """
     settings, target = scheme.settings, scheme.encodings[layer.name]
-    output = exact(target.scale[: layer.heads])
+    outputs, zero_points = (
+        values.reshape(len(layer.inputs), layer.heads, layer.dim)[:, :, 0]
+        for values in (target.scale, target.zero_point)
+    )
     product, key_sum, divide, offsets, divisors = [], [], [], [], []
     for branch, name in enumerate(layer.inputs):
         found = divisor.branch_scales(layer, branch, scheme.encodings[name], scheme.ranges, scheme.power_of_two)
@@ -108,6 +112,7 @@ def attention(layer: LinearAttentionLayer, scheme: Scheme) -> Attention:
         records = RecordMaker(f"{layer.name} branch {branch}", scheme.power_of_two)
         product.append(records.plain([k * v / s for k, v, s in zip(found.k, found.v, found.kv, strict=True)]))
         key_sum.append(records.plain([k / s for k, s in zip(found.k, found.sum, strict=True)]))
+        output = exact(outputs[branch])
         gain = [Fraction(1)] * layer.heads if choice.gain is None else exact(choice.gain)
         ratios = [kv * g / (s * o) for kv, g, s, o in zip(found.kv, gain, found.sum, output, strict=True)]
         if settings.divisor == "uniform":
@@ -118,9 +123,7 @@ def attention(layer: LinearAttentionLayer, scheme: Scheme) -> Attention:
             offset = min(offset, divisor.reachable_offset(ratios, scheme.power_of_two))
             offsets.append(min(max(offset, LOG2_OFFSETS[0]), LOG2_OFFSETS[1]))
             factor = [Fraction(2) ** offsets[-1]] * layer.heads
-        divide.append(
-            records.plain([r * f for r, f in zip(ratios, factor, strict=True)], target.zero_point[: layer.heads])
-        )
+        divide.append(records.plain([r * f for r, f in zip(ratios, factor, strict=True)], zero_points[branch]))
     return Attention(
         layer.name,
         layer.inputs,

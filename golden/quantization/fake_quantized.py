@@ -30,6 +30,7 @@ from triovit.golden.network.graph import (
     WeightedLayer,
 )
 from triovit.golden.quantization import divisor, export
+from triovit.golden.quantization.equalization import attention_factors
 from triovit.golden.quantization.scheme import Scheme
 from triovit.golden.quantization.weights.quantized import by_filter
 
@@ -76,7 +77,8 @@ class Simulation:
         return self._constant(layer.name, "bias", rounded * weights.step)
 
     def scale(self, name: str) -> torch.Tensor:
-        """(C,) scales of a tensor, or (heads,) of a point inside an attention, NAME.kv{branch} or NAME.sum{branch}."""
+        """(C,) scales of a tensor, or of a point inside an attention: NAME.kv{branch} (heads, dim, dim) or
+        NAME.sum{branch} (heads, dim, 1), or (heads, 1, 1) where all of a head's are the same."""
         if name in self.scheme.encodings:
             return self._constant(name, "scale", self.scheme.encodings[name].scale)
         point, branch = name.rsplit(".", 1)[1].rstrip("0123456789"), int(name[-1])
@@ -84,7 +86,11 @@ class Simulation:
         scales = divisor.branch_scales(
             layer, branch, self.scheme.encodings[layer.inputs[branch]], self.scheme.ranges, self.scheme.power_of_two
         )
-        return self._constant(name, "scale", [float(scale) for scale in getattr(scales, point)])
+        heads = np.array([float(scale) for scale in getattr(scales, point)])[:, None, None]
+        if layer.inputs[branch] in self.scheme.factors:
+            _, k, v = attention_factors(layer, self.scheme.factors[layer.inputs[branch]])
+            heads = heads * (k[:, :, None] if point == "sum" else v[:, :, None] * k[:, None])
+        return self._constant(name, "scale", heads)
 
     def zero_point(self, name: str) -> torch.Tensor:
         """(C,) zero points of a tensor."""
@@ -164,7 +170,7 @@ class Simulation:
         """(N, heads * dim, H, W) output of a branch before its rounding, from K^T V and row sums, rounded."""
         q, _, _, scales = self._split(layer, branch, x)
         q = q.relu()
-        unit = scales[:, 0, :1] * _column(self.scale(f"{layer.name}.sum{branch}"))  # a 1 of the integer divisor
+        unit = scales[:, 0, :1] * self.scale(f"{layer.name}.sum{branch}")[:, :1]  # a 1 of the integer divisor
         divided = (kv @ q) / self._divisor(layer, branch, (sums * q).sum(2, keepdim=True), unit)
         gain = self.scheme.divisors[layer.name][branch].gain if layer.name in self.scheme.divisors else None
         if gain is not None:
@@ -174,7 +180,7 @@ class Simulation:
     def _attend(self, layer: LinearAttentionLayer, branch: int, x: torch.Tensor) -> torch.Tensor:
         low, high = arithmetic.signed_range(ACTIVATION_BITS)
         rounded = (
-            fake_quantize(value, _column(self.scale(f"{layer.name}.{what}{branch}")), low, high)
+            fake_quantize(value, self.scale(f"{layer.name}.{what}{branch}"), low, high)
             for what, value in zip(("kv", "sum"), self.attention_products(layer, branch, x), strict=True)
         )
         return self.attention_output(layer, branch, x, *rounded)

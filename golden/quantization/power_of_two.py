@@ -8,7 +8,8 @@ tensor absorb it, so that every ratio of scales that a requantizer sees is a pow
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -53,13 +54,15 @@ def constants(layers: Sequence[Layer]) -> dict[str, float]:
     return found
 
 
-def smoothing_factors(layer: Layer, layers: Sequence[Layer], found: Range, exponent: float) -> np.ndarray | None:
+def smoothing_factors(
+    layer: Layer, layers: Sequence[Layer], found: Range, exponent: float, equalized: np.ndarray | float = 1.0
+) -> np.ndarray | None:
     """(channels,) powers of two, how much coarser each channel of a tensor is stored; None where that cannot be.
 
     s_j = 2**round(log2(max|X_j|**t / max|W_j|**(1 - t))), W_j the weights of all readers on channel j, relative to the
     middle of all channels; log2 is rounded at 1.5. Possible where all readers are dense convolutions: their weights
     take s_j, the producer's requantizer (a record a channel) 1 / s_j, whatever non-linearity lies before that, and a
-    residual sum has a shift a channel.
+    residual sum has a shift a channel. equalized: factors that the channels have already, taken out of their range.
     """
     dense = [
         reader.folded
@@ -71,7 +74,7 @@ def smoothing_factors(layer: Layer, layers: Sequence[Layer], found: Range, expon
     if isinstance(layer, LinearAttentionLayer):
         return None  # its records are a head each
     spread = (np.maximum(found.high, 0) - np.minimum(found.low, 0)) / 2
-    weight = np.max([np.abs(conv.weight).max(axis=(0, 2, 3)) for conv in dense], axis=0)
+    weight = np.max([np.abs(conv.weight).max(axis=(0, 2, 3)) for conv in dense], axis=0) * equalized
     used = (spread > 0) & (weight > 0)
     if not used.any():
         return None
@@ -87,35 +90,38 @@ def search_encodings(
     layers: Sequence[Layer],
     rules: dict[str, TensorRule],
     ranges: dict[str, Range],
-    factors: dict[str, np.ndarray | None],
+    smoothing: dict[str, np.ndarray | None],
     images: np.ndarray,
     mean,
     std,
     settings: Settings,
     progress: capture.Progress | None = None,
+    equalized: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> dict[str, Encoding]:
     """Encodings of all tensors but the logits, the input's included; exponents by a rule of `exponents`.
 
     "adaptive" tries f - 1 to f + 2 on at most 32 of the images, f being the exponent below the scale that the range
     needs, and takes the one with the least error: that of the outputs of the convolutions that read the tensor, or its
-    own where attention, pool or LayerNorm does.
+    own where attention, pool or LayerNorm does. smoothing, equalized: factors of both,
+    (channels,) each by tensor; the second are taken out of the ranges.
     """
     constant = constants(layers)
     tried: dict[str, list[Encoding]] = {}
     for layer in layers[:-1]:
         name = layer.name
-        scales = range_scales(ranges[name], rules[name], factors.get(name))
+        scales = range_scales(ranges[name], rules[name], smoothing.get(name))
         tried[name] = [
-            encode(ranges[name], rules[name], constant[name] * 2.0**exponent, factors.get(name))
+            encode(ranges[name], rules[name], constant[name] * 2.0**exponent, smoothing.get(name))
             for exponent in exponents.candidates(scales / constant[name], settings.exponents)
         ]
     errors = {name: np.zeros((len(encodings), rules[name].scales)) for name, encodings in tried.items()}
 
     def visit(layer: Layer) -> capture.Visit:
-        measure = _measure(layer, layers, rules[layer.name])
+        factor = torch.from_numpy(equalized.get(layer.name, np.ones(1))).float()[:, None, None]
+        measure = _measure(layer, layers, rules[layer.name], factor)
 
         def add(_input: torch.Tensor, output: torch.Tensor) -> None:
-            x = output.reshape(*output.shape[:2], *(output.shape[2:] or (1, 1)))
+            x = output.reshape(*output.shape[:2], *(output.shape[2:] or (1, 1))) / factor
             for number, encoding in enumerate(tried[layer.name]):
                 errors[layer.name][number] += measure(x, round_trip(x, encoding))
 
@@ -139,12 +145,13 @@ def search_encodings(
         scale, zero_point = (
             np.choose(best, [getattr(encoding, what) for encoding in tried[name]]) for what in ("scale", "zero_point")
         )
-        finest = _finest(layer, chosen, ranges, settings, constant[name])
+        finest = _finest(layer, chosen, ranges, settings, constant[name]) / equalized.get(name, 1.0)
         if (scale < finest).any():
             scale = np.maximum(scale, finest).reshape(-1, rule.group).max(axis=1)
             chosen[name] = encode(ranges[name], dataclasses.replace(rule, scales=len(scale)), scale)
         else:
             chosen[name] = Encoding(scale, zero_point)
+        chosen[name] = chosen[name].times(equalized.get(name))
     return chosen
 
 
@@ -176,9 +183,9 @@ def round_trip(x: torch.Tensor, encoding: Encoding) -> torch.Tensor:
 
 
 def _measure(
-    layer: Layer, layers: Sequence[Layer], rule: TensorRule
+    layer: Layer, layers: Sequence[Layer], rule: TensorRule, factor: torch.Tensor
 ) -> Callable[[torch.Tensor, torch.Tensor], np.ndarray]:
-    """Squared errors (rule.scales,) from a tensor and its round trip."""
+    """Squared errors (rule.scales,) from a tensor and its round trip, both over the channels' factors (C, 1, 1)."""
     reading = readers(layers, layer.name)
     convolutions = [reader.folded for reader in reading if isinstance(reader, ConvolutionLayer)]
 
@@ -190,7 +197,9 @@ def _measure(
 
         def outputs(x, back):
             errors = (
-                by_scale(functional.conv2d(back - x, weight, None, conv.stride, conv.padding, groups=conv.groups))
+                by_scale(
+                    functional.conv2d((back - x) * factor, weight, None, conv.stride, conv.padding, groups=conv.groups)
+                )
                 for conv, weight in zip(convolutions, weights, strict=True)
             )
             return sum(errors, start=np.zeros(rule.scales))

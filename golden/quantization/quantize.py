@@ -18,11 +18,13 @@ from triovit.golden.integer.serialize import check_texts
 from triovit.golden.network.architectures import layers_of
 from triovit.golden.network.classifier import Classifier
 from triovit.golden.network.graph import ConvolutionLayer, Layer, WeightedLayer
-from triovit.golden.quantization import export, power_of_two
+from triovit.golden.quantization import equalization, export, power_of_two
 from triovit.golden.quantization.calibration.calibrate import Progress, calibrate
+from triovit.golden.quantization.calibration.few_images import widen
 from triovit.golden.quantization.calibration.images import calibration_metadata, check_images
 from triovit.golden.quantization.calibration.observers import Range
 from triovit.golden.quantization.divisor_search import search_divisors
+from triovit.golden.quantization.doubts import doubts
 from triovit.golden.quantization.encoding import Encoding, encode_range, logit_encoding, pixel_encoding, to_metadata
 from triovit.golden.quantization.reconstruction.reconstruct import reconstruct
 from triovit.golden.quantization.rules import TensorRule, tensor_rules
@@ -116,6 +118,10 @@ def quantize_model(
         "logit_scale": float(scheme.encodings[layers[-1].name].scale[0]),
         "encodings": to_metadata(scheme.encodings),
     }
+    if scheme.factors:
+        metadata["equalized"] = {name: equalization.outliers(factors) for name, factors in scheme.factors.items()}
+    if scheme.doubts:
+        metadata["warnings"] = list(scheme.doubts)
     if scheme.reconstruction:
         metadata["reconstruction"] = [dataclasses.asdict(result) for result in scheme.reconstruction]
     network = IntegerNetwork(name, (3, model.resolution, model.resolution), nodes, classes, metadata)
@@ -155,8 +161,11 @@ def make_scheme(
 ) -> Scheme:
     """Calibrate, and decide scales, weights and divisors; images: (N, R, R, 3) uint8."""
     rules = tensor_rules(layers, settings)
-    ranges = calibrate(model, layers, rules, images, settings, mean, std, progress)
-    encodings = _encodings(model, layers, rules, ranges, settings, images, mean, std, progress)
+    observed = calibrate(model, layers, rules, images, settings, mean, std, progress)
+    factors = equalization.outlier_factors(layers, observed) if settings.equalization else {}
+    ranges = equalization.divide_ranges(layers, rules, observed, factors)
+    ranges |= {name: widen(ranges[name], len(images)) for name in rules}
+    encodings = _encodings(model, layers, rules, ranges, factors, settings, images, mean, std, progress)
     moments = measure_moments(model, layers, images, mean, std, progress) if needs_moments(settings) else {}
     weights = {
         layer.name: quantize_layer(layer, encodings, ranges, settings, moments.get(layer.name))
@@ -170,7 +179,8 @@ def make_scheme(
             else layer
             for layer in layers
         ]
-    scheme = Scheme(settings, tuple(layers), ranges, encodings, weights)
+    scheme = Scheme(settings, tuple(layers), ranges, encodings, weights, factors)
+    scheme = dataclasses.replace(scheme, doubts=doubts(scheme, rules, observed, len(images)))
     scheme = _with_divisors(model, scheme, images, mean, std, progress)
     if settings.reconstruction != "none":
         scheme, results = reconstruct(model, scheme, images, mean, std, progress)
@@ -193,30 +203,35 @@ def _encodings(
     layers: Sequence[Layer],
     rules: dict[str, TensorRule],
     ranges: dict[str, Range],
+    factors: dict[str, np.ndarray],
     settings: Settings,
     images: np.ndarray,
     mean,
     std,
     progress: Progress | None,
 ) -> dict[str, Encoding]:
-    """Encodings of all tensors, the input's and the logits' included."""
+    """Encodings of all tensors, the input's and the logits' included. ranges: with the factors taken out."""
     logits = layers[-1]
     shift_only = settings.scales == "power-of-two"
-    factors = {}
+    smoothing = {}
     if settings.smoothing:
-        factors = {
-            layer.name: power_of_two.smoothing_factors(layer, layers, ranges[layer.name], settings.smoothing_exponent)
+        smoothing = {
+            layer.name: power_of_two.smoothing_factors(
+                layer, layers, ranges[layer.name], settings.smoothing_exponent, factors.get(layer.name, 1.0)
+            )
             for layer in layers[:-1]
             if rules[layer.name].group == 1 and rules[layer.name].scales == 1
         }
     if shift_only:
         encodings = power_of_two.search_encodings(
-            model, layers, rules, ranges, factors, images, mean, std, settings, progress
+            model, layers, rules, ranges, smoothing, images, mean, std, settings, progress, factors
         )
     else:
         encodings = {INPUT: pixel_encoding(mean, std)}
         encodings |= {
-            layer.name: encode_range(ranges[layer.name], rules[layer.name], factors.get(layer.name))
+            layer.name: encode_range(ranges[layer.name], rules[layer.name], smoothing.get(layer.name)).times(
+                factors.get(layer.name)
+            )
             for layer in layers[:-1]
         }
     encodings[logits.name] = logit_encoding(ranges[logits.name], logits.channels, shift_only)

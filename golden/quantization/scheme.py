@@ -31,8 +31,10 @@ class Scheme:
     """layers: in execution order, biases corrected. ranges: of calibration, by point (see `calibrate`).
 
     encodings: of every tensor, the input's and the logits' included. weights: of every convolution and LayerNorm.
-    divisors: of every attention, one a branch. reconstruction: what it did to each
-    block, if there was one.
+    factors: (C,) of every tensor that has outliers (see `equalization`); its encoding has them in it, its ranges and
+    those inside an attention have them taken out.
+    doubts: what is done badly, in words. divisors: of every attention, one a branch. reconstruction: what it did to
+    each block, if there was one.
     """
 
     settings: Settings
@@ -40,6 +42,8 @@ class Scheme:
     ranges: dict[str, Range]
     encodings: dict[str, Encoding]
     weights: dict[str, QuantizedWeights]
+    factors: dict[str, np.ndarray] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
     divisors: dict[str, tuple[Divisor, ...]] = field(default_factory=dict)
     reconstruction: tuple[BlockResult, ...] = ()
 

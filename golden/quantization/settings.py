@@ -38,6 +38,9 @@ RULES = {
 }
 
 
+UNSAID = [("equalization", True)]
+
+
 class QuantizationError(TriovitError, ValueError):
     """A network or calibration set that cannot be quantized; the message is one line."""
 
@@ -56,7 +59,8 @@ class Settings:
     pointwise, grouped or fully connected layer. head_scales: q, k and v have a scale a head, otherwise a scale a
     tensor. smoothing: channels of a pointwise layer's input have power-of-two factors that its weights take back
     (P2-ViT's smoothing), where shifting gives channels ranges of their own. smoothing_exponent: its t, 0..1: 1 moves
-    all of the imbalance into the weights.
+    all of the imbalance into the weights. equalization: outlier channels have power-of-two factors that their readers
+    take back (see `golden.quantization.equalization`); nothing changes where there are none.
 
     Weights:
     weight_observer: step of a filter from its largest weight ("minmax") or the least L_p error ("lp"), where it is not
@@ -88,6 +92,7 @@ class Settings:
     head_scales: bool = True
     smoothing: bool = False
     smoothing_exponent: float = 0.5
+    equalization: bool = True
     weight_observer: str = "minmax"
     depthwise_bits: int = 8
     apot_share: float = 0.0
@@ -114,5 +119,6 @@ class Settings:
             raise QuantizationError("divisor_gain needs scales 'dyadic', not 'power-of-two': a shift has no gain")
 
     def to_dict(self) -> dict:
-        """JSON values for the metadata of a network."""
-        return dataclasses.asdict(self)
+        """JSON values for a network's metadata; equalization that is on is left out, as in files from before it."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if (name, value) not in UNSAID}

@@ -29,6 +29,14 @@ class Range:
         """Largest magnitude of each group."""
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
+    def divided(self, factors: np.ndarray) -> Range:
+        """Every group's range over its positive factor (groups,)."""
+        return Range(self.low / factors, self.high / factors)
+
+    def merged(self, groups: int) -> Range:
+        """The ranges of `groups` groups, each of as many consecutive ones."""
+        return Range(self.low.reshape(groups, -1).min(axis=1), self.high.reshape(groups, -1).max(axis=1))
+
     def rounded(self) -> Range:
         """Both ends to 12 significant bits, ties to even."""
         return Range(*(_round(ends) for ends in (self.low, self.high)))

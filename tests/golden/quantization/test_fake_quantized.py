@@ -70,7 +70,7 @@ def attention_agrees(sim, layer, tensors, real):
         kv, sums = sim.attention_products(layer, branch, real[name])
         fixed = []
         for what, value in (("kv", kv), ("sum", sums)):
-            scale = sim.scale(f"{layer.name}.{what}{branch}")[:, None, None]
+            scale = sim.scale(f"{layer.name}.{what}{branch}")
             integers = exact(tensors[f"{layer.name}.{what}{branch}"]).reshape(value.shape)
             if ((value / scale).clamp(-128, 127) - integers).abs().max() > NEAR_TIE:
                 return False
