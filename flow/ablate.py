@@ -15,6 +15,7 @@ an interrupted ablation.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from triovit.flow.arguments import (
     add_seed_option,
     whole,
 )
+from triovit.flow.broken_images import add_skip_option, to_json, told_to_skip, without_broken
 from triovit.flow.errors import UsageError
 from triovit.flow.evaluate import match_data
 from triovit.flow.float_networks import Given, find_float
@@ -66,6 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration-images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="default %(default)s"
     )
+    add_skip_option(parser)
     add_classes_option(parser, "to match with DATA's folders")
     add_float_options(parser)
     parser.add_argument("--networks", metavar="DIR", help="keep the quantized networks in this folder")
@@ -87,13 +90,13 @@ def execute(options) -> int:
     variants = {name: find_variant(name) for name in map(str.strip, names) if name}
     if not variants:
         raise UsageError(f"--variants {options.variants}: names no variant")
-    experiment, header = _prepare(options)
+    experiment, header, passed_over = _prepare(options)
     results = _earlier(options.output, header)
     say(f"calibrating on {len(experiment.calibration)} images of {options.calibration}")
     kept = [name for name in variants if name in results and _has_network(experiment, name)]
     if kept:
         say(f"{options.output}: {len(kept)} of {len(variants)} variants are there already")
-    with steps("float network") as update:
+    with told_to_skip(), steps("float network") as update:
         predictions = float_predictions(experiment, lambda done, total: update("float network", done, total))
     images = len(predictions)
     results[FLOAT] = Result(
@@ -102,7 +105,7 @@ def execute(options) -> int:
     missing = {name: settings for name, settings in variants.items() if name not in kept}
 
     def contents() -> dict:
-        return {**header, "results": [result.to_dict() for result in results.values()]}
+        return {**header, **passed_over, "results": [result.to_dict() for result in results.values()]}
 
     with steps("variants") as update:
 
@@ -120,18 +123,21 @@ def execute(options) -> int:
     return 0
 
 
-def _prepare(options) -> tuple[Experiment, dict]:
-    """The experiment, and what its results depend on."""
+def _prepare(options) -> tuple[Experiment, dict, dict]:
+    """The experiment, what its results depend on, and images that were passed over."""
     model, facts = find_float(options.network, Given.by(options), options.seed)
     images = calibration_images(
         options.calibration, options.calibration_images, model.resolution, options.seed, facts.crop
     )
-    with steps("reading calibration images") as update:
+    chosen, broken_calibration = without_broken(images.images, model.resolution, options.skip_broken)
+    images = dataclasses.replace(images, images=chosen)
+    with told_to_skip(), steps("reading calibration images") as update:
         pixels = []
         for image in images:
             pixels.append(image)
             update("reading calibration images", len(pixels), len(images))
     dataset = match_data(options, model.n_classes, facts.classes)
+    dataset, broken = without_broken(dataset, model.resolution, options.skip_broken)
     networks = Path(options.networks).resolve() if options.networks else None  # workers run in other folders
     if networks:
         networks.mkdir(parents=True, exist_ok=True)
@@ -147,7 +153,8 @@ def _prepare(options) -> tuple[Experiment, dict]:
         "crop": facts.crop,
         "code": code_hash((*CODE, "quantization")),
     }
-    return experiment, header
+    told = {"broken": to_json(broken), "broken_calibration": to_json(broken_calibration)}
+    return experiment, header, told if options.skip_broken else {}
 
 
 def _has_network(experiment: Experiment, name: str) -> bool:

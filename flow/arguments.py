@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from triovit.flow.errors import UsageError
-
 from triovit.hdl.config.accelerator import PRESETS
 
 MOST_IMAGES = 10_000_000
@@ -140,17 +139,20 @@ def add_config_option(parser) -> None:
     )
 
 
-def add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Where images come from."""
+def add_image_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Where images come from: `image`, a list, or `data`. several: --image takes files and folders."""
     source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        "--image", type=Input, metavar="FILE", help="image file; without it a public-domain sample photo of a cat"
-    )
+    default = "without it a public-domain sample photo of a cat"
+    if several:
+        what = f"image files, or folders of them; {default}"
+        source.add_argument("--image", type=Input, nargs="+", action="extend", metavar="PATH", help=what)
+    else:
+        source.add_argument("--image", type=Input, nargs=1, metavar="FILE", help=f"image file; {default}")
     source.add_argument(
         "--data",
         type=Input,
         metavar="PATH",
-        help="labelled images instead: a folder a class, in a folder or archive, or CIFAR-10",
+        help="labelled images instead: a folder a class, in a folder or archive, a data file, or 'sample'",
     )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), metavar="N", help="evenly spaced images of --data (default: all)"

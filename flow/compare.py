@@ -21,6 +21,7 @@ import numpy as np
 
 from triovit.compiler.compile import compile_network
 from triovit.flow.arguments import Input, Output, add_image_options, add_seed_option, add_simulation_options
+from triovit.flow.broken_images import add_skip_option, left_out, to_json
 from triovit.flow.configurations import find_config
 from triovit.flow.difference import Difference, find_difference, layer_of
 from triovit.flow.errors import UsageError
@@ -43,6 +44,7 @@ from triovit.golden.network.facts import crop_of
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Input, nargs="?", default=BUNDLED, metavar="NETWORK", help=NETWORK_HELP)
     add_image_options(parser)
+    add_skip_option(parser)
     parser.add_argument(
         "--tensors", action="store_true", help="with --data: compare every tensor of every image, not logits alone"
     )
@@ -63,7 +65,7 @@ def execute(options) -> int:
     network = find_network(options.network, options.seed)
     outputs = 0 if options.data is None else count_outputs(network)
     crop = crop_of(network.metadata)
-    sources, classes = find_sources(options, network.input_shape[1], crop, network.classes, outputs)
+    sources, classes, broken = find_sources(options, network.input_shape[1], crop, network.classes, outputs)
     # One image: what otherwise stays on chip is stored as well, which costs a little traffic.
     with steps(f"compiling {network.name}"):
         program = compile_network(network, config, trace=options.data is None or options.tensors)
@@ -71,8 +73,8 @@ def execute(options) -> int:
     if options.data is None:
         return _compare_tensors(options, network, machine, sources[0], classes)
     if options.tensors:
-        return _compare_all(options, network, machine, sources)
-    return _compare_logits(options, network, machine, sources)
+        return _compare_all(options, network, machine, sources, broken)
+    return _compare_logits(options, network, machine, sources, broken)
 
 
 def _compare_tensors(options, network, machine, source, classes) -> int:
@@ -120,7 +122,7 @@ def _compare_tensors(options, network, machine, source, classes) -> int:
     return 1 if differences else 0
 
 
-def _compare_all(options, network, machine, sources) -> int:
+def _compare_all(options, network, machine, sources, broken) -> int:
     """Every tensor of every image; a run at a time, so that the memory of one is kept."""
     cores, started = machine.program.config.cores, time.time()
     images, cycles = [], []
@@ -144,11 +146,17 @@ def _compare_all(options, network, machine, sources) -> int:
     unequal = sum(bool(image["differences"]) for image in images)
     tensors = sum(image["tensors"] for image in images)
     total = sum(len(image["differences"]) for image in images)
-    show(f"{total} of {tensors:,} tensors differ, on {unequal} of {len(images)} images")
+    show(f"{total} of {tensors:,} tensors differ, on {unequal} of {len(images)} images{left_out(broken)}")
     show(f"{np.mean(cycles):,.0f} cycles a run on average; {time.time() - started:.1f} s")
     write_json(
         options.json,
-        {"network": network.name, "config": machine.program.config.name, "images": images, "cycles": cycles},
+        {
+            "network": network.name,
+            "config": machine.program.config.name,
+            "images": images,
+            "cycles": cycles,
+            "broken": to_json(broken),
+        },
     )
     return 1 if unequal else 0
 
@@ -193,7 +201,7 @@ def _float_accuracy(sources) -> float:
     return accuracy(predict(FloatPredictor(model, facts.mean, facts.std, facts.crop), sources), sources)
 
 
-def _compare_logits(options, network, machine, sources) -> int:
+def _compare_logits(options, network, machine, sources, broken) -> int:
     started = time.time()
     runs = simulate(machine, sources)
     seconds = time.time() - started
@@ -209,6 +217,7 @@ def _compare_logits(options, network, machine, sources) -> int:
         "golden_accuracy": accuracy(expected, sources),
         "seconds": seconds,
         "cycles": [run.cycles for run in runs],
+        "broken": to_json(broken),
     }
     accuracies = f"top-1: RTL {report['rtl_accuracy']:.2f} %, integer model {report['golden_accuracy']:.2f} %"
     if options.network == BUNDLED:
@@ -217,7 +226,7 @@ def _compare_logits(options, network, machine, sources) -> int:
             accuracies += f", float {report['float_accuracy']:.2f} %"
         else:
             say(f"the float network's accuracy is left out, for want of PyTorch: {install(EXTRA)}")
-    show(f"logits equal on {len(sources) - len(unequal)} of {len(sources)} images")
+    show(f"logits equal on {len(sources) - len(unequal)} of {len(sources)} images{left_out(broken)}")
     show(accuracies)
     show(f"{np.mean(report['cycles']):,.0f} cycles a run on average; {seconds:.1f} s of simulation")
     if unequal:

@@ -1,9 +1,10 @@
 """Measure the accuracy of a network on labelled images: top-1, top-5, confusions.
 
-DATA is a folder with a folder a class, such as ImageNet's validation folder, or a CIFAR-10 JPEG archive (its test
-part). Predictions are kept in a journal as they are made: the same command continues an interrupted evaluation, and
-prints the result of a finished one at once.
+DATA is a folder with a folder a class, such as ImageNet's validation folder, a data file of 'triovit data' (its test
+part), or 'sample', the pictures that ship. Predictions are kept in a journal as they are made: the same command
+continues an interrupted evaluation, and prints the result of a finished one at once.
 
+  triovit evaluate bundled --data sample
   triovit evaluate bundled --data cifar10_jpeg.npz --images 1000
   triovit evaluate b0.safetensors --data imagenet/val --processes 8 --confusion b0.png
   triovit evaluate b0.pt --backend float --resolution 224 --data imagenet/val --scheduler tcp://10.0.0.1:8786
@@ -27,6 +28,7 @@ from triovit.flow.arguments import (
     refuse_float_options,
     whole,
 )
+from triovit.flow.broken_images import add_skip_option
 from triovit.flow.errors import UsageError
 from triovit.flow.evaluation_report import report
 from triovit.flow.float_networks import Given, find_float
@@ -66,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Input,
         required=True,
         metavar="DATA",
-        help="a folder a class, in a folder or archive, or CIFAR-10",
+        help="a folder a class, in a folder or archive, a data file, or 'sample'",
     )
     parser.add_argument(
         "--backend",
@@ -80,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_classes_option(parser, "to match with DATA's folders")
     add_float_options(parser, "checkpoint of --backend float")
     add_seed_option(parser)
-    parser.add_argument("--skip-broken", action="store_true", help="count images that cannot be read, and go on")
+    add_skip_option(parser)
     group = parser.add_argument_group("results")
     group.add_argument("--confusion", type=Output, metavar="FILE.png", help="write a picture of the confusion matrix")
     group.add_argument(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from triovit.flow.broken_images import told_to_skip, without_broken
 from triovit.flow.errors import UsageError
+from triovit.flow.network_names import BUNDLED, SEEDED
 from triovit.flow.output import say
 from triovit.flow.progress import steps
 from triovit.golden.assets import PHOTO
+from triovit.golden.data.broken import Broken
 from triovit.golden.data.classes import match_classes
-from triovit.golden.data.folders import Images, Subset
+from triovit.golden.data.folders import ImageFiles, ImageList, Images, Subset
 from triovit.golden.data.images import CROP, load_image
 from triovit.golden.data.sources import open_labelled
 from triovit.golden.evaluation.accuracy import Share
@@ -36,18 +40,25 @@ class Source:
 
 def find_sources(
     options, resolution: int, crop: float, names: tuple[str, ...], outputs: int
-) -> tuple[list[Source], tuple[str, ...]]:
-    """The images that the options name, and names of the network's outputs.
+) -> tuple[list[Source], tuple[str, ...], Broken]:
+    """The images that the options name, names of the network's outputs, and images that were passed over, which only
+    --skip-broken allows.
 
     resolution, crop: of the network's images. names: its own of its outputs, empty if unknown.
     """
     if options.data is None:
         if options.images is not None:
             raise UsageError("--images goes with --data")
-        return [find_image(options.image, resolution, crop)], names
-    dataset = find_labelled(options.data, options.images, names, outputs)
+        if not options.image:
+            return [find_image(None, resolution, crop)], names, ()
+        files = find_files(options.image)
+        kept, broken = without_broken(files, resolution, options.skip_broken)
+        found = zip(kept.indices, read_images(kept, resolution, crop), strict=True)
+        return [Source(str(files.paths[index]), pixels) for index, pixels in found], names, broken
+    labelled = find_labelled(options.data, options.images, names, outputs)
+    dataset, broken = without_broken(labelled, resolution, options.skip_broken)
     found = zip(dataset.indices, read_images(dataset, resolution, crop), dataset.labels, strict=True)
-    return [Source(f"image {index}", pixels, label) for index, pixels, label in found], dataset.classes
+    return [Source(f"image {index}", pixels, label) for index, pixels, label in found], dataset.classes, broken
 
 
 def find_image(path: str | None, resolution: int, crop: float = CROP) -> Source:
@@ -55,6 +66,21 @@ def find_image(path: str | None, resolution: int, crop: float = CROP) -> Source:
     if path is None:
         return Source("sample photo of a cat", load_image(PHOTO, resolution, crop))
     return Source(path, load_image(path, resolution, crop))
+
+
+def find_files(paths: Sequence[str]) -> ImageList:
+    """Image files, and all images below folders, in the order in which they are named."""
+    found: list[Path] = []
+    for path in paths:
+        if Path(path).is_dir():
+            found += ImageFiles(path).paths
+            continue
+        if not Path(path).is_file() and (path == BUNDLED or SEEDED.fullmatch(path)):
+            raise UsageError(f"--image {path}: is a network, not an image: it goes before --image")
+        if Path(path).suffix == ".safetensors":
+            raise UsageError(f"--image {path}: is no image; a network goes before --image")
+        found.append(Path(path))
+    return ImageList(found)
 
 
 def find_labelled(data: str, count: int | None, names: Sequence[str], outputs: int) -> Subset:
@@ -76,7 +102,8 @@ def read_images(images: Images, resolution: int, crop: float = CROP) -> np.ndarr
     pixels = np.empty((len(images), resolution, resolution, 3), np.uint8)
     with steps("reading images") as update:
         for index in range(len(images)):
-            pixels[index] = images.image(index, resolution, crop)
+            with told_to_skip():
+                pixels[index] = images.image(index, resolution, crop)
             update("reading images", index + 1, len(images))
     return pixels
 

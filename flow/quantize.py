@@ -3,7 +3,8 @@
 MODEL is a checkpoint (.pt, .pth or .safetensors, official or timm names), 'bundled', or PRESET-rRESOLUTION such as
 b1-r224 for seeded random weights. Classes, resolution, mean, std and crop are those in a .safetensors file's metadata,
 else given or assumed, and printed. Calibration images come from --data (a folder of images, with or without a folder a
-class, a .zip or .tar of one, or a CIFAR-10 archive); only seeded weights do without, with seeded random images.
+class, a .zip or .tar of one, a data file of 'triovit data', or 'sample', the pictures that ship); only seeded weights
+do without, with seeded random images.
 
 --method sets everything below it, every single option changes one thing of the method:
   trio        Trio-ViT: 8 bits, channel-wise migration, filter-wise shifting, log2 divisors (the default)
@@ -12,6 +13,7 @@ class, a .zip or .tar of one, or a CIFAR-10 archive); only seeded weights do wit
   m2+p2       both
   minmax, ema, percentile, omse   vanilla 8 bits, symmetric, a scale a tensor: the papers' baselines
 
+  triovit quantize bundled --data sample -o b0.safetensors
   triovit quantize bundled --data cifar10_jpeg.npz --images 512 -o b0.safetensors
   triovit quantize b0.pt --data calibration/ --method m2 --reconstruction fast -o b0-m2.safetensors
   triovit quantize b2.pth --weights state_dict_ema --resolution 256 --crop 1 --data calibration/ -o b2.safetensors
@@ -33,6 +35,7 @@ from triovit.flow.arguments import (
     add_seed_option,
     whole,
 )
+from triovit.flow.broken_images import add_skip_option, to_json, told_to_skip, without_broken
 from triovit.flow.errors import UsageError
 from triovit.flow.file_kinds import CHECKPOINT, check_kind
 from triovit.flow.float_networks import Given, find_float
@@ -95,11 +98,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Input,
         metavar="PATH",
-        help="calibration images: a folder or an archive (of CIFAR-10 its training part); seeded weights do without",
+        help="calibration images: a folder, an archive, a data file (its training part), or 'sample'; seeded weights "
+        "do without",
     )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), default=256, metavar="N", help="calibration images (default 256)"
     )
+    add_skip_option(parser)
     add_seed_option(parser, "random weights, and of the choice of images: 0 takes evenly spaced ones")
     add_float_options(parser)
     parser.add_argument("--method", choices=METHODS, default="trio", help="see above (default %(default)s)")
@@ -132,11 +137,13 @@ def execute(options) -> int:
     classes = read_classes(options.classes, model.n_classes) if options.classes else facts.classes
     count = options.images if options.data else min(options.images, RANDOM_IMAGES)
     images = calibration_images(options.data, count, model.resolution, options.seed, facts.crop)
+    chosen, broken = without_broken(images.images, model.resolution, options.skip_broken)
+    images = dataclasses.replace(images, images=chosen)
     say(f"calibrating on {images.description}" if options.data else f"no --data: calibrating on {images.description}")
     if not classes and len(images.classes) == model.n_classes:
         classes = images.classes
         say(f"{options.data}: {len(classes)} classes, as many as the network's outputs: names taken in this order")
-    with steps("calibrating") as update:
+    with told_to_skip(), steps("calibrating") as update:
         network = quantize(
             model,
             images,
@@ -174,6 +181,7 @@ def execute(options) -> int:
             "family": family(network),
             "layers": len(network.nodes),
             "metadata": network.metadata,
+            "broken": to_json(broken),
             "accumulators": [
                 {"layer": b.node, "operation": b.operation, "bound": b.bound, "bits": b.bits} for b in bounds
             ],

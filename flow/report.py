@@ -15,6 +15,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from triovit.flow import broken_images
 from triovit.flow.arguments import Input, Output, add_seed_option, add_weights_option, whole
 from triovit.flow.errors import UsageError
 from triovit.flow.file_kinds import NETWORK, check_kind
@@ -68,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="reports of 'triovit evaluate --json FILE'",
     )
     add_weights_option(parser)
+    broken_images.add_skip_option(parser)
     add_seed_option(parser, "random weights of --model PRESET-rRESOLUTION")
 
 
@@ -86,10 +88,11 @@ def execute(options) -> int:
         raise UsageError("--weights goes with --model")
     given = Given.of(network, options.network, options.weights)
     model = find_float(model, given, options.seed)[0] if model else None
-    pixels, told = None, ""
+    pixels, told, broken = None, "", ()
     if options.data:
         images = open_images(options.data, "test")
         images = Subset(images, min(options.images or IMAGES, len(images)))
+        images, broken = broken_images.without_broken(images, network.input_shape[1], options.skip_broken)
         pixels = read_images(images, network.input_shape[1], crop_of(network.metadata))
         told = Path(options.data).resolve().name
     subject = ReportSubject(
@@ -106,7 +109,7 @@ def execute(options) -> int:
     with whole_file(options.output) as partial:
         partial.write_bytes(text)
     show(f"wrote {options.output} ({len(text):,} bytes)")
-    write_json(options.json, to_json(subject, findings))
+    write_json(options.json, {**to_json(subject, findings), "broken": broken_images.to_json(broken)})
     return 0
 
 

@@ -24,13 +24,14 @@ from pathlib import Path
 import torch
 
 from triovit.flow.arguments import LARGEST_SEED, MOST_IMAGES, Input, Output, whole
+from triovit.flow.broken_images import add_skip_option, to_json, told_to_skip, without_broken
 from triovit.flow.errors import UsageError
 from triovit.flow.output import check_replaceable, say, show, write_json
 from triovit.flow.progress import steps
 from triovit.golden.data.archives import CifarArchive
 from triovit.golden.data.folders import Subset
 from triovit.golden.network.checkpoint import SAFETENSORS_SUFFIX
-from triovit.golden.training.images import decode
+from triovit.golden.training.images import SIDE, decode
 from triovit.golden.training.recipe import Recipe
 from triovit.golden.training.train import Training, accuracy, plain_copy, save_weights
 
@@ -92,6 +93,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a line an epoch is added to it (default: the output's name with .log)",
     )
+    add_skip_option(parser)
     parser.add_argument("--restart", action="store_true", help="begin anew even if there is a state to go on from")
 
 
@@ -153,9 +155,11 @@ def _train(options, files: Files) -> None:
     data, test = CifarArchive(options.archive, "train"), CifarArchive(options.archive, "test")
     if options.limit is not None:
         data, test = (Subset(part, min(options.limit, len(part))) for part in (data, test))
+    data, broken = without_broken(data, SIDE, options.skip_broken)
+    test, broken_test = without_broken(test, SIDE, options.skip_broken)
     recipe.steps_per_epoch(len(data))  # refuses a batch that is too large before anything is decoded
     files.line(f"decoding {len(data)} training images")
-    with steps("decoding") as update:
+    with told_to_skip(), steps("decoding") as update:
         images, labels = decode(data, lambda done, total: update("decoding", done, total))
     training = Training(recipe, images, labels, len(data.classes))
     if files.state.exists() and not options.restart:
@@ -173,7 +177,7 @@ def _train(options, files: Files) -> None:
         _run_epochs(training, files, update)
     training.set_statistics()
     model = plain_copy(training.model)
-    with steps("measuring") as update:
+    with told_to_skip(), steps("measuring") as update:
         correct, seen = accuracy(model, test, lambda right, count: update(f"{right} right", count, len(test)))
     save_weights(model, files.output, recipe, data.classes, correct, seen, len(data))
     files.line(
@@ -183,6 +187,7 @@ def _train(options, files: Files) -> None:
     )
     files.line(f"wrote {files.output.name} ({files.output.stat().st_size} bytes)", show)
     report = {"output": options.output, "training_images": len(data), "correct": correct, "test_images": seen}
+    report |= {"broken": to_json(broken), "broken_test": to_json(broken_test)}
     write_json(options.json, {**report, "seconds": training.seconds, "recipe": dataclasses.asdict(recipe)})
 
 

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from triovit.golden.data.folders import DatasetError, is_hidden, is_image_name
+from triovit.golden.data.formats import what_is_there
 from triovit.golden.data.images import CROP, ImageError, decode_image
-from triovit.golden.messages import first_line
+from triovit.golden.messages import first_line, listing
 
 LARGEST_FILE = 1 << 30  # bytes of one image file: a small archive may claim to hold terabytes
 SPLITS = {"train": 0, "test": 1}
@@ -58,12 +59,15 @@ class CifarArchive:
             raise DatasetError(f"{self.path}: no such archive")
         try:
             with np.load(self.path, allow_pickle=False) as archive:
+                names = archive.files
                 missing = [name for name in ARCHIVE_ARRAYS if name not in archive.files]
                 arrays = {name: archive[name] for name in ARCHIVE_ARRAYS if name not in missing}
         except Exception as error:  # zip, header and compression errors of a damaged archive
             raise DatasetError(f"{self.path}: not a whole .npz archive ({first_line(error)})") from None
         if missing:
-            raise DatasetError(f"{self.path}: arrays missing: {', '.join(missing)}")
+            there = f"it holds {listing(names)}" if names else "it holds none"
+            remedy = "'triovit data' makes data files of CIFAR, other images come as files in a folder a class"
+            raise DatasetError(f"{self.path}: arrays missing: {', '.join(missing)}; {there}; {remedy}")
         return arrays
 
     def _check(self, arrays):
@@ -106,7 +110,8 @@ class ImageArchive:
             raise DatasetError(f"{self.path}: not a whole .zip or .tar archive ({first_line(error)})") from None
         found = sorted((PurePosixPath(name).parts, name, place) for name, place in members if _is_visible_image(name))
         if not found:
-            raise DatasetError(f"{self.path}: no images in it")
+            there = what_is_there(PurePosixPath(name) for name, _ in members)
+            raise DatasetError(f"{self.path}: no images in it{there}")
         self._members = [(name, place) for _, name, place in found]
         parts = [parts for parts, _, _ in found]
         outer = int(all(len(p) > 1 and p[0] == parts[0][0] for p in parts))

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from triovit.golden.data.formats import fault_of_folder
 from triovit.golden.data.images import CROP, load_image
 from triovit.golden.errors import TriovitError
 
@@ -54,11 +55,13 @@ class ImageFolder:
             raise DatasetError(f"{self.root}: no such folder")
         folders = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir() and not is_hidden(entry.name))
         if not folders:
-            raise DatasetError(f"{self.root}: no class folders in it")
+            images = len(image_files(self.root))
+            what = f"; its {images:,} images have no labels" if images else fault_of_folder(self.root)
+            raise DatasetError(f"{self.root}: no class folders in it{what}")
         self.classes = tuple(folders)
         self._paths = [path for path in image_files(self.root) if path.parent != self.root]
         if not self._paths:
-            raise DatasetError(f"{self.root}: no images in its class folders")
+            raise DatasetError(f"{self.root}: no images in its class folders{fault_of_folder(self.root)}")
         index, depth = {name: k for k, name in enumerate(folders)}, len(self.root.parts)
         self.labels = tuple(index[path.parts[depth]] for path in self._paths)
 
@@ -69,29 +72,36 @@ class ImageFolder:
         return load_image(self._paths[index], resolution, crop)
 
 
-class ImageFiles:
+class ImageList:
+    """Image files of any names; no classes, no labels."""
+
+    classes: tuple[str, ...] = ()
+    labels: tuple[int, ...] = ()
+
+    def __init__(self, paths: Sequence[Path]):
+        self.paths = tuple(paths)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
+        return load_image(self.paths[index], resolution, crop)
+
+
+class ImageFiles(ImageList):
     """All images below a folder, at any depth, in the order of their sorted paths; no classes, no labels.
 
     Links to folders are followed. Hidden files and folders, and files of other suffixes, are passed over.
     """
 
-    classes: tuple[str, ...] = ()
-    labels: tuple[int, ...] = ()
-
     def __init__(self, root):
         self.root = Path(root)
         if not self.root.is_dir():
             raise DatasetError(f"{self.root}: no such folder")
-        self._paths = image_files(self.root)
-        if not self._paths:
+        super().__init__(image_files(self.root))
+        if not self.paths:
             known = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
-            raise DatasetError(f"{self.root}: no images in it, files that end in {known}")
-
-    def __len__(self):
-        return len(self._paths)
-
-    def image(self, index: int, resolution: int, crop: float = CROP) -> np.ndarray:
-        return load_image(self._paths[index], resolution, crop)
+            raise DatasetError(f"{self.root}: no images in it, files that end in {known}{fault_of_folder(self.root)}")
 
 
 def image_files(folder) -> list[Path]:
@@ -109,10 +119,13 @@ def has_class_folders(folder: Path) -> bool:
     return any(entry.is_dir() for entry in entries) and not any(_is_image(entry) for entry in entries)
 
 
-class _Selection:
-    """Some images of a data set, in a given order. indices: of them in that data set."""
+class Selection:
+    """Some images of a data set, in a given order. indices: of them in that data set; of a selection's selection, in
+    the data set that both are of."""
 
     def __init__(self, dataset: Images, indices: Sequence[int]):
+        if isinstance(dataset, Selection):
+            dataset, indices = dataset._dataset, [dataset.indices[index] for index in indices]
         self._dataset = dataset
         self.indices = indices
         self.classes = dataset.classes
@@ -125,7 +138,7 @@ class _Selection:
         return self._dataset.image(self.indices[index], resolution, crop)
 
 
-class Subset(_Selection):
+class Subset(Selection):
     """`count` evenly spaced images of a data set.
 
     Data sets are often sorted by class (the CIFAR archive is): their first images are of one class, and a share of
@@ -137,7 +150,7 @@ class Subset(_Selection):
         super().__init__(dataset, [i * len(dataset) // count for i in range(count)])
 
 
-class Sample(_Selection):
+class Sample(Selection):
     """`count` images of a data set drawn with a seed, none twice, in the order drawn.
 
     Raises ValueError unless 1 <= count <= len(dataset).

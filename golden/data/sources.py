@@ -6,7 +6,16 @@ from pathlib import Path
 
 from triovit.golden.assets import SAMPLE
 from triovit.golden.data.archives import CifarArchive, ImageArchive
-from triovit.golden.data.folders import Dataset, DatasetError, ImageFiles, ImageFolder, Images, has_class_folders
+from triovit.golden.data.folders import (
+    Dataset,
+    DatasetError,
+    ImageFiles,
+    ImageFolder,
+    Images,
+    has_class_folders,
+    is_image_name,
+)
+from triovit.golden.data.formats import ACCEPTED, fault_of_file
 
 CIFAR_SUFFIX = ".npz"
 IMAGE_ARCHIVE_SUFFIXES = (".zip", ".tar")
@@ -36,10 +45,7 @@ def open_images(path, split: str = "train") -> Images:
     path = data_path(path)
     if is_archive(path):
         return CifarArchive(path, split) if path.suffix.lower() == CIFAR_SUFFIX else ImageArchive(path)
-    if not path.is_dir():
-        known = ", ".join((CIFAR_SUFFIX, *IMAGE_ARCHIVE_SUFFIXES))
-        fault = f"must be a folder of images or an archive ({known})" if path.exists() else "no such folder"
-        raise DatasetError(f"{path}: {fault}")
+    _check_folder(path)
     return ImageFolder(path) if has_class_folders(path) else ImageFiles(path)
 
 
@@ -49,8 +55,20 @@ def open_labelled(path, split: str = "test") -> Dataset:
     Images that lie beside the folders of a folder are passed over.
     """
     if not is_archive(path):
+        path = Path(path)
+        _check_folder(path)
         return ImageFolder(path)
     images = open_images(path, split)
     if not images.labels:
-        raise DatasetError(f"{path}: no class folders in it")
+        raise DatasetError(f"{path}: no class folders in it; its {len(images):,} images have no labels")
     return images
+
+
+def _check_folder(path: Path) -> None:
+    if not path.exists():
+        raise DatasetError(f"{path}: no such folder or archive")
+    if path.is_dir():
+        return
+    if is_image_name(path):
+        raise DatasetError(f"{path}: is one image: {ACCEPTED}; 'triovit run --image' takes single images")
+    raise DatasetError(f"{path}: {fault_of_file(path)}")

@@ -116,3 +116,38 @@ def test_other_classes_are_refused(triovit, photos, backend):
     outcome = triovit("run", "b0-r32", "--backend", backend, "--data", photos)
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err.endswith(f"--data {photos}: 3 classes, the network has 1000 outputs, and no names for them\n")
+
+
+def test_several_images_and_folders(triovit, photos, small_file):
+    """On every backend, in the order in which they are named; each as if it were alone."""
+    paths = [photos / "ship", photos / "cat" / "a.png"]
+    for words in (("bundled", "--backend", "float"), ("bundled", "--backend", "golden"), (small_file,)):
+        machine = ("--config", "trio-tiny") if words == (small_file,) else ()
+        together = triovit("run", *words, *machine, "--image", *paths, "--image", photos / "dog")
+        assert together.status == 0, together.err
+        names = [str(photos / name) for name in ("ship/d.png", "cat/a.png", "dog/c.jpg")]
+        assert [image["image"] for image in together.report["images"]] == names
+        alone = [triovit("run", *words, *machine, "--image", name) for name in names]
+        assert np.allclose(logits(together), np.concatenate([logits(one) for one in alone]), rtol=1e-4, atol=1e-4)
+        rows = [line for line in together.out.splitlines() if line.startswith("│")]
+        assert len(rows) == 3 and all(
+            image["image"] in row and f" {image['class']} " in row
+            for image, row in zip(together.report["images"], rows, strict=True)
+        )
+
+
+def test_names_of_the_outputs(triovit, refused, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"Klasse {k} ä" for k in range(10)), encoding="utf-8")
+    outcome = triovit("run", "--backend", "golden", "--classes", names)
+    assert outcome.report["images"][0]["class"] == "Klasse 3 ä" and "Klasse 3 ä" in outcome.out
+    names.write_text("a\nb\n", encoding="utf-8")
+    assert "must name the network's 10 outputs" in refused("run", "--backend", "golden", "--classes", names)
+
+
+def test_a_network_behind_the_images_is_told(refused, photos, small_file, tmp_path):
+    for network in ("bundled", "b1-r224", small_file):
+        text = refused("run", "--backend", "golden", "--image", photos / "cat" / "a.png", network)
+        assert "goes before --image" in text
+    (tmp_path / "none").mkdir()
+    assert "none: no images in it" in refused("run", "--backend", "golden", "--image", tmp_path / "none")

@@ -69,6 +69,6 @@ def test_labelled_images(cluttered, tmp_path):
     opened = open_labelled(zipped(tmp_path / "b.zip", folder(tmp_path / "b", "ant/0.png", "bee/1.png")))
     assert isinstance(opened, ImageArchive) and opened.labels == (0, 1)
     for path in (zipped(tmp_path / "c.zip", folder(tmp_path / "c", "0.png", "1.png")), tmp_path / "c"):
-        with pytest.raises(DatasetError, match=r"c(\.zip)?: no class folders in it$"):
+        with pytest.raises(DatasetError, match=r"c(\.zip)?: no class folders in it; its 2 images have no labels$"):
             open_labelled(path)
         assert len(open_images(path)) == 2
