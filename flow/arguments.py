@@ -91,7 +91,7 @@ def fact(name: str) -> Callable[[str], Any]:
 
 def add_float_options(parser: argparse.ArgumentParser, model: str = "float checkpoint") -> None:
     """What people may say about a float network; what they do not say is read from its file, or assumed and told."""
-    group = parser.add_argument_group(f"the {model} (default: what its file says; what is assumed is printed)")
+    group = parser.add_argument_group(f"the {model}", "Default: what its file says; what is assumed is printed.")
     add_weights_option(group)
     group.add_argument("--resolution", type=resolution, help=f"input side in pixels (else {DEFAULT_RESOLUTION})")
     for name, what in (("mean", "subtracted from pixels / 255"), ("std", "that these are divided by")):
