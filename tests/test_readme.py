@@ -65,7 +65,7 @@ def test_every_command(folder):
         done = run(words, folder)
         if done.returncode:
             faults.append(f"{words}: exit status {done.returncode}\n{done.stderr}")
-        elif (part := missing(expected, done.stdout)) is not None:
+        elif (part := missing(expected, done.stderr + done.stdout)) is not None:
             faults.append(f"{words}: does not print\n{part}\nbut\n{done.stdout}")
     assert not faults, "\n\n".join(faults)
 

@@ -24,7 +24,7 @@ def test_tutorial(tmp_path):
     for command, expected in told:
         done = run(command, tmp_path)
         assert done.returncode == 0, done.stderr
-        assert missing(expected, done.stdout) is None, done.stdout
+        assert missing(expected, done.stderr + done.stdout) is None, done.stdout
         if command.startswith("triovit evaluate"):
             page, printed = (float(re.search(r"top-1 ([\d.]+) %", text)[1]) for text in (expected, done.stdout))
             assert abs(page - printed) <= POINTS
