@@ -14,11 +14,12 @@ class Family(enum.StrEnum):
 
 
 class Resources(NamedTuple):
-    """Cells of an FPGA. lut: those used as memory count too. ram: block RAMs, halves where two fit one."""
+    """Cells of an FPGA, or ratios of them. lut: those used as memory count too. ram: block RAMs, halves where two fit
+    one."""
 
-    lut: int
-    ff: int
-    dsp: int
+    lut: float
+    ff: float
+    dsp: float
     ram: float
 
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from triovit.flow.arguments import Input, Output
 from triovit.flow.errors import UsageError
-from triovit.flow.output import check_replaceable, say, show, steps, write_json
+from triovit.flow.output import check_replaceable, say, show, write_json
+from triovit.flow.progress import steps
 from triovit.golden.data.data_file import write_data_file
 from triovit.golden.data.public_cifar import LAYOUTS, TEST_IMAGES, TRAINING_IMAGES, read_public
 from triovit.golden.data.sources import CIFAR_SUFFIX

@@ -68,7 +68,8 @@ def kind_of(path: Path) -> str | None:
     if header is not None:
         metadata = header.get("__metadata__") or {}
         formats = {NETWORK_FORMAT: NETWORK, PROGRAM_FORMAT: PROGRAM}
-        return formats.get(metadata.get("format"), CHECKPOINT if "format" not in metadata else _torch_format(metadata))
+        other = CHECKPOINT if "format" not in metadata else _torch_format(metadata)
+        return formats.get(metadata.get("format", ""), other)
     if suffix == ".npz":
         return "data set or archive of arrays (.npz)"
     if suffix == ".onnx":

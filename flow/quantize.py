@@ -24,6 +24,7 @@ do without, with seeded random images.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from triovit.flow.arguments import (

@@ -67,7 +67,7 @@ class Streams:
         Reads come through one channel and one window, where FETCH goes first. Reads and writes that together want more
         than the memory's bandwidth take turns.
         """
-        speeds = dict.fromkeys((Unit.FETCH, Unit.LOAD, Unit.STORE), 0.0)
+        speeds: dict[Unit, float] = dict.fromkeys((Unit.FETCH, Unit.LOAD, Unit.STORE), 0.0)
         reader = Unit.FETCH if Unit.FETCH in moving else Unit.LOAD
         for unit in (reader, Unit.STORE):
             if unit in moving:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 from docs.tables.markdown import code, table
 from triovit.hdl.config.accelerator import BLOCKS_WORDS, NAME_WORDS, PRESETS, AcceleratorConfig
@@ -34,7 +35,7 @@ def fields() -> str:
 
     def row(field: dataclasses.Field) -> tuple[str, ...]:
         choices = list(dict.fromkeys(legal(field.name, block) for block in BLOCKS))
-        default = field.default if isinstance(field.default, str) else size(field.default)
+        default = field.default if isinstance(field.default, str) else size(cast(int, field.default))
         return (
             code(field.name),
             default,

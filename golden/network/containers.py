@@ -118,7 +118,7 @@ def _named(wanted: str, sets: dict[str, Mapping]) -> tuple[str, Mapping, list[st
     for path, found in sets.items():  # or the beginning of names in one of them
         start = above[len(path) :].lstrip(".") + "." if above.startswith(f"{path}." if path else "") else None
         chosen = {name: x for name, x in found.items() if isinstance(name, str) and start and name.startswith(start)}
-        if chosen:
+        if start and chosen:
             rest = [name for name in found if name not in chosen]
             return above, {name.removeprefix(start): x for name, x in chosen.items()}, [listing([*map(str, rest)])]
     there = listing([path or "." for path in sets]) or "none"
