@@ -9,12 +9,15 @@ import numpy as np
 from triovit.compiler.estimate import estimate
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.flow.arguments import memory_timing
+from triovit.flow.durations import earlier, record
 from triovit.flow.images import Source
 from triovit.flow.output import say
 from triovit.flow.progress import steps
 from triovit.sim.rtl.machine import MachineRun, RtlMachine
 from triovit.sim.rtl.simulation import MemoryModel
 
+KIND = "simulator"  # of work whose duration is told before the next
+KEPT_SECONDS = 3  # finding a simulator that is kept takes less
 FEWEST_CYCLES = 1 << 26  # a run is given up after this many cycles, or
 PATIENCE = 10  # times the estimate, which knows the memory
 
@@ -23,12 +26,16 @@ def build(program: CompiledProgram, options) -> RtlMachine:
     """The machine with the program, its simulator compiled (a minute on first use, then cached)."""
     started = time.time()
     name = program.config.name
-    say(f"building the simulator of {name} (a minute or two the first time) ...")
     timing = memory_timing(options, program.config.data_bytes)
     with steps(f"emitting the Verilog of {name}") as update:
         machine = RtlMachine(program, MemoryModel(**timing, seed=options.stall_seed), update)
+    kilobytes = sum(file.stat().st_size for file in machine.folder.glob("*.v")) // 1000
+    say(f"building the simulator of {name} (a minute or two the first time{earlier(KIND)}) ...")
+    began = time.time()
     with steps(f"building the simulator of {name}") as update:
         machine.build(update)
+    if time.time() - began > KEPT_SECONDS:
+        record(KIND, kilobytes, time.time() - began)
     say(f"simulator ready ({time.time() - started:.1f} s)")
     return machine
 

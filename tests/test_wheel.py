@@ -127,7 +127,7 @@ def test_commands_work_and_leave_the_installation_alone(installation, elsewhere)
         assert done.returncode == 0 and told in done.stdout, (words, done.stdout, done.stderr)
     assert content(installation[1]) == before
     assert {path.name for path in elsewhere.folder.iterdir()} == {"tiny", "b0.program.safetensors", "build"}
-    assert {path.name for path in (elsewhere.folder / "build").iterdir()} == {"verilator", "verilog"}
+    assert {path.name for path in (elsewhere.folder / "build").iterdir()} == {"durations.json", "verilator", "verilog"}
 
 
 def test_a_current_folder_that_cannot_be_written(elsewhere, tmp_path):
