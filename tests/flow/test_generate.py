@@ -191,7 +191,7 @@ def started(folder, *words):
     """`triovit generate` of the small module in a process of its own."""
     code = (
         "import sys\nfrom tests.flow.test_generate import Emitted, generate\nfrom triovit.flow.cli import main\n"
-        "generate.emit_accelerator = lambda config: Emitted()\nsys.exit(main(sys.argv[1:]))"
+        "generate.emit_accelerator = lambda config, prefix: Emitted()\nsys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "generate", "--config", "trio-tiny", "-o", str(folder), *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -238,7 +238,7 @@ def test_a_full_disk_leaves_the_old_files_and_names_the_new_one(tmp_path):
 
 
 def test_synthesis_in_a_folder_of_any_name(triovit, monkeypatch, tmp_path):
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config: Emitted())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Emitted())
     folder = tmp_path / "build 'folder' \"ä\" $HOME #1 %s;&(x)"
     outcome = triovit("generate", "--config", "trio-tiny", "-o", folder, "--synthesize", "generic", "--lint")
     assert outcome.report["cells"] and not [line for line in outcome.report["lint"] if "%Error" in line]
