@@ -57,8 +57,9 @@ def execute(options) -> int:
     written = f"{options.output} ({Path(options.output).stat().st_size:,} bytes): " if options.output else ""
     show(
         f"{written}{len(program.instructions):,} instructions, {program.memory_bytes:,} bytes of memory, "
-        f"about {result.cycles:,} cycles, {100 * result.utilization:.1f} % of the multipliers (estimates for {memory})"
+        f"about {result.cycles:,} cycles, {100 * result.utilization:.1f} % of the multipliers (estimates)"
     )
+    show(f"estimated for a memory of {memory}")
     write_json(
         options.json,
         {

@@ -23,7 +23,7 @@ START = 3  # cycles between a unit's instructions: what is idle, and the first s
 DRAIN = 20  # from the last step to the signal being seen: operands 2, engine 4, results 11, semaphores 3
 READ_OVERHEAD = 8  # of a LOAD beside the memory's latency and its beats
 WRITE_OVERHEAD = 16  # of a STORE
-BURST_OVERHEAD = 4  # of a burst beside latency and beats
+BURST_OVERHEAD = 1  # of a burst beside latency and beats, until its place is free for the next
 MARGIN = 4  # times the longest silence until the watchdog stops the machine
 LAYER_NORM_ROOT = 64  # sums, square root and reciprocal between the two passes: 43, and what waits around them
 

@@ -63,7 +63,7 @@ class MemoryTiming:
     def __str__(self) -> str:
         """The settings in words."""
         bandwidth = (
-            "a beat each way a cycle" if self.bytes_per_cycle is None else f"{self.bytes_per_cycle:g} bytes a cycle"
+            "a beat each way per cycle" if self.bytes_per_cycle is None else f"{self.bytes_per_cycle:g} bytes per cycle"
         )
         stalls = f", {100 * self.stall_probability:g} % stalls" if self.stall_probability else ""
         return f"{bandwidth}, read latency {self.read_latency}, write latency {self.write_latency}{stalls}"

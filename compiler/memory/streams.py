@@ -15,6 +15,7 @@ from triovit.machine.cycles import BURST_OVERHEAD, READ_OVERHEAD, WRITE_OVERHEAD
 from triovit.machine.memory_timing import MemoryTiming
 
 FETCH_BURST = 4  # instructions of FETCH's longest burst
+BUCKET = 2  # beats that a memory of limited bandwidth can save up
 
 
 @dataclass(eq=False)
@@ -45,10 +46,14 @@ class Streams:
     def _make(self, unit: Unit, index: int, beats: float, bursts: float) -> Stream:
         reads = unit != Unit.STORE
         latency = (self.memory.read_latency if reads else self.memory.write_latency) + 2 * (self.memory.stalls - 1)
-        burst = beats / bursts * self.beat
-        # From burst to burst. A place with the memory is free at once, one on the machine's list some cycles later.
-        own = (latency + BURST_OVERHEAD + burst) / (self.config.read_bursts if reads else self.config.write_bursts)
-        turn = max(burst, self.memory.stalls, own, (latency + burst) / self.memory.outstanding)
+        each = beats / bursts
+        burst = each * self.beat
+        # Alone the memory saves up bandwidth for BUCKET beats while a burst waits for its latency.
+        saved = min(each, BUCKET, latency / self.bus) if self.bus else each
+        held = latency + max(each * self.memory.stalls, (each - saved) * self.bus)
+        # From burst to burst. A place with the memory is free at once, one on the machine's own list a little later.
+        own = (held + BURST_OVERHEAD) / (self.config.read_bursts if reads else self.config.write_bursts)
+        turn = max(burst, self.memory.stalls, own, held / self.memory.outstanding)
         left = bursts * turn
         tail = max(0.0, latency + (READ_OVERHEAD if reads else WRITE_OVERHEAD) + burst - turn)
         return Stream(index, left, tail, beats * self.bus / left)

@@ -46,8 +46,8 @@ def test_the_estimate_is_for_a_memory(triovit, small_file):
         triovit("compile", small_file, "--config", "trio-tiny", *options)
         for options in ((), ("--bytes-per-cycle", 1, "--read-latency", 100, "--stalls", 0.1))
     )
-    assert "(estimates for 8 bytes a cycle, read latency 32, write latency 8)" in usual.out
-    assert "(estimates for 1 bytes a cycle, read latency 100, write latency 8, 10 % stalls)" in slow.out
+    assert "estimated for a memory of 8 bytes per cycle, read latency 32, write latency 8\n" in usual.out
+    assert "estimated for a memory of 1 bytes per cycle, read latency 100, write latency 8, 10 % stalls\n" in slow.out
     assert slow.report["estimated_cycles"] > 3 * usual.report["estimated_cycles"]
     assert slow.report["memory"]["bytes_per_cycle"] == 1 and slow.report["memory"]["stall_probability"] == 0.1
 
