@@ -30,7 +30,12 @@ EXAMPLES = {
     "quantize_and_measure.py": (
         True,
         ("b0-minmax.safetensors", "b0-trio.safetensors", "b0-p2.safetensors"),
-        [r"minmax +\d+ of 48 +\d+\.\d dB", r"trio +4\d of 48 +2\d\.\d dB", r"p2 +4\d of 48 +2\d\.\d dB"],
+        [
+            r"float +9\d\.0 %",
+            r"minmax +\d\d\.0 % +1\d\.\d dB",
+            r"trio +9\d\.0 % +2\d\.\d dB",
+            r"p2 +9\d\.0 % +2\d\.\d dB",
+        ],
     ),
     "rmac_engine.py": (
         False,
