@@ -8,7 +8,6 @@ no new formula. All of it estimates what Yosys' synthesis gives, before placemen
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import SHARED, buffers
 
 ERROR = 0.15  # largest relative error of LUTs and flip-flops; tests/boards/test_estimate.py holds it
-SHORT_QUEUE = 32  # instructions that one word of distributed memory per bit holds
 
 
 def core_dsps(block: int, family: Family) -> int:
@@ -32,57 +30,51 @@ def core_dsps(block: int, family: Family) -> int:
 
 def estimate(config: AcceleratorConfig, family: Family) -> Resources:
     """Resources of a legal configuration on the FPGAs of a family."""
-    lut, ff = (_shared(config, family, kind) + config.cores * _core(config, family, kind) for kind in ("lut", "ff"))
+    lut, ff = (
+        _weighted(config, family, "shared", kind) + config.cores * _weighted(config, family, "core", kind)
+        for kind in TERMS
+    )
     dsp = config.cores * core_dsps(config.block, family)
     return Resources(round(lut), round(ff), dsp, all_block_rams(config, family))
 
 
 # ---- terms ----
-def _multiplexers(config: AcceleratorConfig, shared: bool) -> int:
-    return sum(multiplexers(shape) for space, shape in buffers(config).items() if (space in SHARED) == shared)
+def _lut_terms(config: AcceleratorConfig, part: str) -> tuple[float, ...]:
+    """Lanes with their post-processing, cells of the arrays; control and DMA; words between banks and lanes."""
+    shapes = [shape for space, shape in buffers(config).items() if (space in SHARED) == (part == "shared")]
+    crossed = sum(multiplexers(shape) for shape in shapes)
+    return (0, 0, 1, crossed) if part == "shared" else (config.block, config.block**2, 0, crossed)
 
 
-Terms = Callable[[AcceleratorConfig], tuple[float, ...]]
-CORE_TERMS: dict[str, Terms] = {
-    # Lanes with post-processing; cells of the arrays; words between banks and lanes.
-    "lut": lambda c: (c.block, c.block**2, _multiplexers(c, shared=False)),
-    "ff": lambda c: (c.block, c.block**2),
-}
-SHARED_TERMS: dict[str, Terms] = {
-    # Control and DMA; words between banks and lanes of B, C and P; memory of deep queues.
-    "lut": lambda c: (1, _multiplexers(c, shared=True), c.queue_depth > SHORT_QUEUE),
-    "ff": lambda c: (1, c.data_bytes),
-}
+def _ff_terms(config: AcceleratorConfig, part: str) -> tuple[float, ...]:
+    """Lanes, cells; control and DMA, beats."""
+    return (0, 0, 1, config.data_bytes) if part == "shared" else (config.block, config.block**2, 0, 0)
 
 
-def _core(config: AcceleratorConfig, family: Family, kind: str) -> float:
-    return _weighted(config, family, "core", kind)
-
-
-def _shared(config: AcceleratorConfig, family: Family, kind: str) -> float:
-    return _weighted(config, family, "shared", kind)
+PARTS = ("core", "shared")
+TERMS = {"lut": _lut_terms, "ff": _ff_terms}
 
 
 # ---- weights ----
-def _weighted(config: AcceleratorConfig, family: Family, part: str, kind: str) -> float:
-    """Terms times weights. A family other than Xilinx' is taken to need a constant factor of its cells."""
+def _terms(config: AcceleratorConfig, family: Family, part: str, kind: str) -> tuple[float, ...]:
+    """Of a family other than Xilinx' one term per part, the cells of Xilinx': it needs a constant factor of them."""
     if family is Family.XILINX:
-        terms = (CORE_TERMS if part == "core" else SHARED_TERMS)[kind](config)
-    else:
-        terms = (_weighted(config, Family.XILINX, part, kind),)
-    return float(np.dot(_weights(family, part, kind), terms))
+        return TERMS[kind](config, part)
+    cells = _weighted(config, Family.XILINX, part, kind)
+    return (cells, 0) if part == "core" else (0, cells)
+
+
+def _weighted(config: AcceleratorConfig, family: Family, part: str, kind: str) -> float:
+    return float(np.dot(_weights(family, kind), _terms(config, family, part, kind)))
 
 
 @functools.cache
-def _weights(family: Family, part: str, kind: str) -> np.ndarray:
-    """Weights with the least relative errors over the family's measurements."""
-    measured = measurements(family)
-    values = np.array([getattr(getattr(m, part), kind) for m in measured], dtype=float)
-    if family is Family.XILINX:
-        rows = [(CORE_TERMS if part == "core" else SHARED_TERMS)[kind](m.config) for m in measured]
-    else:
-        rows = [(_weighted(m.config, Family.XILINX, part, kind),) for m in measured]
-    return np.linalg.lstsq(np.array(rows, dtype=float) / values[:, None], np.ones(len(values)), rcond=None)[0]
+def _weights(family: Family, kind: str) -> np.ndarray:
+    """Weights with the least relative errors over the family's measurements, cores and what is shared together."""
+    pairs = [(measured, part) for measured in measurements(family) for part in PARTS]
+    values = np.array([getattr(getattr(measured, part), kind) for measured, part in pairs], dtype=float)
+    rows = np.array([_terms(measured.config, family, part, kind) for measured, part in pairs], dtype=float)
+    return np.linalg.lstsq(rows / values[:, None], np.ones(len(values)), rcond=None)[0]
 
 
 def deviation(measurement: Measurement, family: Family) -> Resources:
