@@ -67,9 +67,7 @@ def kind_of(path: Path) -> str | None:
         header = _safetensors_header(start, file)
     if header is not None:
         metadata = header.get("__metadata__") or {}
-        formats = {NETWORK_FORMAT: NETWORK, PROGRAM_FORMAT: PROGRAM}
-        other = CHECKPOINT if "format" not in metadata else _torch_format(metadata)
-        return formats.get(metadata.get("format", ""), other)
+        return _safetensors_kind(metadata.get("format", ""))
     if suffix == ".npz":
         return "data set or archive of arrays (.npz)"
     if suffix == ".onnx":
@@ -85,9 +83,10 @@ def kind_of(path: Path) -> str | None:
     return None
 
 
-def _torch_format(metadata: dict) -> str | None:
-    """Of a format that is not this project's: libraries write "pt" or the like into checkpoints."""
-    return CHECKPOINT if metadata["format"] in ("pt", "np", "tf", "flax", "mlx") else None
+def _safetensors_kind(found: str) -> str | None:
+    """By the format in the metadata; libraries write none, or their own, into checkpoints."""
+    kinds = {NETWORK_FORMAT: NETWORK, PROGRAM_FORMAT: PROGRAM}
+    return kinds.get(found, CHECKPOINT if found in ("", "pt", "np", "tf", "flax", "mlx") else None)
 
 
 def _safetensors_header(start: bytes, file) -> dict | None:

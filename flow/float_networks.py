@@ -67,8 +67,9 @@ def find_float(name: str, given: Given = Given(), seed: int = 0) -> tuple[Classi
     checkpoint = read_checkpoint(path, given.weights)
     said = checkpoint.facts()
     known = {key: value for key in TOLD if (value := getattr(given, key)) is not None}
-    facts = dataclasses.replace(said, **{"resolution": said.resolution or DEFAULT_RESOLUTION, **known})
-    model = checkpoint.model(facts.resolution or DEFAULT_RESOLUTION)
+    resolution = given.resolution or said.resolution or DEFAULT_RESOLUTION
+    facts = dataclasses.replace(said, **{**known, "resolution": resolution})
+    model = checkpoint.model(resolution)
     if len(facts.classes) not in (0, model.n_classes):
         raise CheckpointError(f"{path}: names {len(facts.classes)} classes for {model.n_classes} outputs")
     told = known.keys() | checkpoint.metadata.keys() >= set(TOLD) and checkpoint.weights.are_all

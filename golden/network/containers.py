@@ -116,9 +116,11 @@ def _named(wanted: str, sets: dict[str, Mapping]) -> tuple[str, Mapping, list[st
     if above and inside:
         raise CheckpointError(f"{wanted!r}: " + _several({path: _count(sets[path]) for path in inside}))
     for path, found in sets.items():  # or the beginning of names in one of them
-        start = above[len(path) :].lstrip(".") + "." if above.startswith(f"{path}." if path else "") else None
-        chosen = {name: x for name, x in found.items() if isinstance(name, str) and start and name.startswith(start)}
-        if start and chosen:
+        if not above or not above.startswith(f"{path}." if path else ""):
+            continue
+        start = above[len(path) :].lstrip(".") + "."
+        chosen = {name: x for name, x in found.items() if isinstance(name, str) and name.startswith(start)}
+        if chosen:
             rest = [name for name in found if name not in chosen]
             return above, {name.removeprefix(start): x for name, x in chosen.items()}, [listing([*map(str, rest)])]
     there = listing([path or "." for path in sets]) or "none"

@@ -113,6 +113,7 @@ def quantize_model(
         "std": [float(s) for s in std],
         "crop": float(crop),
         "model_hash": network_hash(model),
+        "computed_with": computed_with(),
         "settings": settings.to_dict(),
         **calibration_metadata(images, checked),
         "logit_scale": float(scheme.encodings[layers[-1].name].scale[0]),
@@ -129,6 +130,16 @@ def quantize_model(
         return Quantization(network.validate(), scheme)
     except NetworkError as error:
         raise QuantizationError(f"the quantized network breaks a rule of the hardware: {error}") from None
+
+
+def computed_with() -> dict:
+    """What float sums, and so a few integers of a network, depend on beside its inputs: the version of PyTorch, the
+    CPU's instructions that it uses, and threads."""
+    return {
+        "torch": torch.__version__,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _ordinary(model: Classifier) -> Classifier:

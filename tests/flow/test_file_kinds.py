@@ -1,5 +1,6 @@
 """Files of another kind than belongs there: one line says what they are and what to do."""
 
+import errno
 import json
 import tarfile
 
@@ -107,6 +108,28 @@ def test_networks_and_programs_for_each_other(refused, files, small_file, progra
 def test_presets_without_a_resolution(refused, command, name):
     text = refused(command[0], name, *command[1:])
     assert text == f"no network {name!r}: seeded random weights have a resolution in their name, such as b1-r224\n"
+
+
+@pytest.mark.parametrize("command", ["compile", "quantize", "json"])
+def test_a_full_disk(triovit, small_file, tmp_path, monkeypatch, command):
+    """What is being written is named, the old file stays, and nothing is left beside it."""
+
+    def full(path, *_arguments, **_options):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target, words = tmp_path / "target", ("compile", small_file, "--config", "trio-tiny")
+    target.write_text("old")
+    words = {
+        "compile": (*words, "-o", target),
+        "quantize": ("quantize", "b0-r32", "--images", 1, "-o", target),
+        "json": (*words, "--json", target),
+    }[command]
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    outcome = triovit(*words)
+    assert outcome.status == 2 and outcome.err.endswith(f"error: {target}: No space left on device\n")
+    assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
 
 
 def test_names_of_nothing_that_is_there(refused, files):

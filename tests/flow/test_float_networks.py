@@ -197,3 +197,13 @@ def test_trained_networks_are_not_quantized_on_random_images(refused, models, tm
     text = refused("quantize", name, "-o", tmp_path / "q.safetensors")
     assert text.startswith(f"{name}: a trained network needs calibration images") and "--data PATH" in text
     assert not (tmp_path / "q.safetensors").exists()
+
+
+def test_the_metadata_tells_what_it_was_computed_with(triovit, tmp_path):
+    assert triovit("quantize", "b0-r32", "--images", 1, "-o", tmp_path / "q.safetensors").status == 0
+    found = load_network(tmp_path / "q.safetensors").metadata["computed_with"]
+    assert found == {
+        "torch": torch.__version__,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
