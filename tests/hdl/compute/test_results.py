@@ -174,6 +174,10 @@ FAULTS = [  # what is in order, and what is not
     ({"parameters": TINY.parameter_blocks - 1}, {"parameters": TINY.parameter_blocks}),
     ({"mode": PostMode.DIVIDE, "pixel": TINY.divisors - 1}, {"mode": PostMode.DIVIDE, "pixel": TINY.divisors}),
     ({"destination": 2, "attention": TINY.attention_words, "pixel": TINY.divisors}, {"destination": 3, "out": 1 << 23}),
+    # What the highest bit alone tells: nothing wraps on its way.
+    ({"destination": 4}, {"destination": 4, "attention": 1 << 12}),
+    ({"destination": 8}, {"destination": 8, "pixel": 1 << 23}),
+    ({"parameters": 0}, {"parameters": 1 << 12}),
 ]
 
 
