@@ -81,6 +81,7 @@ SWITCHES = {
     "migration": "a scale a channel for inputs of depthwise layers (channel-wise migration)",
     "head_scales": "a scale a head for q, k and v",
     "smoothing": "power-of-two factors between channels of pointwise inputs",
+    "widening": "wider ranges of channels from fewer than 32 calibration images",
     "equalization": "power-of-two factors for outlier channels, where there are any",
     "attention_apot": "K of the product K^T V in additive powers of two",
     "bias_correction": "biases take back the mean error of rounded weights",

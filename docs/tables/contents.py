@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.tables import commands, configurations, instruction_set, networks, resources
+from docs.tables import commands, configurations, instruction_set, networks, quantization, resources
 
 CONTENTS: dict[str, Callable[[], str]] = {
     **instruction_set.CONTENTS,
     **configurations.CONTENTS,
     **commands.CONTENTS,
     **networks.CONTENTS,
+    **quantization.CONTENTS,
     **resources.CONTENTS,
 }

@@ -161,7 +161,10 @@ def fraction_bits(name: str, operand: Range) -> int:
     largest = max(float(operand.high.max()), 3.0)
     bits = arithmetic.FIXED_POINT_BITS - 1 - math.frexp(largest)[1]
     if bits < 0:
-        raise QuantizationError(f"{name}: hardswish operands reach {largest:g}, beyond 16-bit fixed point")
+        raise QuantizationError(
+            f"{name}: hardswish operands reach {largest:g}, beyond 16-bit fixed point, which ends at 32768: look for "
+            "a channel of this layer or its normalization that is far too large in the float network"
+        )
     return min(bits, MAX_FRACTION_BITS)
 
 

@@ -85,7 +85,10 @@ def layer_norm(layer: LayerNormLayer, scheme: Scheme) -> LayerNorm:
     channels, scale, weights = len(layer.gamma), Fraction(float(source.scale[0])), scheme.weights[layer.name]
     epsilon = half_up(Fraction(layer.eps) * channels**2 / scale**2)
     if epsilon >= 1 << 32:
-        raise QuantizationError(f"{layer.name}: eps {layer.eps} is too large beside inputs of step {float(scale):g}")
+        raise QuantizationError(
+            f"{layer.name}: eps {layer.eps} is too large beside inputs of step {float(scale):g} (32 bits hold eps * "
+            f"{channels}**2 / step**2): what it reads is nearly constant, look at the layer before it"
+        )
     step = exact(weights.step)
     bias = [Fraction(float(b)) / step[0] for b in layer.beta]
     post = RecordMaker(layer.name, scheme.power_of_two).requantize(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from triovit.golden.quantization.settings import QuantizationError, Settings
 
 _VANILLA = Settings(symmetric=True, migration=False, shifting="none", head_scales=False, equalization=False)
-_TRIO = Settings(divisor_search=True, divisor_gain=True, bias_correction=True)
+_TRIO = Settings(widening=True, divisor_search=True, divisor_gain=True, bias_correction=True)
 _M2 = replace(_TRIO, depthwise_bits=4, apot_share=0.5, attention_apot=True)
 _P2 = replace(_TRIO, scales="power-of-two", divisor_gain=False, smoothing=True)
 METHODS: dict[str, Settings] = {

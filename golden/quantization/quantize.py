@@ -175,7 +175,8 @@ def make_scheme(
     observed = calibrate(model, layers, rules, images, settings, mean, std, progress)
     factors = equalization.outlier_factors(layers, observed) if settings.equalization else {}
     ranges = equalization.divide_ranges(layers, rules, observed, factors)
-    ranges |= {name: widen(ranges[name], len(images)) for name in rules}
+    if settings.widening:
+        ranges |= {name: widen(ranges[name], len(images)) for name in rules}
     encodings = _encodings(model, layers, rules, ranges, factors, settings, images, mean, std, progress)
     moments = measure_moments(model, layers, images, mean, std, progress) if needs_moments(settings) else {}
     weights = {

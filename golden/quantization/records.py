@@ -15,6 +15,7 @@ from triovit.golden.quantization.settings import QuantizationError
 
 RESIDUAL_SHIFT = 25  # keeps the residual term, 24 bits shifted, within arithmetic.PRODUCT_BITS
 BARE_RESIDUAL_SHIFT = 40  # the same without a multiplier: 8 bits shifted
+REMEDY = "look for weights that are nearly 0, or for a channel that is far too large, in the float network"
 TOLERANCE = Fraction(1, 1 << 40)  # scales are float64: a power of two over 6 is not exactly that
 
 
@@ -52,7 +53,7 @@ class RecordMaker:
                 raise QuantizationError(
                     f"{self.name}: scales are too far apart (an accumulator's step of "
                     f"{float(accumulator / scale):g} beside a residual's of "
-                    f"{float(added / scale):g})"
+                    f"{float(added / scale):g}); {REMEDY}"
                 )
             r, residual_n = self.pair(added / scale, n)
             b -= Fraction(int(zero) * r << (n - residual_n), m)
@@ -70,7 +71,8 @@ class RecordMaker:
         found = {ratio: self.pair(ratio) for ratio in set(ratios)}
         if self.power_of_two and min(n for _, n in found.values()) < 0:
             raise QuantizationError(
-                f"{self.name}: scales are too far apart (a shift cannot multiply by {float(max(ratios)):g})"
+                f"{self.name}: scales are too far apart (a shift cannot multiply by {float(max(ratios)):g}); "
+                f"{REMEDY}, or take dyadic scales"
             )
         return [found[ratio][0] for ratio in ratios], [found[ratio][1] for ratio in ratios]
 
@@ -87,7 +89,7 @@ class RecordMaker:
         try:
             return arithmetic.dyadic(ratio.numerator, ratio.denominator, max_shift)
         except ValueError as error:
-            raise QuantizationError(f"{self.name}: scales are too far apart ({error})") from None
+            raise QuantizationError(f"{self.name}: scales are too far apart ({error}); {REMEDY}") from None
 
 
 def exact(values: np.ndarray) -> list[Fraction]:

@@ -38,7 +38,7 @@ RULES = {
 }
 
 
-UNSAID = [("equalization", True)]
+UNSAID = [("equalization", True), ("widening", True)]
 
 
 class QuantizationError(TriovitError, ValueError):
@@ -60,7 +60,8 @@ class Settings:
     tensor. smoothing: channels of a pointwise layer's input have power-of-two factors that its weights take back
     (P2-ViT's smoothing), where shifting gives channels ranges of their own. smoothing_exponent: its t, 0..1: 1 moves
     all of the imbalance into the weights. equalization: outlier channels have power-of-two factors that their readers
-    take back (see `golden.quantization.equalization`); nothing changes where there are none.
+    take back (see `golden.quantization.equalization`); nothing changes where there are none. widening: with fewer than
+    32 calibration images every channel's range holds a share of its tensor's (`calibration.few_images`).
 
     Weights:
     weight_observer: step of a filter from its largest weight ("minmax") or the least L_p error ("lp"), where it is not
@@ -93,6 +94,7 @@ class Settings:
     smoothing: bool = False
     smoothing_exponent: float = 0.5
     equalization: bool = True
+    widening: bool = False
     weight_observer: str = "minmax"
     depthwise_bits: int = 8
     apot_share: float = 0.0
@@ -119,6 +121,6 @@ class Settings:
             raise QuantizationError("divisor_gain needs scales 'dyadic', not 'power-of-two': a shift has no gain")
 
     def to_dict(self) -> dict:
-        """JSON values for a network's metadata; equalization that is on is left out, as in files from before it."""
+        """JSON values for a network's metadata; UNSAID is left out, as it is in files from before those settings."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if (name, value) not in UNSAID}

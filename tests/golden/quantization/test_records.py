@@ -8,7 +8,7 @@ import pytest
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.records import PostParameters
 from triovit.golden.quantization.encoding import Encoding
-from triovit.golden.quantization.records import RecordMaker, exact, exact_sum, half_up
+from triovit.golden.quantization.records import REMEDY, RecordMaker, exact, exact_sum, half_up
 from triovit.golden.quantization.settings import QuantizationError
 
 DYADIC, SHIFTS = RecordMaker("layer"), RecordMaker("layer", True)
@@ -48,14 +48,16 @@ def test_a_shift_cannot_multiply():
     assert SHIFTS.pairs([Fraction(1), Fraction(1, 4), Fraction(1)]) == ([1, 1, 1], [0, 2, 0])
     with pytest.raises(QuantizationError) as caught:
         SHIFTS.pairs([Fraction(1), Fraction(8), Fraction(2)])
-    assert str(caught.value) == "layer: scales are too far apart (a shift cannot multiply by 8)"
+    assert str(caught.value) == (
+        f"layer: scales are too far apart (a shift cannot multiply by 8); {REMEDY}, or take dyadic scales"
+    )
     assert DYADIC.pairs([Fraction(8), Fraction(1, 8)]) == ([32768, 32768], [12, 18])
 
 
 def test_ratios_beyond_dyadic_numbers():
     with pytest.raises(QuantizationError) as caught:
         DYADIC.pair(Fraction(65536))
-    assert str(caught.value) == "layer: scales are too far apart (ratio 65536/1 does not fit M < 2**16)"
+    assert str(caught.value) == f"layer: scales are too far apart (ratio 65536/1 does not fit M < 2**16); {REMEDY}"
 
 
 def real(post: PostParameters, channel: int, accumulator, residual=0):

@@ -18,6 +18,7 @@ DEFAULTS = {
     "head_scales": True,
     "smoothing": False,
     "smoothing_exponent": 0.5,
+    "widening": False,
     "weight_observer": "minmax",
     "depthwise_bits": 8,
     "apot_share": 0.0,
@@ -81,7 +82,7 @@ def test_wrong_values(field, value, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("field", [name for name, value in DEFAULTS.items() if isinstance(value, bool)])
+@pytest.mark.parametrize("field", ["equalization", *(n for n, value in DEFAULTS.items() if isinstance(value, bool))])
 @pytest.mark.parametrize("value", [1, "no", None])
 def test_switches_are_booleans(field, value):
     with pytest.raises(QuantizationError) as caught:
@@ -109,6 +110,11 @@ def test_switches_are_booleans(field, value):
 def test_ends_of_the_legal_ranges(field, values):
     for value in values:
         assert Settings(**{field: value}).to_dict() == DEFAULTS | {field: value}
+
+
+def test_what_files_leave_out():
+    assert "widening" not in Settings(widening=True).to_dict()
+    assert Settings(equalization=False).to_dict() == DEFAULTS | {"equalization": False}
 
 
 def test_all_faults_are_told_at_once():
