@@ -18,12 +18,21 @@ DEFAULT_RESOLUTION = 224
 FLOAT_OPTIONS = ("weights", "resolution", "mean", "std", "crop")  # what people say about a float network
 
 
-class Input(str):
-    """Type of an argument that names something to read, a file or not."""
+class Named(str):
+    """Type of an argument that names something; refuses the empty text, which a path would take for this folder."""
+
+    def __new__(cls, text: str):
+        if not text.strip():
+            raise argparse.ArgumentTypeError("must not be empty")
+        return super().__new__(cls, text)
 
 
-class Output(str):
-    """Type of an argument that names a file or folder to write: see `flow.output.check_distinct`."""
+class Input(Named):
+    """Names something to read, a file or not."""
+
+
+class Output(Named):
+    """Names a file or folder to write: see `flow.output.check_distinct`."""
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

@@ -153,7 +153,10 @@ class CompiledProgram:
             raise
         except FileNotFoundError:
             raise CompileError(f"no such file: {path}") from None
-        except (SafetensorError, OSError) as error:
-            raise CompileError(f"cannot read {path}: {error}") from None
+        except SafetensorError as error:
+            reason = f"{error}; copy it again, or make it with 'triovit compile'"
+            raise CompileError(f"{path}: not a whole safetensors file ({reason})") from None
+        except OSError as error:
+            raise CompileError(f"cannot read {path}: {error.strerror or error}") from None
         except (KeyError, TypeError, ValueError, AttributeError, ConfigurationError, InstructionError) as error:
             raise CompileError(f"{path} is damaged: {type(error).__name__}: {error}") from None

@@ -63,7 +63,9 @@ class CifarArchive:
                 missing = [name for name in ARCHIVE_ARRAYS if name not in archive.files]
                 arrays = {name: archive[name] for name in ARCHIVE_ARRAYS if name not in missing}
         except Exception as error:  # zip, header and compression errors of a damaged archive
-            raise DatasetError(f"{self.path}: not a whole .npz archive ({first_line(error)})") from None
+            # NumPy takes what it does not know for a pickle, and advises to load it all the same.
+            reason = "it is damaged" if "pickle" in str(error) else first_line(error)
+            raise DatasetError(f"{self.path}: not a whole .npz archive ({reason})") from None
         if missing:
             there = f"it holds {listing(names)}" if names else "it holds none"
             remedy = "'triovit data' makes data files of CIFAR, other images come as files in a folder a class"

@@ -106,7 +106,10 @@ def load_network(path: str | Path) -> IntegerNetwork:
         raise
     except FileNotFoundError:
         raise NetworkError(f"no such file: {path}") from None
-    except (SafetensorError, OSError) as error:
-        raise NetworkError(f"cannot read {path}: {error}") from None
+    except SafetensorError as error:
+        reason = f"{error}; copy it again, or make it with 'triovit quantize'"
+        raise NetworkError(f"{path}: not a whole safetensors file ({reason})") from None
+    except OSError as error:
+        raise NetworkError(f"cannot read {path}: {error.strerror or error}") from None
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise NetworkError(f"{path} is damaged: {type(error).__name__}: {error}") from None

@@ -195,6 +195,8 @@ def load_config(name_or_file: str) -> AcceleratorConfig:
     if path.suffix == ".json" or path.is_file():
         try:
             return AcceleratorConfig.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"cannot read configuration {name_or_file}: {error}") from None
+        except OSError as error:
+            raise ConfigurationError(f"cannot read configuration {name_or_file}: {error.strerror or error}") from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"cannot read configuration {name_or_file}: it is no text in UTF-8") from None
     raise ConfigurationError(f"unknown configuration {name_or_file!r}; presets: {', '.join(PRESETS)}, or a JSON file")

@@ -89,7 +89,7 @@ def test_a_failed_write_leaves_the_old_file(saved, tmp_path):
     network, path = saved
     before = path.read_bytes()
     (tmp_path / "net.safetensors.partial").mkdir()  # in the way of the temporary file
-    with pytest.raises(OSError, match="partial"):
+    with pytest.raises(OSError, match="net.safetensors"):
         save_network(network, path)
     assert path.read_bytes() == before
 
@@ -153,7 +153,7 @@ def test_folder(tmp_path):
 def test_other_files(content, tmp_path):
     path = tmp_path / "a"
     path.write_bytes(content)
-    with pytest.raises(NetworkError, match="cannot read"):
+    with pytest.raises(NetworkError, match="not a whole safetensors file"):
         load_network(path)
 
 
