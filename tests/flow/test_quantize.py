@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -43,6 +44,7 @@ def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
     assert outcome.report["layers"] == len(network.nodes)
     assert outcome.report["metadata"]["calibration_images"] == network.metadata["calibration_images"] == 3
     assert "calibrating on 3 of 4 images" in outcome.err
+    assert f"warning: {network.metadata['warnings'][0]}" in outcome.err and "32 are safe" in outcome.err
     assert f"{len(network.nodes)} layers" in outcome.out
     assert f"widest accumulator {max(a['bits'] for a in outcome.report['accumulators'])} of 32 bits" in outcome.out
     names = short_names(network.shapes())
@@ -51,6 +53,21 @@ def test_checkpoint_with_images_of_a_folder(triovit, photos, tmp_path):
         row = next(line for line in outcome.out.splitlines() if all(cell in line for cell in cells))
         assert f"{bound['bound']:,}" in row
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_outliers_are_told(triovit, monkeypatch, tmp_path):
+    model = tiny_model()
+    with torch.no_grad():
+        one, two = model.backbone.stages[0].op_list[0].main, model.backbone.stages[1].op_list[0].main
+        one.point_conv.norm.weight[3] *= 1000
+        one.point_conv.norm.bias[3] *= 1000
+        two.inverted_conv.conv.weight[:, 3] /= 1000
+    monkeypatch.setattr("triovit.flow.quantize.find_float", lambda *_: (model, Facts()))
+    outcome = triovit("quantize", "b0-r32", "--images", 4, "-o", tmp_path / "q.safetensors")
+    name = "backbone.stages.0.op_list.0.main.point_conv"
+    factor = outcome.report["metadata"]["equalized"][name]["3"]
+    assert factor in (512, 1024, 2048)
+    assert f"{name}: outliers equalized (channel 3 by {factor:g})" in outcome.err
 
 
 def test_what_the_file_says_goes_into_the_network(triovit, photos, tmp_path):
@@ -170,6 +187,7 @@ OPTIONS = {  # method, options, what they change
     ),
     "search": ("minmax", ["--divisor-search", "--bias-correction"], {"divisor_search": True, "bias_correction": True}),
     "bias": ("trio", ["--no-bias-correction"], {"bias_correction": False}),
+    "ranges": ("trio", ["--no-equalization", "--no-widening"], {"equalization": False, "widening": False}),
 }
 
 
@@ -240,6 +258,7 @@ def test_a_folder_without_classes(triovit, tiny, tmp_path):
         (["--depthwise-bits", "four"], "argument --depthwise-bits: invalid int value: 'four'"),
         (["--apot-share", "half"], "argument --apot-share: invalid float value: 'half'"),
         (["--apot-share", "1.5"], "apot_share must be in 0..1, not 1.5"),
+        (["--percentile", "99"], "percentile has no effect without observer percentile: set that too, or leave"),
         (["--percentile", "nan"], "percentile must be above 50 and at most 100, not nan"),
         (["--divisor", "uniform"], "divisor_search and divisor_gain belong to the log2 divisor, not to 'uniform'"),
         (["--scales", "power-of-two"], "divisor_gain needs scales 'dyadic', not 'power-of-two': a shift has no gain"),
