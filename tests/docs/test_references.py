@@ -22,8 +22,11 @@ FILES = [
 
 
 def missing_files(text: str) -> list[str]:
-    """Source files and folders in the text that are nowhere in the tree; a file's first folders may be left out."""
-    names = re.findall(r"(?<![\w.<>/])((?:[\w.]+/)*\w+\.(?:py|v|h|cpp))\b(?![(\w])", text)
+    """Source files and folders in the text that are nowhere in the tree; a file's first folders may be left out.
+
+    Names that are put together (<prefix>_ram.v) are none.
+    """
+    names = re.findall(r"(?<![\w.<>/}])((?:[\w.]+/)*\w+\.(?:py|v|h|cpp))\b(?![(\w])", text)
     generated = {"triovit.v", "triovit_registers.h", "registers.h", "ram.v"}
     names = [name for name in names if name not in generated and not name.startswith("NAME")]  # NAME: a prefix
     gone = [name for name in names if not any(f"/{file}".endswith(f"/{name}") for file in FILES)]
