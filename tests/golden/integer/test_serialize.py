@@ -89,7 +89,7 @@ def test_a_failed_write_leaves_the_old_file(saved, tmp_path):
     network, path = saved
     before = path.read_bytes()
     (tmp_path / "net.safetensors.partial").mkdir()  # in the way of the temporary file
-    with pytest.raises(OSError, match="net.safetensors"):
+    with pytest.raises(OSError, match=r"net\.safetensors"):
         save_network(network, path)
     assert path.read_bytes() == before
 
