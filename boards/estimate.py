@@ -24,7 +24,7 @@ def core_dsps(block: int, family: Family) -> int:
     """DSPs of a core. A product with an operand wider than a DSP's takes several."""
     engines = 2 * block * block  # R-MAC and MAT: a DSP for each multiplier
     post_processing = 6 * block  # two products of 32 x 16, one of 8 x 16, one of 16 x 16
-    layer_norm = {Family.XILINX: 4 * block + 4, Family.ECP5: 4 * block + 10}[family]  # of each lane; of the variance
+    layer_norm = {Family.XILINX: 4 * block + 4, Family.ECP5: 5 * block + 6}[family]  # of each lane; of the variance
     return engines + post_processing + layer_norm
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from triovit.boards import estimate as model
 from triovit.boards.devices import BOARDS, Board, Family, Resources
-from triovit.boards.estimate import ERROR, deviation, estimate
+from triovit.boards.estimate import ERROR, core_dsps, deviation, estimate
 from triovit.boards.fit import fit
 from triovit.boards.measurements import measurements, resources
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
@@ -79,3 +79,17 @@ def test_fit():
 def test_boards_are_named_once():
     assert len({board.name for board in BOARDS}) == len(BOARDS)
     assert all(value > 0 for board in BOARDS for value in board.has)
+
+
+@pytest.mark.parametrize(
+    ("family", "block", "dsps"),
+    [
+        (Family.XILINX, 16, 2 * 256 + 96 + 68),
+        (Family.ECP5, 4, 2 * 16 + 24 + 26),
+        (Family.ECP5, 8, 2 * 64 + 48 + 46),
+        (Family.ECP5, 16, 2 * 256 + 96 + 86),
+    ],
+)
+def test_dsps_of_a_core(family, block, dsps):
+    """Arrays, post-processing, layer norm; layer norm as its own synthesis gave it."""
+    assert core_dsps(block, family) == dsps
