@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOPS = sorted({name.split(".")[1] for name in PROJECT["tool"]["setuptools"]["packages"]})
 DATA = (
+    "boards/measurements.json",
     "golden/assets/README.md",
     "golden/assets/chelsea.png",
     "golden/assets/efficientvit_b0_cifar10_r64.int8.safetensors",
