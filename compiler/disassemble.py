@@ -40,7 +40,7 @@ def operands(instruction: Instruction) -> str:
 
 
 def disassemble(program: CompiledProgram) -> Iterator[str]:
-    """One line an instruction: number, layer, unit, opcode, waits, signals, fields."""
+    """One line per instruction: number, layer, unit, opcode, waits, signals, fields."""
     names = short_names(program.layers)
     width = max(map(len, names.values()), default=0)
     for index, instruction in enumerate(program.instructions):

@@ -58,7 +58,7 @@ class Estimate:
 
 
 def estimate(program: CompiledProgram, memory: MemoryTiming | None = None) -> Estimate:
-    """Estimated cycles of a compiled program, a layer at a time; memory: by default one beat a cycle."""
+    """Estimated cycles of a compiled program, a layer at a time; memory: by default one beat per cycle."""
     config = program.config
     run = _Run(program, memory or MemoryTiming(bytes_per_cycle=config.data_bytes))
     run.execute()

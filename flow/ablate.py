@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--calibration", type=Input, metavar="PATH", help="images for the quantizer: a folder or an archive"
     )
     parser.add_argument(
-        "--data", type=Input, metavar="DATA", help="labelled images: a folder with a folder a class, or an archive"
+        "--data", type=Input, metavar="DATA", help="labelled images: a folder with a folder per class, or an archive"
     )
     parser.add_argument(
         "-o", "--output", type=Output, metavar="FILE", help="JSON file of results, continued if it is there"

@@ -127,7 +127,7 @@ def refuse_float_options(options) -> None:
 
 def add_classes_option(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
-        "--classes", type=Input, metavar="FILE", help=f"names of the network's outputs, one a line, {what}"
+        "--classes", type=Input, metavar="FILE", help=f"names of the network's outputs, one per line, {what}"
     )
 
 
@@ -161,7 +161,7 @@ def add_image_options(parser: argparse.ArgumentParser, several: bool = False) ->
         "--data",
         type=Input,
         metavar="PATH",
-        help="labelled images instead: a folder a class, in a folder or archive, a data file, or 'sample'",
+        help="labelled images instead: a folder per class, in a folder or archive, a data file, or 'sample'",
     )
     parser.add_argument(
         "--images", type=whole(1, MOST_IMAGES), metavar="N", help="evenly spaced images of --data (default: all)"
@@ -182,7 +182,7 @@ def add_machine_options(parser: argparse.ArgumentParser):
         "--bytes-per-cycle",
         type=number(0.01, 4096),
         metavar="B",
-        help="memory bandwidth, reads and writes together (default: one beat a cycle)",
+        help="memory bandwidth, reads and writes together (default: one beat per cycle)",
     )
     latency = whole(1, LONGEST_LATENCY)
     group.add_argument("--read-latency", type=latency, default=32, metavar="CYCLES", help="default %(default)s")

@@ -91,7 +91,7 @@ def _compare_tensors(options, network, machine, source, classes) -> int:
     winner = int(machine.tensor(run, network.output).argmax())
     used = utilization(config, total, run.cycles)
     read, written = (run.counters[name] * config.data_bytes for name in ("BEATS_READ", "BEATS_WRITTEN"))
-    say(f"RTL simulation: {seconds:.1f} s, {run.cycles / max(seconds, 1e-9) / 1e3:,.0f} thousand cycles a second")
+    say(f"RTL simulation: {seconds:.1f} s, {run.cycles / max(seconds, 1e-9) / 1e3:,.0f} thousand cycles per second")
     show(f"class: {classes[winner] if winner < len(classes) else winner}")
     show(
         f"{run.cycles:,} cycles, {total:,} MACs, {used:.1f} % of the multipliers of a core; "
@@ -147,7 +147,7 @@ def _compare_all(options, network, machine, sources, broken) -> int:
     tensors = sum(image["tensors"] for image in images)
     total = sum(len(image["differences"]) for image in images)
     show(f"{total} of {tensors:,} tensors differ, on {unequal} of {len(images)} images{left_out(broken)}")
-    show(f"{np.mean(cycles):,.0f} cycles a run on average; {time.time() - started:.1f} s")
+    show(f"{np.mean(cycles):,.0f} cycles per run on average; {time.time() - started:.1f} s")
     write_json(
         options.json,
         {
@@ -228,7 +228,7 @@ def _compare_logits(options, network, machine, sources, broken) -> int:
             say(f"the float network's accuracy is left out, for want of PyTorch: {install(EXTRA)}")
     show(f"logits equal on {len(sources) - len(unequal)} of {len(sources)} images{left_out(broken)}")
     show(accuracies)
-    show(f"{np.mean(report['cycles']):,.0f} cycles a run on average; {seconds:.1f} s of simulation")
+    show(f"{np.mean(report['cycles']):,.0f} cycles per run on average; {seconds:.1f} s of simulation")
     if unequal:
         k = unequal[0]
         core = k % machine.program.config.cores

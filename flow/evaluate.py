@@ -1,6 +1,6 @@
 """Measure the accuracy of a network on labelled images: top-1, top-5, confusions.
 
-DATA is a folder with a folder a class, such as ImageNet's validation folder, a data file of 'triovit data' (its test
+DATA is a folder with a folder per class, such as ImageNet's validation folder, a data file of 'triovit data' (its test
 part), or 'sample', the pictures that ship. Predictions are kept in a journal as they are made: the same command
 continues an interrupted evaluation, and prints the result of a finished one at once.
 
@@ -68,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Input,
         required=True,
         metavar="DATA",
-        help="a folder a class, in a folder or archive, a data file, or 'sample'",
+        help="a folder per class, in a folder or archive, a data file, or 'sample'",
     )
     parser.add_argument(
         "--backend",

@@ -1,6 +1,6 @@
 """Generate the accelerator's Verilog for a configuration.
 
-The folder gets triovit.v (one module a kind), ram.v, triovit.json (ports, modules, instance counts),
+The folder gets triovit.v (one module per kind), ram.v, triovit.json (ports, modules, instance counts),
 configuration.json, registers.md and triovit_registers.h. With --prefix NAME these are <NAME>.v, <NAME>_ram.v,
 <NAME>.json, <NAME>_configuration.json and so on, the names of all modules begin with it, and those of the C header with
 it in capitals: accelerators of different prefixes can stand in one design, one folder and one program.

@@ -84,7 +84,7 @@ def find_files(paths: Sequence[str]) -> ImageList:
 
 
 def find_labelled(data: str, count: int | None, names: Sequence[str], outputs: int) -> Subset:
-    """`count` evenly spaced images (None: all) of --data: a folder a class, in a folder or an archive, or CIFAR-10 (its
+    """`count` evenly spaced images (None: all) of --data: a folder per class, in a folder or archive, or CIFAR-10 (its
     test part). Labels are outputs of the network, `classes` names of all outputs; names: the network's own, if known.
 
     Raises DatasetError for an unusable data set and for classes that are not the network's, UsageError for `count`.

@@ -59,7 +59,7 @@ def pipelined(program: CompiledProgram) -> dict[str, str]:
 
 
 def layer_rows(network: IntegerNetwork, program: CompiledProgram, run: MachineRun, bad: set[str]) -> list[LayerRow]:
-    """One row a layer in execution order; `bad` names the layers that do not match."""
+    """One row per layer in execution order; `bad` names the layers that do not match."""
     config, macs, shapes = program.config, network.macs(), network.shapes()
     partners, rows = pipelined(program), []
     pending_macs = pending_cycles = 0  # of layers whose figures stand with the next one

@@ -11,7 +11,7 @@ do without, with seeded random images.
   m2          M2-ViT: additive powers of two in half of the pointwise filters, 4-bit depthwise weights
   p2          P2-ViT: all scales powers of two, so that every requantization is a shift; smoothing
   m2+p2       both
-  minmax, ema, percentile, omse   vanilla 8 bits, symmetric, a scale a tensor: the papers' baselines
+  minmax, ema, percentile, omse   vanilla 8 bits, symmetric, a scale per tensor: the papers' baselines
 
   triovit quantize bundled --data sample -o b0.safetensors
   triovit quantize bundled --data cifar10_jpeg.npz --images 512 -o b0.safetensors
@@ -60,7 +60,7 @@ RANDOM_IMAGES = 32  # more would not change the ranges of seeded weights
 
 CHOICES = {  # field of Settings: legal values, help
     "observer": (legal.OBSERVERS, "range of an activation from calibration"),
-    "shifting": (legal.SHIFTING, "zero points a channel (filter-wise shifting) in inputs of pointwise layers"),
+    "shifting": (legal.SHIFTING, "zero points per channel (filter-wise shifting) in inputs of pointwise layers"),
     "weight_observer": (legal.WEIGHT_OBSERVERS, "step of a filter"),
     "depthwise_bits": (legal.WEIGHT_BITS, "bits of depthwise weights"),
     "apot_exponent_bits": (legal.EXPONENT_BITS, "bits of each exponent of an additive-powers-of-two code"),
@@ -78,15 +78,15 @@ NUMBERS = {
 }
 SWITCHES = {
     "symmetric": "zero point 0 wherever shifting gives none",
-    "migration": "a scale a channel for inputs of depthwise layers (channel-wise migration)",
-    "head_scales": "a scale a head for q, k and v",
+    "migration": "a scale per channel for inputs of depthwise layers (channel-wise migration)",
+    "head_scales": "a scale per head for q, k and v",
     "smoothing": "power-of-two factors between channels of pointwise inputs",
     "widening": "wider ranges of channels from fewer than 32 calibration images",
     "equalization": "power-of-two factors for outlier channels, where there are any",
     "attention_apot": "K of the product K^T V in additive powers of two",
     "bias_correction": "biases take back the mean error of rounded weights",
     "divisor_search": "log2 offset of a layer by its output error",
-    "divisor_gain": "a gain a head against the mean error of the log2 rule",
+    "divisor_gain": "a gain per head against the mean error of the log2 rule",
 }
 
 

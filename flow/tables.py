@@ -27,7 +27,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence], width: int | None, 
     """(the table, a line about columns that were left out or an empty one), at most `width` characters wide; None: as
     wide as it is.
 
-    Framed where that fits. Else without lines and with headings one word a line; then without the columns that may be
+    Framed where that fits. Else without lines and with headings one word per line; then without the columns that may be
     left out; then with texts shortened in the middle, the widest first, down to 8 characters.
     """
     headings = [column[0] for column in columns]

@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="passes over the training images (default: %(default)s); the rate's cycle is stretched to them",
     )
     parser.add_argument(
-        "--batch", type=int, default=DEFAULT.batch, metavar="N", help="images a step (default: %(default)s)"
+        "--batch", type=int, default=DEFAULT.batch, metavar="N", help="images per step (default: %(default)s)"
     )
     parser.add_argument(
         "--rate",
@@ -91,7 +91,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--log",
         type=Output,
         metavar="FILE",
-        help="a line an epoch is added to it (default: the output's name with .log)",
+        help="a line per epoch is added to it (default: the output's name with .log)",
     )
     add_skip_option(parser)
     parser.add_argument("--restart", action="store_true", help="begin anew even if there is a state to go on from")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from triovit.golden.validation import Rule, at_least, faults
 
 FINEST = 1024
-"""Parts of a byte a cycle that the simulated memory counts in."""
+"""Parts of a byte per cycle that the simulated memory counts in."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ class Nest:
 
     Parameters
     ----------
-    block : channels a word
+    block : channels per word
     rows : counts of the loops that choose a row of `block` results, outermost first
     sums : counts of the loops inside them that accumulate it
     parallel : the loop, counted over rows and sums, that the engine takes `block` turns of at a time

@@ -15,7 +15,7 @@ from triovit.machine.functional import FunctionalSimulator, RunResult
 def run_program(
     program: CompiledProgram, images: list[np.ndarray], check_overlap: bool = True
 ) -> tuple[np.ndarray, RunResult]:
-    """Memory after a run that started with `images`, one a core, and noise everywhere else."""
+    """Memory after a run that started with `images`, one per core, and noise everywhere else."""
     memory = program.image(fill=0xA5)
     for core, image in enumerate(images):
         program.write_input(memory, image, core)

@@ -21,12 +21,12 @@ from triovit.hdl.isa.record import RECORD_BYTES, RECORD_DTYPE
 
 
 def lower_attention(node: Attention, layer: int, context: Context) -> list[Step]:
-    """A step a head and branch; the queues let the R-MAC engine run a head ahead of the MAT engine."""
+    """A step per head and branch; the queues let the R-MAC engine run a head ahead of the MAT engine."""
     config, block = context.config, context.config.block
     name, dim = node.name, node.dim
     require(dim % block == 0, name, f"heads of {dim} channels are not whole blocks of {block} channels")
     blocks = dim // block  # of q, k and v each
-    check_count(name, "kernel_rows", blocks, f"blocks of {block} channels a head")
+    check_count(name, "kernel_rows", blocks, f"blocks of {block} channels per head")
     _, height, width = context.tensors[name].shape
     tokens = height * width
     check_words(config, name, "divisor", tokens)

@@ -86,7 +86,7 @@ class Constants:
         self.engines = [context.constant(chosen[:, engine]) for engine in range(family.width)]
         self.records = context.constant(records[blocks])
         self.record_words = context.record_words * family.width
-        # The post-processing pipeline takes a row of results a cycle, which bounds very short sums.
+        # The post-processing pipeline takes a row of results per cycle, which bounds very short sums.
         steps, rows = self.group_words // self.block, family.width * (2 if wide else 1)
         self.row_cycles = width * max(steps, rows)
 

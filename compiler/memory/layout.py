@@ -27,7 +27,7 @@ class TensorLayout:
     kind: "map" (C, H, W), planes of channel blocks, (H + 2 border) x (W + 2 border) words each; "wide" (C, 1, 1) of
     16 bits, a plane of low bytes and one of high bytes; the attention intermediates "kv" (heads, v, k), "sum"
     (heads, k) and "code" (heads, tokens, byte 0 of a word each), a plane a head.
-    offset: bytes from the beginning of a core's feature maps. block: channels a word. plane_bytes: from plane to plane.
+    offset: bytes from the start of a core's feature maps. block: channels per word. plane_bytes: from plane to plane.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """What instruction fetch, LOAD and STORE take of the memory: how long a transfer is alone, how fast side by side.
 
-A stream is limited by its channel (a beat a cycle, an address a cycle), by the memory's bandwidth, which reads and
+A stream is limited by its channel (a beat per cycle, an address a cycle), by the memory's bandwidth, which reads and
 writes share, and by its window: bursts that may be under way at a time, each for the latency and its own beats.
 """
 

@@ -13,7 +13,7 @@ LATENCY = 150  # cycles between a store, the load behind it and the first comput
 
 @dataclass(frozen=True)
 class Tiling:
-    """rows: output rows a step. groups: output-block groups a step. resident: weights stay for the whole layer.
+    """rows: output rows per step. groups: output-block groups a step. resident: weights stay for the whole layer.
 
     chunk_outer: every chunk of weights sees all rows before the next chunk (features are loaded once a chunk).
     """
@@ -113,7 +113,7 @@ def choose_convolution(size: ConvolutionSize, context: Context) -> Tiling | None
 
 @dataclass(frozen=True)
 class DepthwiseTiling:
-    """rows: output rows a step. blocks: channel blocks a step (all rows of them before the next ones)."""
+    """rows: output rows per step. blocks: channel blocks a step (all rows of them before the next ones)."""
 
     rows: int
     blocks: int

@@ -92,7 +92,7 @@ def limits() -> str:
     def row(buffer: str) -> tuple[object, ...]:
         narrow = reach(buffer)
         others = ", ".join(code(other.field) for other in REACHES[buffer] if other != narrow)
-        step = f" ({narrow.step} words a step)" if narrow.step > 1 else ""
+        step = f" ({narrow.step} words per step)" if narrow.step > 1 else ""
         return buffer, narrow.words, code(narrow.field) + step, others
 
     return table(("buffer", "words at most:", "field", "other fields that address it"), map(row, REACHES))

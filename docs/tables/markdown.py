@@ -11,7 +11,7 @@ def code(text: object) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table, a line a row, ending with a line break. Headings that end with ':' are of numbers, which stand right.
+    """A table, a line per row, ending with a line break. Headings that end with ':' are of numbers, which stand right.
 
     Whole numbers get blanks between thousands. Raises ValueError for a row of another length.
     """

@@ -17,7 +17,7 @@ INT8, DIVIDEND = signed_range(8), signed_range(DIVIDEND_BITS)
 
 
 class HeadRecords:
-    """Records, one a head, for float64 psums (N, heads, rows, columns), which are overwritten."""
+    """Records, one per head, for float64 psums (N, heads, rows, columns), which are overwritten."""
 
     def __init__(self, post: PostParameters):
         self.scale = dyadic_factor(post.m1, post.n1).view(-1, 1, 1)

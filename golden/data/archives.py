@@ -30,7 +30,7 @@ class CifarArchive:
 
     The archive's arrays: `jpeg` uint8, all files one after the other, JPEG or of another format of
     `golden.data.images` ('triovit data' writes PNG, which loses nothing); `offset` (images + 1), where each begins;
-    `label` and `split` (0 train, 1 test), one an image; `classes`, the names.
+    `label` and `split` (0 train, 1 test), one per image; `classes`, the names.
     """
 
     def __init__(self, path, split: str = "test"):
@@ -68,7 +68,7 @@ class CifarArchive:
             raise DatasetError(f"{self.path}: not a whole .npz archive ({reason})") from None
         if missing:
             there = f"it holds {listing(names)}" if names else "it holds none"
-            remedy = "'triovit data' makes data files of CIFAR, other images come as files in a folder a class"
+            remedy = "'triovit data' makes data files of CIFAR, other images come as files in a folder per class"
             raise DatasetError(f"{self.path}: arrays missing: {', '.join(missing)}; {there}; {remedy}")
         return arrays
 
@@ -94,7 +94,7 @@ class CifarArchive:
 
 
 class ImageArchive:
-    """Image files in a .zip or .tar archive, with or without a folder a class, read without unpacking.
+    """Image files in a .zip or .tar archive, with or without a folder per class, read without unpacking.
 
     A folder that holds everything is passed over (an archive of `val/` begins with it). If every image then lies in a
     folder, the outermost folders are the classes, in sorted order; otherwise there are no classes and no labels.

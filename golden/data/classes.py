@@ -28,7 +28,7 @@ class Relabelled:
 
 
 def read_classes(path, outputs: int) -> tuple[str, ...]:
-    """Class names from a text file, one a line in the order of the network's outputs.
+    """Class names from a text file, one per line in the order of the network's outputs.
 
     Raises DatasetError unless they are `outputs` different names in UTF-8.
     """
@@ -37,7 +37,7 @@ def read_classes(path, outputs: int) -> tuple[str, ...]:
     except UnicodeDecodeError:
         raise DatasetError(f"{path}: not a text file in UTF-8") from None
     if len(names) != outputs:
-        raise DatasetError(f"{path}: must name the network's {outputs} outputs, one a line, not {len(names)}")
+        raise DatasetError(f"{path}: must name the network's {outputs} outputs, one per line, not {len(names)}")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DatasetError(f"{path}: the same class twice: {listing(repeated)}")

@@ -17,12 +17,12 @@ SIGNATURES = (  # bytes, where they stand, what has them, remedy
     (b"7z\xbc\xaf\x27\x1c", 0, "a 7-Zip archive", "unpack it first"),
     (b"PK\x03\x04", 0, "a zip archive by its content", "let its name end in .zip"),
     (b"ustar", 257, "a tar archive by its content", "let its name end in .tar"),
-    (b"\x93NUMPY", 0, "one NumPy array (.npy)", "write its images as files, in a folder a class"),
-    (b"\x89HDF\r\n\x1a\n", 0, "HDF5", "write its images as files, in a folder a class"),
-    (b"PAR1", 0, "Parquet", "write its images as files, in a folder a class"),
-    (b"ARROW1", 0, "Arrow", "write its images as files, in a folder a class"),
-    (b"\xde\xc0\xef\xbe", 16, "an LMDB database", "write its images as files, in a folder a class"),
-    (b"SQLite format 3\0", 0, "an SQLite database", "write its images as files, in a folder a class"),
+    (b"\x93NUMPY", 0, "one NumPy array (.npy)", "write its images as files, in a folder per class"),
+    (b"\x89HDF\r\n\x1a\n", 0, "HDF5", "write its images as files, in a folder per class"),
+    (b"PAR1", 0, "Parquet", "write its images as files, in a folder per class"),
+    (b"ARROW1", 0, "Arrow", "write its images as files, in a folder per class"),
+    (b"\xde\xc0\xef\xbe", 16, "an LMDB database", "write its images as files, in a folder per class"),
+    (b"SQLite format 3\0", 0, "an SQLite database", "write its images as files, in a folder per class"),
     (b"\x80\x02", 0, "a Python pickle", "'triovit data' reads those of CIFAR; write other images as files"),
 )
 PUBLISHED = {"cifar-100": "cifar100", "cifar-10": "cifar10"}  # beginning of a name -> argument of 'triovit data'
@@ -52,7 +52,7 @@ def fault_of_folder(path: Path) -> str:
         return f": it is CIFAR as published: {hint}"
     names = [entry.name for entry in path.iterdir()]
     if "data.mdb" in names:
-        return ": it is an LMDB database; write its images as files, in a folder a class"
+        return ": it is an LMDB database; write its images as files, in a folder per class"
     return what_is_there(entry for entry in path.rglob("*") if entry.is_file())
 
 

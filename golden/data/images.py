@@ -50,8 +50,8 @@ def open_rgb(source, name: str) -> Image.Image:
 
     Transparent parts show a white background, 16-bit grey is scaled to 8 bits with rounding, of 16-bit colours the
     decoder keeps the high byte (and nothing of which one is transparent), and of an animation the first frame is taken.
-    At most 16 bytes a pixel are in use at a time. Raises ImageError for what is no image, is damaged or truncated, has
-    floating-point or 32-bit samples, or more pixels than Pillow's decompression-bomb limit.
+    At most 16 bytes per pixel are in use at a time. Raises ImageError for what is no image, is damaged or truncated,
+    has floating-point or 32-bit samples, or more pixels than Pillow's decompression-bomb limit.
     """
     try:
         with warnings.catch_warnings():

@@ -50,7 +50,7 @@ def open_images(path, split: str = "train") -> Images:
 
 
 def open_labelled(path, split: str = "test") -> Dataset:
-    """Images with labels: of a CIFAR archive, or with a folder a class in a folder or archive; DatasetError otherwise.
+    """Images with labels: of a CIFAR archive, or a folder per class, in a folder or archive; DatasetError otherwise.
 
     Images that lie beside the folders of a folder are passed over.
     """

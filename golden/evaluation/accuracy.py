@@ -16,7 +16,7 @@ class Chunk:
     """Predictions of a few images, as plain values that go into a journal.
 
     index: places in the data set. label: class indices. top: the TOP classes (fewer of a network with fewer outputs)
-    of an image, likeliest first. The three have an entry an image. broken: (index, message) of images that cannot
+    of an image, likeliest first. The three have an entry per image. broken: (index, message) of images that cannot
     be read; they are not in `index`.
     """
 

@@ -22,7 +22,7 @@ LONGEST_NAME = 24
 
 
 def confusion_matrix(predictions: Predictions, classes: int) -> np.ndarray:
-    """(classes, classes) int64: images of the row's class that were taken for the column's. 8 bytes a pair of classes:
+    """(classes, classes) int64: images of the row's class taken for the column's. 8 bytes per pair of classes:
     3.8 GB for ImageNet-21k's 21 841."""
     pairs = predictions.label * classes + predictions.top[:, 0]
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

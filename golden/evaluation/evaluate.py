@@ -44,9 +44,9 @@ def evaluate(
 ) -> Predictions:
     """Predictions of all images of `dataset`, whose labels are indices of the network's outputs.
 
-    batch: images a chunk, at least 1. journal: images that it holds are not run again, and every chunk is added to it.
-    scheduler, processes: as of `fan_out`; workers read the images themselves. progress: called before the first chunk
-    and after every one.
+    batch: images per chunk, at least 1. journal: images that it holds are not run again, and every chunk is added to
+    it. scheduler, processes: as of `fan_out`; workers read the images themselves. progress: called before the first
+    chunk and after every one.
 
     Raises ImageError for an image that cannot be read, unless `skip_broken`: then it is listed in the predictions;
     what was done until then is in the journal. DatasetError when no image at all can be read. ParallelError as of

@@ -28,7 +28,7 @@ class ReferencePredictor:
 
 
 def count_outputs(network: IntegerNetwork) -> int:
-    """Logits of a classifier; raises NetworkError when the network's last tensor has more than a value a channel."""
+    """Logits of a classifier; raises NetworkError when the network's last tensor has more than a value per channel."""
     channels, height, width = network.shapes()[network.output]
     if (height, width) != (1, 1):
         raise NetworkError(f"{network.name}: a classifier's last tensor must be 1 x 1, not {height} x {width}")

@@ -21,7 +21,7 @@ HEADROOM = Fraction(5, 4)  # divisors of other images may be larger than those o
 
 @dataclass(frozen=True)
 class BranchScales:
-    """Scales of q, k, v, K^T V and the row sum, one a head; largest: the divisor in integers, with headroom."""
+    """Scales of q, k, v, K^T V and the row sum, one per head; largest: the divisor in integers, with headroom."""
 
     q: list[Fraction]
     k: list[Fraction]

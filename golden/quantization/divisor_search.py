@@ -1,7 +1,7 @@
 """The log2 offset and gain of every attention branch with the least output error.
 
 Trio-ViT gives a divisor 4 bits of log2 and a constant of the layer; the constant is the offset here. The leading-one
-rule makes a result between 25 % too small and 50 % too large, 8 % too large on average: a gain a head takes the
+rule makes a result between 25 % too small and 50 % too large, 8 % too large on average: a gain per head takes the
 average back and costs nothing, because it goes into the multiplier of the dividend.
 """
 

@@ -99,7 +99,7 @@ def to_metadata(encodings: dict[str, Encoding]) -> dict:
     """JSON values for the entry "encodings" of a network's metadata.
 
     A tensor has {"scale": [...], "zero_point": [...]}; each list has an entry for every channel, or one for all
-    channels of an equal part of them: one for the whole tensor, one a head, and so on.
+    channels of an equal part of them: one for the whole tensor, one per head, and so on.
     """
     return {
         name: {"scale": _collapse(encoding.scale), "zero_point": _collapse(encoding.zero_point)}

@@ -4,11 +4,11 @@ A network computes the same when a channel is multiplied by a factor and the wei
 (cross-layer equalization: Nagel et al., "Data-free quantization through weight equalization and bias correction", ICCV
 2019, section 4.1). With a scale for all channels of a tensor, a channel of a hundred times the range leaves the others
 two of 255 steps. Here no weight of the float network changes: a channel's scale is its factor times the scale of the
-tensor, weights that read it have the factor in them as they have every scale, and a record a channel, residual sums
+tensor, weights that read it have the factor in them as they have every scale, and a record per channel, residual sums
 included, takes it out again. So no two tensors of a residual stream need the same factor.
 
 A linear attention passes factors on: those of V go to the rows of K^T V and on to the output, those of K to the columns
-of K^T V and to the row sums, where the inverse ones of Q meet them. K^T V and row sums therefore have scales a head
+of K^T V and to the row sums, where the inverse ones of Q meet them. K^T V and row sums therefore have scales per head
 relative to the head's first channel.
 
 Factors are powers of two, and 1 but for outliers: channels beyond THRESHOLD. Networks without outliers, as training

@@ -98,7 +98,7 @@ def layer_norm(layer: LayerNormLayer, scheme: Scheme) -> LayerNorm:
 
 
 def attention(layer: LinearAttentionLayer, scheme: Scheme) -> Attention:
-    """ReLU linear attention. K^T V and row sums have a scale a head; one log2 offset a branch, or a uniform divisor.
+    """Linear attention. K^T V and row sums have a scale per head; one log2 offset per branch, or a uniform divisor.
 
     The output's dividend is acc * s_kv * 2**offset / (s_sum * s_out): the scale of q cancels. Scales of a head are
     those of its first channel: the others have the same factors to them on both sides of every record.

@@ -1,7 +1,7 @@
 """Named sets of settings: the papers' methods and the baselines of their tables.
 
-The baselines are vanilla W8A8: symmetric, a scale a tensor for activations and a scale a filter for weights, one scale
-for q, k and v. All share what the hardware fixes: 16-bit hardswish operands and 4-bit log2 divisors.
+The baselines are vanilla W8A8: symmetric, a scale per tensor for activations and a scale per filter for weights, one
+scale for q, k and v. All share what the hardware fixes: 16-bit hardswish operands and 4-bit log2 divisors.
 """
 
 from __future__ import annotations

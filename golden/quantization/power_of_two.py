@@ -61,7 +61,7 @@ def smoothing_factors(
 
     s_j = 2**round(log2(max|X_j|**t / max|W_j|**(1 - t))), W_j the weights of all readers on channel j, relative to the
     middle of all channels; log2 is rounded at 1.5. Possible where all readers are dense convolutions: their weights
-    take s_j, the producer's requantizer (a record a channel) 1 / s_j, whatever non-linearity lies before that, and a
+    take s_j, the producer's requantizer (a record per channel) 1 / s_j, whatever non-linearity lies before that, and a
     residual sum has a shift a channel. equalized: factors that the channels have already, taken out of their range.
     """
     dense = [

@@ -1,6 +1,6 @@
 """Which channels of a tensor may have scales and zero points of their own: what its readers can absorb.
 
-A depthwise layer multiplies its weights by the input's scale a channel, the pool does so in its records; a pointwise
+A depthwise layer multiplies its weights by the input's scale per channel, the pool does so in its records; a pointwise
 layer sums over channels and needs one scale, but any zero points, which go into its bias; attention needs zero point 0
 because ReLU is a clamp of the integers at 0; layer normalization subtracts a mean, so one zero point cancels.
 """
@@ -59,7 +59,7 @@ def _scale_group(reader: Layer, channels: int, settings: Settings) -> int:
 
 
 def _shifts(reader: Layer, settings: Settings) -> bool:
-    """Whether the input has a zero point a channel under one scale."""
+    """Whether the input has a zero point per channel under one scale."""
     if not isinstance(reader, ConvolutionLayer) or reader.folded.weight.shape[1] == 1:
         return False  # of a filter over one channel, a scale does that
     return settings.shifting == "all" or (settings.shifting == "projection" and reader.projection)

@@ -33,7 +33,7 @@ class Scheme:
     encodings: of every tensor, the input's and the logits' included. weights: of every convolution and LayerNorm.
     factors: (C,) of every tensor that has outliers (see `equalization`); its encoding has them in it, its ranges and
     those inside an attention have them taken out.
-    doubts: what is done badly, in words. divisors: of every attention, one a branch. reconstruction: what it did to
+    doubts: what is done badly, in words. divisors: of every attention, one per branch. reconstruction: what it did to
     each block, if there was one.
     """
 

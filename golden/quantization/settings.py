@@ -53,10 +53,10 @@ class Settings:
     observer: "minmax", "ema" (exponential moving average of the extremes of batches), "percentile" or "lp" (the range
     with the least L_p error, OMSE). percentile: 50 < p <= 100, upper end; the lower end is 100 - p. momentum: of "ema",
     0 <= m < 1. norm: p of "lp", positive. symmetric: zero point 0 wherever shifting does not give one (the papers'
-    setting); otherwise affine. migration: inputs of depthwise layers and of the pool have a scale a channel (Trio-ViT's
-    channel-wise migration). shifting: which tensors have a zero point a channel with a common scale (Trio-ViT's
-    filter-wise shifting): "projection" the inputs of a block's last pointwise layer, "all" every input of a
-    pointwise, grouped or fully connected layer. head_scales: q, k and v have a scale a head, otherwise a scale a
+    setting); otherwise affine. migration: inputs of depthwise layers and of the pool have a scale per channel
+    (Trio-ViT's channel-wise migration). shifting: which tensors have a zero point per channel with a common scale
+    (Trio-ViT's filter-wise shifting): "projection" the inputs of a block's last pointwise layer, "all" every input of a
+    pointwise, grouped or fully connected layer. head_scales: q, k and v have a scale per head, otherwise a scale a
     tensor. smoothing: channels of a pointwise layer's input have power-of-two factors that its weights take back
     (P2-ViT's smoothing), where shifting gives channels ranges of their own. smoothing_exponent: its t, 0..1: 1 moves
     all of the imbalance into the weights. equalization: outlier channels have power-of-two factors that their readers
@@ -78,7 +78,7 @@ class Settings:
     it comes from the largest divisor. divisor_gain: a factor a head that takes back the mean error of the log2 rule.
 
     reconstruction: "none", or block-wise learning of weight rounding and activation scales with the "published" or the
-    "fast" numbers of iterations. batch: calibration images a run of the float network. seed: of every random choice.
+    "fast" numbers of iterations. batch: calibration images per run of the float network. seed: of every random choice.
 
     Raises QuantizationError naming every field that breaks a rule, the rule and the value.
     """

@@ -56,7 +56,7 @@ def match_layers(model: Classifier, network: IntegerNetwork) -> list[Layer]:
     if len(layers) != len(network.nodes):
         raise QuantizationError(f"{other} {len(layers)} layers, not {len(network.nodes)}")
     if tuple(network.input_shape) != (3, model.resolution, model.resolution):
-        raise QuantizationError(f"{other} {model.resolution} pixels a side, not {network.input_shape[1]}")
+        raise QuantizationError(f"{other} {model.resolution} pixels per side, not {network.input_shape[1]}")
     if network.metadata.get("model_hash", own := network_hash(model)) != own:
         raise QuantizationError(f"{other} other weights")
     return layers

@@ -46,7 +46,7 @@ class TensorCodes:
 class BranchDivisors:
     """Integer divisors of one branch of an attention and their codes. offset: of the log2 codes, None for uniform ones.
 
-    histogram: of log2 of the positive divisors, BINS_AN_OCTAVE bins an octave from 1 on. zeros: divisors that are 0.
+    histogram: of log2 of the positive divisors, BINS_AN_OCTAVE bins per octave from 1 on. zeros: divisors that are 0.
     clipped: divisors, not 0, whose code would lie beyond the codes. codes: how often each code occurs (16, or 256
     uniform ones). smallest (not 0), largest: divisors. squared_error: sum of (D / used - 1)**2 over the positive
     divisors D, `used` being the power of two (or, scaled, the 8-bit number) that divides instead.

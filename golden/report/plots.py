@@ -40,7 +40,7 @@ KIND_COLOURS = {  # by `Node.kind`, in the order of legends
 }
 MARGIN = 0.75  # inches beside the rows: axis and legend
 MARKS = ((-127, -96, -64, -32, 0, 32, 64, 96, 127), (-128, -32, -16, -8, -4, -2, 0, 2, 4, 8, 16, 32, 128))
-HEAT_BINS = 51  # of a row of the map of weights; narrower schemes have a bin a level
+HEAT_BINS = 51  # of a row of the map of weights; narrower schemes have a bin per level
 
 
 def sqnr_bars(errors: list[TensorError], names: dict[str, str], kinds: dict[str, str]) -> Figure:
@@ -59,7 +59,7 @@ def sqnr_bars(errors: list[TensorError], names: dict[str, str], kinds: dict[str,
 
 
 def saturation_bars(codes: dict[str, TensorCodes], names: dict[str, str]) -> Figure:
-    """Shares at the smallest and at the largest integer, a bar a tensor."""
+    """Shares at the smallest and at the largest integer, a bar per tensor."""
     figure, axes = _rows([names[name] for name in codes])
     low, high = (
         np.array([100 * getattr(found, end) / found.size for found in codes.values()]) for end in ("lowest", "highest")
@@ -84,7 +84,7 @@ def channel_bands(tensor: ChannelRanges, real_title: str, integer_title: str) ->
 
 
 def weight_map(scheme: WeightScheme, layers: list[LayerWeights], names: dict[str, str]) -> Figure:
-    """A row a layer, a column a few levels of the scheme; the stronger the colour, the more of the row's weights."""
+    """A row per layer, a column a few levels of the scheme; the stronger the colour, the more of the row's weights."""
     levels = scheme.levels
     width = max(1, len(levels) // HEAT_BINS) if scheme.apot is None else 1
     counts = np.stack([layer.counts[scheme].reshape(-1, width).sum(axis=1) for layer in layers])
@@ -96,12 +96,12 @@ def weight_map(scheme: WeightScheme, layers: list[LayerWeights], names: dict[str
     )
     marks = [mark for mark in MARKS[scheme.apot is not None] if mark in levels] if len(levels) > 20 else levels
     axes.set_xticks([np.searchsorted(levels, mark) // width for mark in marks], [str(mark) for mark in marks])
-    axes.set_xlabel("integer weight" + (", a column a level" if width == 1 else f", a column {width} levels"))
+    axes.set_xlabel("integer weight" + (", a column per level" if width == 1 else f", a column {width} levels"))
     return figure
 
 
 def scheme_bars(layers: list[LayerWeights], names: dict[str, str]) -> Figure:
-    """Filters of each scheme, a bar a layer."""
+    """Filters of each scheme, a bar per layer."""
     figure, axes = _rows([names[layer.name] for layer in layers])
     left = np.zeros(len(layers))
     shown = {}

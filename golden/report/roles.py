@@ -7,7 +7,7 @@ from triovit.golden.integer.nodes import Convolution
 
 
 def depthwise_inputs(network: IntegerNetwork) -> list[str]:
-    """Tensors that depthwise layers read, which channel-wise migration gives a scale a channel (Trio-ViT)."""
+    """Tensors that depthwise layers read, which channel-wise migration gives a scale per channel (Trio-ViT)."""
     return _inputs(network, lambda node: node.depthwise)
 
 

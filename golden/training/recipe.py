@@ -39,8 +39,8 @@ class Recipe:
     """How a network is trained.
 
     preset, resolution: the network's size and the side of its input in pixels.
-    epochs: passes over the training images. batch: images a step, at least 2; the last images of an epoch's order that
-    fill no batch are left out.
+    epochs: passes over the training images. batch: images per step, at least 2; the last images of an epoch's order
+    that fill no batch are left out.
     peak_rate, warm_up: AdamW's one-cycle rate, see `rate`; warm_up is the share of the steps before the peak, 0..1.
     weight_decay: of matrices and filters; biases and normalizations have none.
     label_smoothing: 0 <= s < 1. clip: largest norm of the gradient.

@@ -13,7 +13,7 @@ from triovit.hdl.validation import check_integer
 
 
 class AdderTree(wiring.Component):
-    """Sum of a vector of signed numbers, one register a level.
+    """Sum of a vector of signed numbers, one register per level.
 
     Parameters
     ----------

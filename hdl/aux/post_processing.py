@@ -85,8 +85,8 @@ class PostProcessing(wiring.Component):
     ):
         """Rows of one mode. acc: (..., lanes) int32. parameters: mapping of RECORD_LAYOUT's names to integers or
         arrays that broadcast with `acc`; absent names are 0. residual: (..., lanes) int8. The rest: scalars, or
-        one value a row, shape (...). Returns int64 (..., lanes) in int8 range. Raises OverflowError outside the ranges
-        of the class's numerics.
+        one value per row, shape (...). Returns int64 (..., lanes) in int8 range. Raises OverflowError outside the
+        ranges of the class's numerics.
         """
         mode = PostMode(mode)
         p = {name: np.asarray(parameters.get(name, 0)) for name, _ in RECORD_LAYOUT}

@@ -1,4 +1,4 @@
-"""Nested loops in hardware: down counters and incremental addresses, one step a cycle.
+"""Nested loops in hardware: down counters and incremental addresses, one step per cycle.
 
 The MAC sequencers walk six levels. A level is at its end when its counter is zero; a step advances the innermost level
 that is not at its end and restarts everything inside it. Addresses follow by one adder: the base of that level plus

@@ -38,7 +38,7 @@ class Operation:
     weights: words of weights that a step takes. records: record blocks from group to group.
     window: level of the loop whose steps are windows of `block` pixels or tokens; None: a step is one pixel.
     double: windows take every second pixel. two_passes: the outermost loop reads the same features, weights and records
-    twice, level 4 is what is accumulated, and the second pass gives a result a step.
+    twice, level 4 is what is accumulated, and the second pass gives a result per step.
     """
 
     kind: StepKind

@@ -89,7 +89,7 @@ class ResultControl(wiring.Component):
       rows (In, an array of RowOffer): core 0's engines, in the order of the units' `rows`.
       control (Out, result_control). p_en, p_address (Out): records of the row, in words. o_en, o_address (Out):
       residual operand.
-    Latency: a row taken in cycle t is written at the end of cycle t + 1 + PostProcessing.latency. One row a cycle; a
+    Latency: a row taken in cycle t is written at the end of cycle t + 1 + PostProcessing.latency. One row per cycle; a
     `wide` row takes two cycles (low bytes, high bytes).
     """
 

@@ -1,4 +1,4 @@
-"""Sequencer of a MAC unit: turns one instruction into its steps, one a cycle.
+"""Sequencer of a MAC unit: turns one instruction into its steps, one per cycle.
 
 What an opcode does is a row of `hdl.compute.operations`; here are the loops' registers.
 """
@@ -72,8 +72,8 @@ class Sequencer(wiring.Component):
       accepted (Out, 1) with signal (Out, 32), index (Out, 32): an instruction has been taken, for the result control.
       busy (Out, 1). error (Out, 1) with error_code (Out, 8) and error_index (Out, 32): the instruction is refused and
       the unit stops.
-    Timing: two cycles from an accepted instruction to its first step, then one step a cycle (two for an outer product's
-    step: k, then v) while o.ready; one idle cycle between instructions.
+    Timing: two cycles from an accepted instruction to its first step, then one step per cycle (two for an outer
+    product's step: k, then v) while o.ready; one idle cycle between instructions.
     Errors: ILLEGAL_FIELD for an instruction that breaks a rule of `hdl.isa.rules`.
     Source: Trio-ViT (arXiv 2405.03882), R-MAC and MAT engines (operand patterns); loop order is ours.
     """

@@ -166,7 +166,7 @@ PRESETS = {
         # One core of the paper: 8 x 8 R-MAC + 8 x 8 MAT. The formula is Trio-ViT's (arXiv 2405.03882), its numbers
         # are those of the group's earlier machine on the same board (arXiv 2403.20230): (8 x 8 + 8 x 8) x 16.
         AcceleratorConfig(name="trio-core"),
-        # The paper's machine: 16 cores, 2048 multipliers, 64 bytes a cycle of memory.
+        # The paper's machine: 16 cores, 2048 multipliers, 64 bytes per cycle of memory.
         AcceleratorConfig(name="trio-zcu102", cores=16, data_bytes=64, burst_beats=64),
         # A small one for quick tests and small FPGAs.
         AcceleratorConfig(

@@ -43,7 +43,7 @@ class Prefetcher(wiring.Component):
         No burst is under way.
 
     Latency: 2 cycles from `start` to `ar`, 2 cycles from an instruction's last beat to `o`. Initiation interval: one
-    beat a cycle into the FIFO; an instruction every max(1, 64 / data_bytes) cycles out of it.
+    beat per cycle into the FIFO; an instruction every max(1, 64 / data_bytes) cycles out of it.
 
     Source: ours.
     """

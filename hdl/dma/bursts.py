@@ -55,7 +55,7 @@ class BurstSplitter(wiring.Component):
     halt : In(1)
         Nothing new is offered; a burst that is on offer stays.
 
-    Latency: `latency = 1` cycle to a run's first burst, then one burst a cycle.
+    Latency: `latency = 1` cycle to a run's first burst, then one burst per cycle.
 
     Source: ours.
     """

@@ -45,7 +45,7 @@ class LoadUnit(wiring.Component):
         No further instruction and burst; data of bursts under way is discarded. A beat on offer is withdrawn.
 
     Latency: 3 cycles from `unit.i` to `ar` (4 to ARVALID), 1 from `r` to `write.valid`. Initiation interval: one burst
-    and one beat a cycle, without a gap between runs, planes, cores or instructions.
+    and one beat per cycle, without a gap between runs, planes, cores or instructions.
 
     Source: ours; decoupled access and execution as in VTA.
     """

@@ -32,7 +32,7 @@ class ReadMaster(wiring.Component):
         A beat is transferred (for counters).
 
     Latency: 1 cycle from a client's `ar` to ARVALID (registered, so that it never changes once it is offered), 0
-    cycles from R to the client. Initiation interval: one burst, one beat a cycle.
+    cycles from R to the client. Initiation interval: one burst, one beat per cycle.
 
     Raises: TypeError or ValueError for a parameter outside its range.
 

@@ -71,7 +71,7 @@ class RunWalker(wiring.Component):
         MEMORY_ADDRESS (a run's end is beyond `memory_size`, or it does not start at a multiple of the word size). The
         walker offers nothing more after an error, until it is reset.
 
-    Latency: 2 cycles from `i` to the first run; then a run a cycle, also from one instruction to the next.
+    Latency: 2 cycles from `i` to the first run; then a run per cycle, also from one instruction to the next.
 
     Raises: ValueError for another opcode.
 

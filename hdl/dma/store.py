@@ -51,7 +51,7 @@ class StoreUnit(wiring.Component):
         A beat is transferred (for counters).
 
     Latency: 4 cycles from `unit.i` to AWVALID and to the first `read.valid`, 2 from the grant to WVALID. Initiation
-    interval: one beat and one burst a cycle, without a gap between runs, planes, cores or instructions.
+    interval: one beat and one burst per cycle, without a gap between runs, planes, cores or instructions.
 
     Source: ours; decoupled access and execution as in VTA.
     """

@@ -40,7 +40,7 @@ class Transfer(wiring.Component):
     active : Out(1)
         An instruction is being cut into bursts.
 
-    Latency: 3 cycles from `i` to `o`; then a burst a cycle, also over runs and instructions.
+    Latency: 3 cycles from `i` to `o`; then a burst per cycle, also over runs and instructions.
 
     Raises: ValueError for another opcode.
 

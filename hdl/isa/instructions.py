@@ -60,7 +60,7 @@ COMPUTE = (
     Field("stride", 1, "Pixel stride 1 (0) or 2 (1)"),
     Field("groups", 12, "Output channel blocks (pairs of them when joint); OUTER: v blocks; ROW_SUM: channel blocks"),
     Field("rows", 12, "Output rows; OUTER, ROW_SUM: token rows"),
-    Field("cols", 12, "Output columns; OUTER, ROW_SUM: tokens a row; LAYER_NORM: channels N"),
+    Field("cols", 12, "Output columns; OUTER, ROW_SUM: tokens per row; LAYER_NORM: channels N"),
     Field("kernel_rows", 4, "Kernel rows; OUTER: k blocks"),
     Field("kernel_cols", 4, "Kernel columns"),
     Field("blocks", 10, "Input channel blocks"),

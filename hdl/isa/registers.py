@@ -238,7 +238,7 @@ def field_mask(register: str, *fields: str) -> int:
 
 
 def markdown_table(config: AcceleratorConfig) -> str:
-    """The map as a Markdown table, a row a field, with the reset values of `config`."""
+    """The map as a Markdown table, a row per field, with the reset values of `config`."""
     lines = ["| offset | register | bits | field | access | reset | meaning |", "|---|---|---|---|---|---|---|"]
     for register in register_map(config):
         for field in register.fields:

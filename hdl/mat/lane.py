@@ -19,7 +19,7 @@ class MATLane(wiring.Component):
     Parameters
     ----------
     multipliers : int, 2..32
-        Length of the inner product (input channels a beat).
+        Length of the inner product (input channels per beat).
 
     Members
     -------

@@ -25,7 +25,7 @@ def simulation_memories():
     """Memories elaborated inside this context are Amaranth memories, which Amaranth's own simulator can run.
 
     `amaranth.sim.Simulator` elaborates in its constructor, so `with simulation_memories(): sim = Simulator(dut)` is
-    enough. Verilog must be emitted outside: Amaranth writes one line a row of a memory.
+    enough. Verilog must be emitted outside: Amaranth writes one line per row of a memory.
     """
     token = _simulated.set(True)
     try:

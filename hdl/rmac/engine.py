@@ -48,7 +48,7 @@ class RMACEngine(wiring.Component):
         acc : ArrayLayout(signed(32), max(lanes, macs)), unused elements zero. last : last row of the group.
 
     Latency: `latency(mode)` cycles from acceptance of the last beat to its first row being offered, when nothing
-    stalls: macs + 4 for POINTWISE, 4 for DEPTHWISE and OUTER; further rows follow one a cycle. Initiation interval 1
+    stalls: macs + 4 for POINTWISE, 4 for DEPTHWISE and OUTER; further rows follow one per cycle. Initiation interval 1
     beat; a group costs more only if its rows (1, or `rows`) exceed its beats.
 
     Stalls: when a group's results are due and the drain still holds rows that do not leave in this cycle, one enable
@@ -131,7 +131,7 @@ class RMACEngine(wiring.Component):
         rows = [Signal(range(self.lanes + 1), name=f"rows{k}", reset_less=True) for k in range(3)]
 
         # The operand multiplexers obey the beats in the skew line first: that asks for macs - 1 bubbles. One more keeps
-        # the results from being due together, as the lane accumulator takes down-forward beats a cycle longer.
+        # the results from being due together, as the lane accumulator takes down-forward beats per cycle longer.
         self.skewed = Signal()
         clear = Signal()
         pointwise = p.mode == RMACMode.POINTWISE

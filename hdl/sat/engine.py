@@ -26,7 +26,7 @@ class ShifterAdderTree(wiring.Component):
     ----------
     lanes : int, 1..64
     units : int, 1..64
-        Shifter units a lane.
+        Shifter units per lane.
     format : ApotFormat
         Code of the weights.
 

@@ -69,7 +69,7 @@ struct ErrorRegion {
 struct MemorySettings {
     uint64_t read_latency = 1;        // cycles from the AR transfer to the first R beat on offer
     uint64_t write_latency = 1;       // cycles from the last W transfer to B on offer
-    uint64_t tokens_per_cycle = 0;    // bytes a cycle * 1024, reads and writes together; 0: no limit
+    uint64_t tokens_per_cycle = 0;    // bytes per cycle * 1024, reads and writes together; 0: no limit
     uint64_t stall_threshold = 0;     // probability * 2^32, each channel for itself
     uint64_t seed = 1;
     uint64_t outstanding = 32;        // bursts accepted and not finished, in each direction

@@ -1,7 +1,7 @@
 // Whole-network simulation: the verilated accelerator, an AXI4 memory behind its master port, and a script of what
 // the host does. Usage: <program> SCRIPT REPORT EVENTS
 //
-// SCRIPT: one command a line (see sim/rtl/simulation.py, which writes it). REPORT: JSON, one result a command that has
+// SCRIPT: one command per line (see sim/rtl/simulation.py, which writes it). REPORT: JSON, one result per command that has
 // one. EVENTS: records of 16 bytes (uint64 cycle, uint32 index, uint16 mark, uint8 unit, uint8 event). Progress goes
 // to the standard output as "progress CYCLE MARK COMMAND" about four times a second.
 

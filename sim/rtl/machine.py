@@ -47,7 +47,7 @@ class MachineRun:
 class RtlMachine:
     """The accelerator in Verilator with a program in its memory.
 
-    memory: timing and base of the AXI memory; by default a beat a cycle shared by reads and writes, 32 cycles of read
+    memory: timing and base of the AXI memory; by default a beat per cycle shared by reads and writes, 32 cycles of read
     latency, at address 0. watchdog: what the run writes to the register of that name, see `watchdog_cycles`.
     progress: called while the Verilog is emitted, on first use. Raises BuildFolderError when it cannot be written.
     """

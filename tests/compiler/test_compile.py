@@ -176,6 +176,6 @@ def test_b0_at_1024():
 
 
 def test_b1_at_224():
-    """The paper's main workload: every tensor, no race, and the cycles it takes at 16 bytes a cycle."""
+    """The paper's main workload: every tensor, no race, and the cycles it takes at 16 bytes per cycle."""
     program = check_network(efficientvit_like("b1", 224, seed=1), CORE, trace=False)
     assert estimate(program).cycles == pytest.approx(4_665_661, rel=0.01)

@@ -41,7 +41,7 @@ def test_a_hundred_cifar_images(triovit):
 
 
 def test_efficientvit_b1(triovit):
-    """At 16 bytes a cycle of memory, shared by reads and writes, 32 cycles of latency."""
+    """At 16 bytes per cycle of memory, shared by reads and writes, 32 cycles of latency."""
     outcome = triovit("compare", "b1-r224")
     assert outcome.status == 0
     report = outcome.report

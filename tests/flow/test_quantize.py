@@ -103,7 +103,7 @@ def test_wrong_names(triovit, refused, photos, tmp_path):
     words = ("--classes", tmp_path / "names.txt", "--data", photos)
     outcome = triovit("quantize", tmp_path / "b0.safetensors", *words, *target)
     assert outcome.status == 2
-    assert "names.txt: must name the network's 7 outputs, one a line, not 2" in outcome.err.splitlines()[-1]
+    assert "names.txt: must name the network's 7 outputs, one per line, not 2" in outcome.err.splitlines()[-1]
     assert "b1-r64 has a resolution of 64, not 32" in refused("quantize", "b1-r64", "--resolution", 32, *target)
 
 

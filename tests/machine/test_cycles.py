@@ -81,7 +81,7 @@ def steps(opcode: Opcode, **fields: int) -> int:
 
 def test_steps():
     assert steps(Opcode.RMAC_CONV) == 3 * 5 * 7
-    # Two rows of results a step are more than the post-processing pipeline takes.
+    # Two rows of results per step are more than the post-processing pipeline takes.
     assert steps(Opcode.RMAC_CONV, joint=1) == 2 * 3 * 5 * 7
     assert steps(Opcode.RMAC_CONV, mode=PostMode.WIDE) == 2 * 3 * 5 * 7
     assert steps(Opcode.RMAC_CONV, joint=1, blocks=4) == 4 * 3 * 5 * 7
@@ -94,7 +94,7 @@ def test_steps():
 
 def test_steps_of_what_only_the_rmac_unit_does():
     assert steps(Opcode.RMAC_DEPTHWISE, kernel_rows=3, kernel_cols=3) == 3 * 5 * 2 * 9
-    assert steps(Opcode.RMAC_DEPTHWISE) == 3 * 5 * 2 * 4  # four rows of results leave one a cycle
+    assert steps(Opcode.RMAC_DEPTHWISE) == 3 * 5 * 2 * 4  # four rows of results leave one per cycle
     assert steps(Opcode.RMAC_DEPTHWISE, cols=3) == 3 * 5 * 3
     assert steps(Opcode.RMAC_OUTER, kernel_rows=2) == 3 * 2 * 5 * 7
     assert steps(Opcode.RMAC_OUTER, rows=1, cols=3) == 3 * 4

@@ -10,7 +10,7 @@ PAIR = dataclasses.replace(TINY, name="pair", cores=2).validate()
 WIDE = AcceleratorConfig(
     name="wide", data_bytes=64, feature_bytes=1 << 16, output_bytes=1 << 15, read_bursts=2
 ).validate()  # fmt: skip
-# A word a beat, a beat a burst, one burst at a time, the shortest queues: the narrow end of what validates.
+# A word per beat, a beat per burst, one burst at a time, the shortest queues: the narrow end of what validates.
 NARROW = dataclasses.replace(
     TINY, name="narrow", data_bytes=4, burst_beats=1, read_bursts=1, write_bursts=1, queue_depth=2
 ).validate()

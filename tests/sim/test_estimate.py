@@ -27,7 +27,7 @@ MEMORIES = {
 
 @pytest.mark.parametrize("config", (TINY, NARROW, PAIR, WIDE), ids=lambda config: config.name)
 def test_estimates_hold(config):
-    # A burst a word takes its time: a smaller network there.
+    # A burst per word takes its time: a smaller network there.
     sizes = {"size": 12, "dim": 4, "width": 4} if config is NARROW else {"size": 20, "dim": 16, "width": 16}
     network = small_network(6, **sizes)
     program = compile_network(network, config)

@@ -25,9 +25,9 @@ POINTS = ("kv", "sum")
 class LearnedBlock(Simulation):
     """Parameters of one block.
 
-    roundings: of every convolution's weights. factors: on the scales of the block's tensors, one a tensor, so that
-    channel-wise factors and zero points stay; q, k and v have one each where they have scales a head. inner: factors on
-    the scales of K^T V and row sums, one a branch. Where scales are powers of two, both are empty.
+    roundings: of every convolution's weights. factors: on the scales of the block's tensors, one per tensor, so that
+    channel-wise factors and zero points stay; q, k and v have one each where they have scales per head. inner: factors
+    on the scales of K^T V and row sums, one per branch. Where scales are powers of two, both are empty.
     """
 
     def __init__(self, scheme: Scheme, block: Block):

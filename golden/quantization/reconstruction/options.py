@@ -14,10 +14,10 @@ class Options:
     images: calibration images used at most, every eighth of them held out. iterations: steps that learn the rounding of
     a block's weights. scale_iterations: steps that then learn the scales of its tensors. attention_iterations: steps
     that after that learn the scales inside its attention alone. joint: the first steps learn everything at once, and
-    the others are left out. batch: images a step. values: of the block's largest tensor, in a step, at most; large maps
-    get smaller batches (0: no limit). rounding_rate, scale_rate: Adam's learning rates, the latter follows a cosine to
-    0. regularization: weight of the term that drives roundings to 0 or 1; its exponent falls from first_beta to
-    last_beta after the share warm_up of the steps, in which it is off. norm: p of the L_p loss of scales.
+    the others are left out. batch: images per step. values: of the block's largest tensor, in a step, at most; large
+    maps get smaller batches (0: no limit). rounding_rate, scale_rate: Adam's learning rates, the latter follows a
+    cosine to 0. regularization: weight of the term that drives roundings to 0 or 1; its exponent falls from first_beta
+    to last_beta after the share warm_up of the steps, in which it is off. norm: p of the L_p loss of scales.
     rounding_norm: of roundings.
     """
 

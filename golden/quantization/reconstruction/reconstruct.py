@@ -40,7 +40,7 @@ def reconstruct(
     progress: capture.Progress | None = None,
     options: Options | None = None,
 ) -> tuple[Scheme, tuple[BlockResult, ...]]:
-    """The scheme with learned roundings, scales and biases, and a result a block.
+    """The scheme with learned roundings, scales and biases, and a result per block.
 
     model: the float network. images: (N, R, R, 3) uint8; of many, evenly spaced ones are used. options: default by the
     scheme's `reconstruction`. Scales that are powers of two are not learned. The outcome depends on the settings' seed

@@ -1,4 +1,4 @@
-"""Which steps a filter may have, and the search for the one with the least error."""
+"""Which steps per filter may have, and the search for the one with the least error."""
 
 from __future__ import annotations
 

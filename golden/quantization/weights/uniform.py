@@ -1,4 +1,4 @@
-"""Uniform integer weights: a step a filter."""
+"""Uniform integer weights: a step per filter."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_semaphores_have_one_giver_and_one_taker(program):
 def test_estimate(program):
     result = estimate(program)
     assert result.layers[1].name == "stem"
-    # Every layer's steps from its shape: the stem has 9 steps a pixel for two blocks of outputs.
+    # Every layer's steps from its shape: the stem has 9 steps per pixel for two blocks of outputs.
     assert result.layers[1].compute == 9 * 10 * 10
     names = [e.name for e in result.layers]
     norm = program.tensors["head.norm"]

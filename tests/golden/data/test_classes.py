@@ -64,7 +64,7 @@ def test_classes_of_a_file(tmp_path):
     path.write_text("ant\nbee\n", encoding="utf-8-sig")  # as some editors write it
     assert read_classes(path, 2) == ("ant", "bee")
     for content, message in (
-        (b"a\nb\n", "must name the network's 3 outputs, one a line, not 2"),
+        (b"a\nb\n", "must name the network's 3 outputs, one per line, not 2"),
         (b"a\nb\nb\n", "the same class twice: b"),
         (b"\xff\xfe\n", "not a text file in UTF-8"),
     ):

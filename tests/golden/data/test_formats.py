@@ -28,7 +28,7 @@ def array():
     return stream.getvalue()
 
 
-UNPACK, WRITE = "unpack it first", "write its images as files, in a folder a class"
+UNPACK, WRITE = "unpack it first", "write its images as files, in a folder per class"
 FILES = {
     "photos.tar.gz": (tar("w:gz"), "gzip-compressed", UNPACK),
     "photos.tgz": (gzip.compress(b"x"), "gzip-compressed", UNPACK),

@@ -107,7 +107,7 @@ def test_enlarge_is_what_the_training_does(resolution):
         found = enlarge(image, resolution).astype(int)
         assert np.abs(found - expected).max() <= (resolution % side > 0 or resolution // side > 2)
         different += int((found != expected).sum())
-    assert different <= 10  # of 12 288 values an image at 64
+    assert different <= 10  # of 12 288 values per image at 64
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (100_000, 2)])
@@ -196,7 +196,7 @@ for path in large:
 
 
 def test_twenty_megapixels(tmp_path):
-    """Peak memory (in kilobytes) of a process of its own: the 16 bytes a pixel that are documented, and buffers."""
+    """Peak memory (in kilobytes) of a process of its own: the 16 bytes per pixel that are documented, and buffers."""
     size = (5200, 3900)
     paths = [
         save(tmp_path, picture(8, 8), "small.png"),

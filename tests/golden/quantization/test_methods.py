@@ -110,7 +110,7 @@ def test_the_others_have_no_additive_weights(networks):
 
 @pytest.mark.parametrize("name", ["minmax", "ema", "percentile", "omse"])
 def test_baselines_are_vanilla(networks, name):
-    """Zero point 0, a scale a tensor, and none of the papers' techniques."""
+    """Zero point 0, a scale per tensor, and none of the papers' techniques."""
     for post in records(networks[name]):
         assert not post.zero_point.any()
     for tensor, encoding in networks[name].metadata["encodings"].items():

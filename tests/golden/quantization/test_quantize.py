@@ -127,9 +127,9 @@ def test_structure(quantized):
         if isinstance(node, LayerNorm):
             assert len(np.unique(nodes[node.input].post.zero_point)) == 1
     expand = nodes["backbone.stages.1.op_list.0.main.inverted_conv"].post
-    assert len(np.unique(expand.m2)) > 30  # a scale a channel in front of a depthwise layer
+    assert len(np.unique(expand.m2)) > 30  # a scale per channel in front of a depthwise layer
     project = nodes["backbone.stages.1.op_list.0.main.depth_conv"].post
-    assert len(np.unique(project.m2)) == 1  # one scale, but a zero point a channel, in front of a pointwise layer
+    assert len(np.unique(project.m2)) == 1  # one scale, but a zero point per channel, in front of a pointwise layer
     assert len(np.unique(project.zero_point)) > 10
     last = network.nodes[-1]
     assert last.post.activation == "wide"

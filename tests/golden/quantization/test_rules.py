@@ -49,7 +49,7 @@ def rule(*readers, producer="pointwise", **settings):
         ("dense", TensorRule(1, 1), TensorRule(12, 1)),
         ("depthwise", TensorRule(1, 12), TensorRule(12, 1)),
         ("pool", TensorRule(1, 12), TensorRule(12, 1)),
-        ("grouped", TensorRule(1, 3), TensorRule(12, 1)),  # a scale a group, which is a head
+        ("grouped", TensorRule(1, 3), TensorRule(12, 1)),  # a scale per group, which is a head
         ("norm", TensorRule(12, 1), TensorRule(12, 1)),
         ("attention", TensorRule(4, 3, True, True), TensorRule(4, 1, True, True)),
     ],

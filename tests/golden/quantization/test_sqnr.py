@@ -66,7 +66,7 @@ def test_what_does_not_belong_together(model, quantized, images):
         compare(model, small_network(1), images)
     with pytest.raises(QuantizationError, match="58 layers, not 57"):
         compare(model, dataclasses.replace(network, nodes=network.nodes[:-1]), images)
-    with pytest.raises(QuantizationError, match="64 pixels a side, not 32"):
+    with pytest.raises(QuantizationError, match="64 pixels per side, not 32"):
         compare(EfficientViT("b0", 7, 64), network, images)
     with pytest.raises(QuantizationError, match="calibration image 0 must be uint8"):
         compare(model, network, random_images(1, 1, 64))

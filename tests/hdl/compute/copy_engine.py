@@ -49,7 +49,7 @@ STATUS = data.StructLayout({"ready": 1})
 
 
 class CopyControl(wiring.Component):
-    """A word a cycle while A's port, the row register and the descriptors have room."""
+    """A word per cycle while A's port, the row register and the descriptors have room."""
 
     def __init__(self, config):
         self.config = config

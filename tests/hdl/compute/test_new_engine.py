@@ -92,7 +92,7 @@ def test_it_runs_beside_the_others(folder):
     loads, stores = result.events_of("load", EVENT_DONE), result.events_of("store", EVENT_START)
     assert start[1] == done[1] == 4 and loads[-1, 0] < start[0] < done[0] < stores[0, 0]
     assert set(result.events["unit"]) == {0, 1, 2, 3, Further.COPY}
-    # Both wanted A, one word a cycle each: the R-MAC went first, the copy did what was left.
+    # Both wanted A, one word per cycle each: the R-MAC went first, the copy did what was left.
     (multiplying,) = result.events_of("rmac", EVENT_DONE)
     assert registers[3] >= WORDS and done[0] > multiplying[0] > start[0]
 

@@ -242,7 +242,7 @@ def test_steps(opcode, stalls):
             }[int(opcode) & 15]
         )
     if not stalls:
-        # One step a cycle from the cycle after acceptance, and three cycles from a last step to the next first one.
+        # One step per cycle from the cycle after acceptance, and three cycles from a last step to the next first one.
         position = 0
         for number, (cycle, index) in enumerate(accepted):
             assert index == number

@@ -1,4 +1,4 @@
-"""Compute units: steps a cycle and latencies of every instruction, measured at the accelerator's trace outputs.
+"""Compute units: steps per cycle and latencies of every instruction, measured at the accelerator's trace outputs.
 
 What they compute is tested with random programs (tests/sim/test_random_programs.py).
 """

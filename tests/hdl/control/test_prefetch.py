@@ -10,7 +10,7 @@ CONFIGS = {
     "tiny": PRESETS["trio-tiny"],
     "zcu102": PRESETS["trio-zcu102"],
     "two instructions a beat": AcceleratorConfig(block=16, data_bytes=128, burst_beats=32),
-    "one beat a burst": AcceleratorConfig(data_bytes=16, burst_beats=1),
+    "one beat per burst": AcceleratorConfig(data_bytes=16, burst_beats=1),
 }
 
 

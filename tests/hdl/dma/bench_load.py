@@ -105,7 +105,7 @@ async def every_alignment(dut):
 
 @cocotb.test()
 async def cycles(dut):
-    """AR 4 cycles after the instruction; a beat a cycle for long runs and for single words, over instructions."""
+    """AR 4 cycles after the instruction; a beat per cycle for long runs and for single words, over instructions."""
     c = config()
     memory = await set_up(dut, Timing(), SIZE, 4096)
     buffers, monitor, queue = Buffers(dut, stall_patterns(0)["none"]), Monitor(dut, "load"), source(dut, "load")

@@ -100,7 +100,7 @@ async def every_alignment(dut):
 
 @cocotb.test()
 async def cycles(dut):
-    """A beat a cycle for long runs and for single words, over runs, cores and instructions."""
+    """A beat per cycle for long runs and for single words, over runs, cores and instructions."""
     c = config()
     memory = await set_up(dut, Timing(), SIZE, 4096)
     Results(dut, stall_patterns(0)["none"])

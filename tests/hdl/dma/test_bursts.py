@@ -8,8 +8,8 @@ from triovit.hdl.dma.bursts import BurstSplitter
 
 CONFIGS = {
     "tiny": PRESETS["trio-tiny"],
-    "one word a beat": AcceleratorConfig(data_bytes=8, burst_beats=8),
-    "one beat a burst": AcceleratorConfig(data_bytes=64, burst_beats=1),
+    "one word per beat": AcceleratorConfig(data_bytes=8, burst_beats=8),
+    "one beat per burst": AcceleratorConfig(data_bytes=64, burst_beats=1),
     "a page a burst": AcceleratorConfig(data_bytes=64, burst_beats=64),
 }
 BASE = 0xABCD_1234_5000
@@ -18,7 +18,7 @@ BASE = 0xABCD_1234_5000
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_bursts(name, share):
-    """The bursts of a run cover exactly its words, at the right on-chip addresses, one a cycle."""
+    """The bursts of a run cover exactly its words, at the right on-chip addresses, one per cycle."""
     config = CONFIGS[name].validate()
     dut, generator = BurstSplitter(config), random.Random(name)
     bw, block = config.beat_words, config.block

@@ -43,7 +43,7 @@ def expected_runs(f, index):
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_order(opcode, share):
-    """All runs of a list of instructions; without stalls one a cycle, the first 2 cycles after its instruction."""
+    """All runs of a list of instructions; without stalls one per cycle, the first 2 cycles after its instruction."""
     dut, generator = RunWalker(CONFIG, opcode), random.Random(1)
     instructions = [random_fields(generator, opcode) for _ in range(12)]
     expected = [run for k, f in enumerate(instructions) for run in expected_runs(f, 70 + k)]

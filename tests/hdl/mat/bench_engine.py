@@ -28,7 +28,7 @@ async def random_groups(dut, source, sink):
 
 @cocotb.test()
 async def latency_and_rate(dut):
-    """Groups of one beat: a result a cycle, with the documented latency."""
+    """Groups of one beat: a result per cycle, with the documented latency."""
     engine = engine_under_test()
     source, sink = await run_engine(dut, engine, MATReference(engine), mat_beats(engine, 1, 30, longest=1), None, None)
     assert np.array_equal(np.diff(source.cycles), np.ones(29))

@@ -39,13 +39,13 @@ def small():
 
 
 def test_the_same_result_whatever_the_memory_does(small):
-    """Latency 1 to 200, half the bandwidth of a beat a cycle, random stalls on all channels."""
+    """Latency 1 to 200, half the bandwidth of a beat per cycle, random stalls on all channels."""
     _, program, image, reference = small
     latencies = {n: MemoryModel(read_latency=n, write_latency=1 + n // 4) for n in (1, 7, 32, 200)}
     models = {
         **{f"latency {n}": model for n, model in latencies.items()},
-        "half a beat a cycle": MemoryModel(bytes_per_cycle=BEAT / 2),
-        "one byte a cycle": MemoryModel(bytes_per_cycle=1),
+        "half a beat per cycle": MemoryModel(bytes_per_cycle=BEAT / 2),
+        "one byte per cycle": MemoryModel(bytes_per_cycle=1),
         **{f"stalls {seed}": stalls(seed) for seed in (1, 2, 3)},
     }
     cycles = {}
@@ -56,7 +56,7 @@ def test_the_same_result_whatever_the_memory_does(small):
         cycles[name] = run.cycles
     assert len(set(cycles.values())) == len(cycles), cycles
     assert cycles["latency 1"] < cycles["latency 7"] < cycles["latency 32"] < cycles["latency 200"]
-    assert cycles["latency 32"] < cycles["half a beat a cycle"] < cycles["one byte a cycle"]
+    assert cycles["latency 32"] < cycles["half a beat per cycle"] < cycles["one byte per cycle"]
 
 
 @pytest.mark.parametrize("base", [0x1000, 0x8000_0000, (1 << 32) - 0x1000, 0x12_3456_7000, (1 << 64) - (1 << 20)])

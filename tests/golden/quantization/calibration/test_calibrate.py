@@ -118,7 +118,7 @@ def test_progress_and_mode(model, observer):
 @pytest.mark.parametrize("observer", ["minmax", "ema", "percentile", "lp"])
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_images_of_one_grey(model, observer, level):
-    """Every channel has one value a pixel, the same in all images: ranges are narrow, and all is finite."""
+    """Every channel has one value per pixel, the same in all images: ranges are narrow, and all is finite."""
     ranges = run(model, np.full((3, 32, 32, 3), level, np.uint8), observer=observer)
     for name, found in ranges.items():
         assert np.isfinite(found.low).all() and np.isfinite(found.high).all() and (found.low <= found.high).all(), name

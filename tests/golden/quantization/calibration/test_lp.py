@@ -18,8 +18,8 @@ RULES = {
     "symmetric tensor": TensorRule(6, 1, True),
     "channel": TensorRule(1, 6),
     "symmetric channel": TensorRule(1, 6, True),
-    "zero point a channel": TensorRule(1, 1),
-    "zero point a group": TensorRule(2, 1),
+    "zero point per channel": TensorRule(1, 1),
+    "zero point per group": TensorRule(2, 1),
     "q, k, v": TensorRule(2, 3, True, True),
     "q, k, v with one scale": TensorRule(2, 1, True, True),
 }
