@@ -179,8 +179,9 @@ def _earlier(path: str, header: dict) -> dict[str, Result]:
 
 def _changed(settings) -> str:
     """What differs from the defaults."""
-    default = type(settings)().to_dict()
-    return ", ".join(f"{name}={value}" for name, value in settings.to_dict().items() if value != default[name])
+    default = type(settings)()
+    values = dataclasses.asdict(settings)
+    return ", ".join(f"{name}={value}" for name, value in values.items() if value != getattr(default, name))
 
 
 def _show(options, results: list[Result]) -> None:
