@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from triovit.flow.errors import UsageError
-from triovit.hdl.config.accelerator import PRESETS
 
 MOST_IMAGES = 10_000_000
 LONGEST_LATENCY = 100_000
@@ -139,6 +138,8 @@ def add_parallel_options(parser, processes: str) -> None:
 
 
 def add_config_option(parser) -> None:
+    from triovit.hdl.config.accelerator import PRESETS  # imports more than the list of commands should wait for
+
     parser.add_argument(
         "--config",
         type=Input,

@@ -14,6 +14,7 @@ ORDER = (
     "files",
     "messages",
     "validation",
+    "torch_modes",
     "assets",
     "integer",
     "data",

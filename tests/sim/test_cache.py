@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -179,18 +180,25 @@ def _as_nobody(queue, folder, work):
 def told(folder, work):
     queue = CONTEXT.SimpleQueue()
     run([CONTEXT.Process(target=_as_nobody, args=(queue, folder, work))])
+    assert not queue.empty(), "the process has ended in another way"
     return queue.get()
+
+
+@pytest.fixture
+def shared_folder():
+    """A folder that every user may reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
 
 
 def write(partial):
     (partial / "a").write_bytes(bytes(1 << 20))
 
 
-def test_read_only_folder(tmp_path_factory):
+def test_read_only_folder(shared_folder):
     """What is there is used; what is not is refused in a line with the remedy."""
-    folder = tmp_path_factory.mktemp("builds")
-    folder.parent.chmod(0o755)
-    folder.parent.parent.chmod(0o755)
+    folder = shared_folder
     kept(folder / "old", write, "writing")
     folder.chmod(0o555)
     for path in (folder / "new", folder / "deep" / "new"):
@@ -199,18 +207,15 @@ def test_read_only_folder(tmp_path_factory):
     folder.chmod(0o755)
 
 
-def test_full_disk(tmp_path):
+def test_full_disk(shared_folder):
     """A limit on the size of files fails as a full disk does: when bytes are written."""
 
     def limited(partial):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 10, 1 << 10))
         write(partial)
 
-    tmp_path.chmod(0o777)
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
-    assert told(tmp_path / "key", limited) == f"{tmp_path}: File too large; {cache.REMEDY}"
-    assert not list(tmp_path.iterdir())
+    assert told(shared_folder / "key", limited) == f"{shared_folder}: File too large; {cache.REMEDY}"
+    assert not list(shared_folder.iterdir())
 
 
 def test_a_file_in_the_folder_s_place(tmp_path):

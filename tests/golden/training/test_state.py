@@ -32,11 +32,11 @@ def test_round_trip(tmp_path):
 def test_failed_writing_keeps_the_old_file(tmp_path, monkeypatch):
     save_state(a_state(5), tmp_path / "s")
 
-    def half(content, path):
-        path.write_bytes(b"half a file")
+    def half(path, data):
+        path.write_text("half a file")
         raise OSError("no space left")
 
-    monkeypatch.setattr(module.torch, "save", half)
+    monkeypatch.setattr(module.Path, "write_bytes", half)
     with pytest.raises(OSError, match="no space left"):
         save_state(a_state(6), tmp_path / "s")
     monkeypatch.undo()

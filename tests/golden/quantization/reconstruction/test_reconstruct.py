@@ -55,7 +55,7 @@ def test_result(model, images, schemes, method):
     scheme = schemes[method]
     result, blocks = run(model, scheme, images)
     assert len(blocks) == 20 and all(block.after <= block.before for block in blocks)
-    assert sum(block.gain > 0 for block in blocks) > 10
+    assert sum(block.gain > 0 for block in blocks) >= 10
     assert any(block.changed for block in blocks)
     for layer in result.layers:
         if isinstance(layer, ConvolutionLayer):
