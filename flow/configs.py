@@ -66,7 +66,7 @@ def _parts(configs: list[AcceleratorConfig]) -> list[tuple[str, list]]:
     shapes = [buffers(config) for config in configs]
     sizes = [
         (
-            f"buffer {space}, KiB" + (" a core" if copies(space, AcceleratorConfig(cores=2)) > 1 else ""),
+            f"buffer {space}, KiB" + (" per core" if copies(space, AcceleratorConfig(cores=2)) > 1 else ""),
             [_number(shape[space].words * shape[space].word_bits / 8 / KIB) for shape in shapes],
         )
         for space in shapes[0]

@@ -2,7 +2,7 @@
 
 MODEL is a checkpoint (.pt, .pth or .safetensors, official or timm names), 'bundled', or PRESET-rRESOLUTION such as
 b1-r224 for seeded random weights. Classes, resolution, mean, std and crop are those in a .safetensors file's metadata,
-else given or assumed, and printed. Calibration images come from --data (a folder of images, with or without a folder a
+else given or assumed, and printed. Calibration images come from --data (a folder of images, with or without one per
 class, a .zip or .tar of one, a data file of 'triovit data', or 'sample', the pictures that ship); only seeded weights
 do without, with seeded random images.
 

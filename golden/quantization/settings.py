@@ -56,7 +56,7 @@ class Settings:
     setting); otherwise affine. migration: inputs of depthwise layers and of the pool have a scale per channel
     (Trio-ViT's channel-wise migration). shifting: which tensors have a zero point per channel with a common scale
     (Trio-ViT's filter-wise shifting): "projection" the inputs of a block's last pointwise layer, "all" every input of a
-    pointwise, grouped or fully connected layer. head_scales: q, k and v have a scale per head, otherwise a scale a
+    pointwise, grouped or fully connected layer. head_scales: q, k and v have a scale per head, otherwise a scale per
     tensor. smoothing: channels of a pointwise layer's input have power-of-two factors that its weights take back
     (P2-ViT's smoothing), where shifting gives channels ranges of their own. smoothing_exponent: its t, 0..1: 1 moves
     all of the imbalance into the weights. equalization: outlier channels have power-of-two factors that their readers

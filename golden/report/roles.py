@@ -12,7 +12,7 @@ def depthwise_inputs(network: IntegerNetwork) -> list[str]:
 
 
 def projection_inputs(network: IntegerNetwork) -> list[str]:
-    """Tensors between a depthwise and a pointwise layer, PW2's inputs, which filter-wise shifting gives a zero point a
+    """Tensors between a depthwise and a pointwise layer (PW2's inputs): shifting gives them a zero point per
     channel (Trio-ViT)."""
     depthwise = {node.name for node in network.nodes if node.kind == "depthwise"}
     return _inputs(network, lambda node: node.kind == "pointwise" and node.input in depthwise)
