@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": "print tools, versions and what is missing",
     "configs": "list configurations, their resources and boards",
     "generate": "generate Verilog; lint and synthesize it",
+    "synthesize": "synthesize one component; its cells and longest paths",
     "data": "make a data file from CIFAR-10 or CIFAR-100 as published",
     "quantize": "quantize a float network",
     "compile": "compile a quantized network",

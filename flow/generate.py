@@ -7,7 +7,7 @@ it in capitals: accelerators of different prefixes can stand in one design, one 
 
   triovit generate -o build/core
   triovit generate --config trio-tiny --prefix left -o build/cores
-  triovit generate --config trio-zcu102 -o build/zcu102 --lint --synthesize xilinx
+  triovit generate --config trio-zcu102 -o build/zcu102 --lint --synthesize xcup --part XCZU9EG
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from triovit.flow.arguments import Output, add_config_option
 from triovit.flow.configurations import find_config
 from triovit.flow.durations import earlier, record
 from triovit.flow.errors import UsageError
-from triovit.flow.output import say, show, table, write_json
+from triovit.flow.output import say, show, write_json
 from triovit.flow.progress import steps
+from triovit.flow.silicon.report import add_report_options, check_report_options, report_synthesis
 from triovit.flow.synthesis import DEVICES, lint, synthesize
 from triovit.golden.files import whole_files
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -31,6 +32,7 @@ from triovit.hdl.generate import TOP, emit_accelerator
 from triovit.hdl.isa.registers import c_header, markdown_table
 
 LINES_SHOWN = 20
+KEPT_SECONDS = 2  # finding a synthesis that is kept takes less
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,12 +42,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--prefix", type=_prefix, metavar="NAME", help=f"top module and beginning of all names ({TOP} unless given)"
     )
     parser.add_argument("--lint", action="store_true", help="check the result with Verilator")
-    parser.add_argument("--synthesize", choices=DEVICES, help="hierarchical synthesis with Yosys; prints cell counts")
+    parser.add_argument(
+        "--synthesize",
+        choices=DEVICES,
+        metavar="TARGET",
+        help=f"hierarchical synthesis with Yosys for one of {', '.join(DEVICES)}: cells and, for xcup, longest paths",
+    )
+    add_report_options(parser)
 
 
 def execute(options) -> int:
     folder = Path(options.output)
     _check_folder(folder)
+    check_report_options(options, options.synthesize)
     config = find_config(options.config)
     started = time.time()
     say(f"generating {config.name}: {config.cores} cores, {config.multipliers} multipliers ...")
@@ -76,7 +85,7 @@ def execute(options) -> int:
         report["lint"] = warnings
         status = 1 if warnings else 0
     if options.synthesize:
-        report["cells"] = _synthesize(files, options.synthesize, config, folder, emitted.name)
+        report |= _synthesize(files, options, config, folder, emitted.name)
     write_json(options.json, report)
     return status
 
@@ -119,19 +128,17 @@ def _write(emitted: EmittedVerilog, config: AcceleratorConfig, folder: Path) -> 
     return files
 
 
-def _synthesize(files: list[Path], device: str, config: AcceleratorConfig, folder: Path, top: str) -> dict[str, int]:
-    """Cell counts of the whole design, also as a table."""
+def _synthesize(files: list[Path], options, config: AcceleratorConfig, folder: Path, top: str) -> dict:
+    """Synthesize, and print what the design takes and its longest paths; returns the same for JSON."""
+    device = options.synthesize
     kind, kilobytes = f"synthesis for {device}", sum(file.stat().st_size for file in files) // 1000
     say(f"Yosys hierarchical synthesis ({device}) of {kilobytes:,} kB of Verilog{earlier(kind)} ...")
     started = time.time()
     with steps(f"Yosys ({device})") as update:
-        cells = synthesize(files, device, folder / _file(top, f"synthesis-{device}.log"), top, update)
-    table(
-        f"{config.name}: cells after Yosys synthesis for {device} (an estimate)",
-        [("cell", "left"), ("count", "right")],
-        [[name, count] for name, count in sorted(cells.items(), key=lambda item: (-item[1], item[0]))],
-    )
+        synthesis = synthesize(files, device, top, folder / _file(top, f"synthesis-{device}.log"), update)
     seconds = time.time() - started
-    record(kind, kilobytes, seconds)
+    if seconds > KEPT_SECONDS:
+        record(kind, kilobytes, seconds)
     say(f"synthesis took {seconds:.0f} s")
-    return cells
+    found = report_synthesis(config.name, synthesis, options)
+    return {"cells": found.pop("cells"), "synthesis": found}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from triovit.boards.devices import Family
 from triovit.boards.measurements import FILE, records
-from triovit.flow.synthesis import count_cells, netlist_of, synthesize
+from triovit.flow.synthesis import synthesize
 from triovit.golden.files import whole_file
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.generate import TOP, emit_accelerator
@@ -24,11 +24,8 @@ CORE = f"{TOP}_core"
 def measure(config: AcceleratorConfig, family: Family) -> dict[str, dict[str, int]]:
     """Cells of the whole design and of one core."""
     with tempfile.TemporaryDirectory() as folder:
-        files = emit_accelerator(config).write(Path(folder))
-        log = Path(folder) / "synthesis.log"
-        whole = synthesize(files, family, log, TOP)
-        statistics = json.loads(netlist_of(log).read_text(encoding="utf-8"))
-        return {"whole": whole, "core": count_cells(statistics, CORE)}
+        synthesis = synthesize(emit_accelerator(config).write(Path(folder)), family, TOP)
+        return {"whole": synthesis.cells(), "core": synthesis.cells(CORE)}
 
 
 def main() -> int:

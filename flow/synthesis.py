@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
-import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from triovit.flow.errors import UsageError
-from triovit.golden.files import whole_files
-from triovit.sim.cache import Progress
+from triovit.golden.files import whole_file
+from triovit.sim.cache import Progress, build_root, content_key, kept
 from triovit.sim.processes import child
 from triovit.sim.toolchain import ToolchainError, command, enter, environment
 
 # All keep the hierarchy, so that each kind of module is synthesized once. No pads: the design is a part of a chip.
 COMMANDS = {
     "generic": "synth",
-    "xilinx": "synth_xilinx -family xcup -noiopad -noclkbuf",
+    "xcup": "synth_xilinx -family xcup -noiopad -noclkbuf",
     "ecp5": "synth_ecp5 -noflatten",
 }
-DEVICES = tuple(COMMANDS)
+ALIASES = {"xilinx": "xcup"}  # what measurements and estimates are called by: 7-series counts in the same cells
+DEVICES = (*COMMANDS, *ALIASES)
+CELLS, NETLIST = "cells.json", "netlist.json"  # of a synthesis that is kept
 RTLIL = re.compile(r"Generating RTLIL representation for module `\\(\S+)'")  # every module of the design, once
 PASS = re.compile(r"\d+\.(\d+)\. Executing (\S+)")  # of the synthesis script; a pass within a pass has another number
 MODULE = re.compile(r"\w+")
@@ -45,41 +49,93 @@ def lint(files: list[Path], top: str) -> list[str]:
     return lines or ([f"verilator ended with code {process.returncode}"] if process.returncode else [])
 
 
-def synthesize(files: list[Path], device: str, log: Path, top: str, progress: Progress | None = None) -> dict[str, int]:
-    """Cells of the whole design by type after Yosys' synthesis, hierarchy kept.
+@dataclass(frozen=True)
+class Synthesis:
+    """Netlist of a design after Yosys' synthesis, hierarchy kept; its files stay in the folder of builds.
 
-    The log, and Yosys' statistics beside it, appear when it has ended; of a synthesis that fails the log. Yosys runs
-    in a process of its own. progress: called twice a second. Raises ToolchainError with Yosys' error when it fails.
+    log: of Yosys. netlist: JSON of `write_json`. statistics: JSON of `stat`, each kind of module by itself.
+    """
+
+    device: str
+    top: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "synthesis.log"
+
+    @property
+    def netlist(self) -> Path:
+        return self.folder / NETLIST
+
+    @property
+    def statistics(self) -> Path:
+        return self.folder / CELLS
+
+    def cells(self, module: str | None = None) -> dict[str, int]:
+        """Leaf cells of a kind of module and all below it (default: of the whole design), by type."""
+        return count_cells(json.loads(self.statistics.read_text(encoding="utf-8")), module or self.top)
+
+
+def synthesize(
+    files: list[Path], device: str, top: str, log: Path | None = None, progress: Progress | None = None
+) -> Synthesis:
+    """Synthesize a design with Yosys, in a process of its own, unless the folder of builds has it.
+
+    log: gets a copy of Yosys' log when it has ended, also of a synthesis that fails. progress: called twice a second.
+    Raises UsageError for another device than DEVICES, and ToolchainError with Yosys' error when it fails.
     """
     if device not in DEVICES:
         raise UsageError(f"synthesis must be for one of {', '.join(DEVICES)}, not {device!r}")
-    netlist = netlist_of(log).name
+    device = ALIASES.get(device, device)
+    version = importlib.metadata.version("pyosys")
+    key = content_key(version, COMMANDS[device], top, *(part for file in files for part in (file.name, file)))
+    result = Synthesis(device, top, build_root() / "synthesis" / f"{device}-{key}")
+    sources = [file.resolve() for file in files]
+    kept(
+        result.folder,
+        lambda partial: _run(sources, Synthesis(device, top, partial), log, progress),
+        f"synthesizing {top} for {device}",
+        progress,
+    )
+    if log is not None:
+        with whole_file(log) as partial:
+            shutil.copyfile(result.log, partial)
+    return result
+
+
+def _run(sources: list[Path], result: Synthesis, log: Path | None, progress: Progress | None) -> None:
+    """Write the log, statistics and netlist of a synthesis into its folder."""
     told = progress or (lambda label, done, total: None)
-    with whole_files(log.parent) as partial:
-        # Names relative to the folder: Yosys splits its commands at blanks.
-        script = [
-            f"read_verilog {' '.join(os.path.relpath(file.resolve(), partial.resolve()) for file in files)}",
-            f"{COMMANDS[device]} -top {top}",
-            f"tee -q -o {netlist} stat -json",
-        ]
-        program = (
-            "import sys; from pyosys import libyosys as ys; design = ys.Design(); "
-            "[ys.run_pass(command, design) for command in sys.argv[1:]]"
-        )
-        words = [sys.executable, "-u", "-c", program, *script]
-        stage = Stage(partial / log.name)
-        with (
-            (partial / log.name).open("w", encoding="utf-8") as output,
-            child(words, stdout=output, stderr=subprocess.STDOUT, cwd=partial) as process,
-        ):
-            while process.poll() is None:
-                told(f"Yosys ({device}), {stage.look()}", 0, 0)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(0.5)
-        if process.returncode:
-            (partial / log.name).replace(log)
-            raise ToolchainError(f"Yosys failed ({log}): {_fault(log.read_text(encoding='utf-8', errors='replace'))}")
-        return count_cells(json.loads((partial / netlist).read_text(encoding="utf-8")), top)
+    for source in sources:  # Yosys splits its commands at blanks
+        (result.folder / source.name).symlink_to(source)
+    script = [
+        f"read_verilog {' '.join(source.name for source in sources)}",
+        f"{COMMANDS[result.device]} -top {result.top}",
+        f"tee -q -o {CELLS} stat -json",
+        f"write_json {NETLIST}",
+    ]
+    program = (
+        "import sys; from pyosys import libyosys as ys; design = ys.Design(); "
+        "[ys.run_pass(command, design) for command in sys.argv[1:]]"
+    )
+    words = [sys.executable, "-u", "-c", program, *script]
+    stage = Stage(result.log)
+    with (
+        result.log.open("w", encoding="utf-8") as output,
+        child(words, stdout=output, stderr=subprocess.STDOUT, cwd=result.folder) as process,
+    ):
+        while process.poll() is None:
+            told(f"Yosys ({result.device}), {stage.look()}", 0, 0)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+    for source in sources:
+        (result.folder / source.name).unlink()
+    if process.returncode:
+        printed = result.log.read_text(encoding="utf-8", errors="replace")
+        if log is not None:
+            log.write_text(printed, encoding="utf-8")
+        raise ToolchainError(f"Yosys failed{f' ({log})' if log else ''}: {_fault(printed)}")
 
 
 class Stage:
@@ -121,11 +177,6 @@ def _fault(log: str) -> str:
     """
     lines = log.strip().splitlines() or ["no output"]
     return next((line for line in lines if ERROR.match(line)), lines[-1])
-
-
-def netlist_of(log: Path) -> Path:
-    """Yosys' statistics of each module, a file beside the log."""
-    return log.with_suffix(".stat.json")
 
 
 def count_cells(statistics: dict, top: str) -> dict[str, int]:

@@ -1,0 +1,87 @@
+"""Timing of a DSP48E2: pre-adder, multiplier and adder with the registers that its parameters switch on.
+
+    A, D -> [A, D] -> pre-adder -> [AD] -+
+    B ----> [B] ------------------------ multiplier -> [M] -> adder -> [P]
+    C ----> [C] ------------------------------------------------+
+    PCIN -------------------------------------------------------+
+
+Source: AMD UG579, UltraScale Architecture DSP Slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from triovit.flow.silicon.arcs import Arcs
+from triovit.flow.silicon.delays import Delays, Stage
+from triovit.flow.silicon.netlist import Bit, Cell, Module
+
+RESULTS = ("P", "PCOUT", "CARRYOUT", "CARRYCASCOUT", "MULTSIGNOUT", "PATTERNDETECT", "PATTERNBDETECT", "XOROUT")
+CONTROLS = ("OPMODE", "ALUMODE", "CARRYIN", "CARRYINSEL")  # of the adder
+
+
+def describe_dsp(cell: Cell, module: Module, delays: Delays, into: Arcs) -> None:
+    """Arcs of one DSP: a path ends at each register that is switched on, and starts anew behind it."""
+    dsp = _Dsp(cell, module.name_of(cell.bits("P"), cell), delays, into)
+    a, b = dsp.operand("A", cascade="ACIN"), dsp.operand("B", cascade="BCIN")
+    c, d = dsp.operand("C"), dsp.operand("D")
+    into.arc([a], cell.bits("ACOUT"), 0.0, Stage.WIRE)
+    into.arc([b], cell.bits("BCOUT"), 0.0, Stage.WIRE)
+    adds = "AD" in (cell.parameters.get("AMULTSEL", "A"), cell.parameters.get("BMULTSEL", "B"))
+    if cell.parameters.get("USE_MULT", "MULTIPLY") == "NONE":
+        summands = [(node, Stage.DSP) for node in (a, b)]
+    else:
+        factors = [a, b]
+        if adds:
+            second = "B" if cell.parameters.get("PREADDINSEL", "A") == "B" else "A"
+            added, other = (b, a) if second == "B" else (a, b)
+            stage = Stage.DSP if cell.value("ADREG", 1) else Stage.WIRE  # else the multiplier counts
+            factors = [dsp.stage([(added, stage), (d, stage)], delays.dsp_preadder, "AD"), other]
+        controls = dsp.operand("INMODE")
+        product = dsp.stage([(node, Stage.DSP) for node in (*factors, controls)], delays.dsp_multiplier, "M")
+        summands = [(product, Stage.DSP if cell.value("MREG", 1) else Stage.WIRE)]
+    summands += [(node, Stage.DSP) for node in (c, dsp.cascade("PCIN"), *map(dsp.operand, CONTROLS))]
+    total = dsp.stage(summands, delays.dsp_adder, "P")
+    for pin in RESULTS:
+        if cell.value("PREG", 1):
+            into.start(cell.bits(pin), delays.dsp_out, dsp.name)
+        else:
+            into.arc([total], cell.bits(pin), 0.0, Stage.WIRE)
+    for pin, bits in cell.pins.items():
+        if pin.startswith(("CE", "RST")):
+            into.end(bits, delays.net + delays.dsp_setup, dsp.name, pin)
+
+
+class _Dsp:
+    """Nodes inside of one DSP."""
+
+    def __init__(self, cell: Cell, name: str, delays: Delays, into: Arcs):
+        self.cell, self.name, self._delays, self._into = cell, name, delays, into
+
+    def operand(self, pin: str, cascade: str = "") -> int:
+        """Behind the register of a pin, or of the cascade that may stand in its place."""
+        node = self._into.inner()
+        self._into.arc(self.cell.bits(pin), [node], self._delays.net, Stage.WIRE)
+        self._into.arc(self.cell.bits(cascade), [node], 0.0, Stage.WIRE)
+        return self._registered(node, pin)
+
+    def cascade(self, pin: str) -> int:
+        """Behind the wires from the neighbour."""
+        node = self._into.inner()
+        self._into.arc(self.cell.bits(pin), [node], 0.0, Stage.WIRE)
+        return node
+
+    def stage(self, nodes: Iterable[tuple[Bit, Stage]], delay: float, register: str) -> int:
+        """Behind an arithmetic stage of some nodes and its register."""
+        node = self._into.inner()
+        for source, stage in nodes:
+            self._into.arc([source], [node], delay, stage)
+        return self._registered(node, register)
+
+    def _registered(self, node: int, register: str) -> int:
+        if not self.cell.value(f"{register}REG", 1):
+            return node
+        self._into.end([node], self._delays.dsp_setup, self.name, register)
+        behind = self._into.inner()
+        self._into.start([behind], self._delays.register_out, f"{self.name}.{register}")
+        return behind
