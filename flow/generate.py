@@ -19,12 +19,11 @@ from pathlib import Path
 
 from triovit.flow.arguments import Output, add_config_option
 from triovit.flow.configurations import find_config
-from triovit.flow.durations import earlier, record
 from triovit.flow.errors import UsageError
 from triovit.flow.output import say, show, write_json
 from triovit.flow.progress import steps
-from triovit.flow.silicon.report import add_report_options, check_report_options, report_synthesis
-from triovit.flow.synthesis import DEVICES, lint, synthesize
+from triovit.flow.silicon.report import add_report_options, check_report_options, make_report
+from triovit.flow.synthesis import DEVICES, lint
 from triovit.golden.files import whole_files
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.emit.verilog import EmittedVerilog, check_module_name
@@ -32,7 +31,6 @@ from triovit.hdl.generate import TOP, emit_accelerator
 from triovit.hdl.isa.registers import c_header, markdown_table
 
 LINES_SHOWN = 20
-KEPT_SECONDS = 2  # finding a synthesis that is kept takes less
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,8 +82,9 @@ def execute(options) -> int:
         show("Verilator lint: clean" if not warnings else f"Verilator lint: {len(warnings)} lines")
         report["lint"] = warnings
         status = 1 if warnings else 0
-    if options.synthesize:
-        report |= _synthesize(files, options, config, folder, emitted.name)
+    if options.synthesize or options.place_and_route:
+        log = folder / _file(emitted.name, f"synthesis-{options.synthesize}.log")
+        report |= make_report(config.name, files, emitted.name, options.synthesize, options, log)
     write_json(options.json, report)
     return status
 
@@ -126,19 +125,3 @@ def _write(emitted: EmittedVerilog, config: AcceleratorConfig, folder: Path) -> 
         for name, text in texts.items():
             (partial / name).write_text(text, encoding="utf-8")
     return files
-
-
-def _synthesize(files: list[Path], options, config: AcceleratorConfig, folder: Path, top: str) -> dict:
-    """Synthesize, and print what the design takes and its longest paths; returns the same for JSON."""
-    device = options.synthesize
-    kind, kilobytes = f"synthesis for {device}", sum(file.stat().st_size for file in files) // 1000
-    say(f"Yosys hierarchical synthesis ({device}) of {kilobytes:,} kB of Verilog{earlier(kind)} ...")
-    started = time.time()
-    with steps(f"Yosys ({device})") as update:
-        synthesis = synthesize(files, device, top, folder / _file(top, f"synthesis-{device}.log"), update)
-    seconds = time.time() - started
-    if seconds > KEPT_SECONDS:
-        record(kind, kilobytes, seconds)
-    say(f"synthesis took {seconds:.0f} s")
-    found = report_synthesis(config.name, synthesis, options)
-    return {"cells": found.pop("cells"), "synthesis": found}

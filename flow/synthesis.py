@@ -25,9 +25,11 @@ COMMANDS = {
     "generic": "synth",
     "xcup": "synth_xilinx -family xcup -noiopad -noclkbuf",
     "ecp5": "synth_ecp5 -noflatten",
+    "ecp5-flat": "synth_ecp5",  # for placement: one module
 }
 ALIASES = {"xilinx": "xcup"}  # what measurements and estimates are called by: 7-series counts in the same cells
-DEVICES = (*COMMANDS, *ALIASES)
+ECP5_FLAT = "ecp5-flat"
+DEVICES = ("generic", "xcup", "ecp5", *ALIASES)  # that people synthesize for
 CELLS, NETLIST = "cells.json", "netlist.json"  # of a synthesis that is kept
 RTLIL = re.compile(r"Generating RTLIL representation for module `\\(\S+)'")  # every module of the design, once
 PASS = re.compile(r"\d+\.(\d+)\. Executing (\S+)")  # of the synthesis script; a pass within a pass has another number
@@ -85,7 +87,7 @@ def synthesize(
     log: gets a copy of Yosys' log when it has ended, also of a synthesis that fails. progress: called twice a second.
     Raises UsageError for another device than DEVICES, and ToolchainError with Yosys' error when it fails.
     """
-    if device not in DEVICES:
+    if device not in (*DEVICES, ECP5_FLAT):
         raise UsageError(f"synthesis must be for one of {', '.join(DEVICES)}, not {device!r}")
     device = ALIASES.get(device, device)
     version = importlib.metadata.version("pyosys")

@@ -7,6 +7,7 @@ is kept in the folder of builds.
   triovit synthesize triovit.hdl.rmac.engine:RMACEngine 8 8
   triovit synthesize triovit.hdl.memory.banked:BankedMemory 4096 16 32 2 8 --clock 4
   triovit synthesize triovit.hdl.compute.core:Core trio-core --part XCZU9EG --depth 3
+  triovit synthesize triovit.hdl.mat.engine:MATEngine 8 8 --place-and-route ecp5-85k
 """
 
 from __future__ import annotations
@@ -14,45 +15,41 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
-import time
 from pathlib import Path
 
-from triovit.flow.durations import earlier, record
-from triovit.flow.errors import UsageError
-from triovit.flow.output import say, write_json
+from triovit.flow.arguments import Named
+from triovit.flow.output import write_json
 from triovit.flow.progress import steps
 from triovit.flow.silicon.components import find_class, make
-from triovit.flow.silicon.report import add_report_options, check_report_options, report_synthesis
-from triovit.flow.synthesis import DEVICES, synthesize
+from triovit.flow.silicon.report import add_report_options, check_report_options, make_report
+from triovit.flow.synthesis import DEVICES
 from triovit.hdl.emit.verilog import emit_verilog
+
+DEFAULT = "xcup"
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+")  # of the name of a class
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("component", metavar="COMPONENT", help="MODULE:CLASS")
+    parser.add_argument("component", type=Named, metavar="COMPONENT", help="MODULE:CLASS")
     parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of the constructor")
-    parser.add_argument("--target", choices=DEVICES, default="xcup", help="cells to map to (default %(default)s)")
+    parser.add_argument(
+        "--target",
+        choices=DEVICES,
+        help=f"cells to map to (default {DEFAULT}; with --place-and-route none)",
+    )
     add_report_options(parser)
 
 
 def execute(options) -> int:
-    check_report_options(options, options.target)
+    target = options.target or (None if options.place_and_route else DEFAULT)
+    check_report_options(options, target)
     kind = find_class(options.component)
     component = make(kind, options.arguments)
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
+    name = "_".join(WORD.findall(kind.__name__)).lower()
+    title = " ".join([options.component, *options.arguments])
     with tempfile.TemporaryDirectory() as folder:
         with steps(f"emitting the Verilog of {kind.__name__}"):
-            try:
-                files = emit_verilog(component, name).write(Path(folder))
-            except ValueError as error:
-                raise UsageError(f"{options.component}: {error}") from None
-        label = f"synthesis of a component for {options.target}"
-        kilobytes = sum(file.stat().st_size for file in files) // 1000
-        say(f"Yosys hierarchical synthesis ({options.target}) of {kilobytes:,} kB of Verilog{earlier(label)} ...")
-        started = time.time()
-        with steps(f"Yosys ({options.target})") as update:
-            synthesis = synthesize(files, options.target, name, progress=update)
-        record(label, kilobytes, time.time() - started)
-    title = " ".join([options.component, *options.arguments])
-    found = {"component": options.component, "arguments": options.arguments}
-    write_json(options.json, found | {"synthesis": report_synthesis(title, synthesis, options)})
+            files = emit_verilog(component, name).write(Path(folder))
+        found = make_report(title, files, name, target, options)
+    write_json(options.json, {"component": options.component, "arguments": options.arguments, **found})
     return 0

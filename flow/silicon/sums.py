@@ -95,16 +95,15 @@ def show_sums(title: str, tree: ModuleUsage, depth: int) -> None:
     table(title, COLUMNS, rows)
 
 
-def show_part(needs: Usage, part: Board) -> None:
+def show_part(needs: list[Share], part: Board) -> None:
     """Shares of a part, and the verdict."""
-    found = shares(needs, part)
     rows = [
         [share.resource, f"{share.need:,.10g}", f"{share.has:,.10g}", f"{share.need / share.has:.1%}"]
-        for share in found
+        for share in needs
     ]
     columns: tuple[Column, ...] = (("resource", "left"), ("needed", "right"), ("there", "right"), ("share", "right"))
     table(f"{part.device} ({part.name})", columns, rows)
-    show(f"{part.device}: {verdict(found)}")
+    show(f"{part.device}: {verdict(needs)}")
 
 
 def _totals(total: Usage) -> tuple[int, ...]:
