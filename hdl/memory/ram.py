@@ -40,20 +40,24 @@ class Ram(wiring.Component):
     Parameters
     ----------
     width : int, 1..1024
-        Bits a word.
+        Bits of a word.
     depth : int, 2..2**24
-        Words. A power of two, so that every address exists.
+        Words. At an address beyond the last one a write is lost and a read is undefined.
     style : str
         Hint to FPGA synthesis: "auto", "block", "ultra" or "distributed".
+    latency : int, 1..2
+        2 adds the register behind the array; block RAMs have it in them, and it makes their outputs fast.
+    parts : int, a divisor of `width`
+        Equal parts of a word, each with a strobe of its own.
 
     Members
     -------
-    write_en : In(1), write_address : In(log2(depth)), write_data : In(width)
-        The word is written at the end of a cycle with `write_en` high.
+    write_en : In(parts), write_address : In(log2(depth)), write_data : In(width)
+        Part p of the word is written at the end of a cycle with `write_en[p]` high.
     read_en : In(1), read_address : In(log2(depth)), read_data : Out(width)
-        `read_data` shows the word one cycle after `read_en`, and keeps it while `read_en` is low.
+        `read_data` shows the word `latency` cycles after `read_en`, and keeps it until the next read.
 
-    Latency: `latency = 1`, initiation interval 1 on both ports. A word read in the cycle it is written gives the old
+    Latency: `latency`, initiation interval 1 on both ports. A word read in the cycle it is written gives the old
     value. Contents and `read_data` are undefined after power-up (zero in simulation) and unaffected by reset.
 
     Numerics: none.
@@ -70,21 +74,22 @@ class Ram(wiring.Component):
     read_address: Signal
     read_data: Signal
 
-    latency = 1
     VERILOG_FILES = (RAM_SOURCE,)  # for `hdl.emit.verilog`
 
-    def __init__(self, width: int, depth: int, style: str = "auto"):
+    def __init__(self, width: int, depth: int, style: str = "auto", *, latency: int = 1, parts: int = 1):
         self.width = check_integer("width", width, 1, 1024)
         self.depth = check_integer("depth", depth, 2, 1 << 24)
-        if depth & (depth - 1):
-            raise ValueError(f"depth must be a power of two, not {depth}")
+        self.latency = check_integer("latency", latency, 1, 2)
+        self.parts = check_integer("parts", parts, 1, width)
+        if width % parts:
+            raise ValueError(f"parts must divide the width, {width}, which {parts} does not")
         if style not in STYLES:
             raise ValueError(f"style must be one of {', '.join(STYLES)}, not {style!r}")
         self.style = style
         address = ceil_log2(depth)
         super().__init__(
             {
-                "write_en": In(1),
+                "write_en": In(parts),
                 "write_address": In(address),
                 "write_data": In(width),
                 "read_en": In(1),
@@ -97,21 +102,28 @@ class Ram(wiring.Component):
         m = Module()
         if _simulated.get():
             m.submodules.memory = twin = memory.Memory(shape=self.width, depth=self.depth, init=[])
-            write, read = twin.write_port(), twin.read_port()  # a read port is non-transparent unless told otherwise
+            # A read port is not transparent unless told otherwise.
+            write, read = twin.write_port(granularity=self.width // self.parts), twin.read_port()
             m.d.comb += [
                 write.en.eq(self.write_en),
                 write.addr.eq(self.write_address),
                 write.data.eq(self.write_data),
                 read.en.eq(self.read_en),
                 read.addr.eq(self.read_address),
-                self.read_data.eq(read.data),
             ]
+            shown = read.data
+            if self.latency == 2:
+                shown = Signal(self.width, name="output_data", reset_less=True)
+                m.d.sync += shown.eq(read.data)
+            m.d.comb += self.read_data.eq(shown)
         else:
             m.submodules.ram = Instance(
                 RAM_MODULE,
                 p_WIDTH=self.width,
                 p_DEPTH=self.depth,
                 p_ADDRESS_BITS=ceil_log2(self.depth),
+                p_LATENCY=self.latency,
+                p_PARTS=self.parts,
                 p_STYLE=self.style,
                 i_clk=ClockSignal(),
                 i_write_en=self.write_en,

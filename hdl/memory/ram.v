@@ -1,29 +1,48 @@
-// Synchronous RAM with one write port and one read port, whole words.
+// Synchronous RAM with one write port and one read port.
 //
-// read_data takes the word at read_address when read_en is high, one cycle later, and keeps it otherwise. A word that is
-// read in the cycle it is written gives its old value (no forwarding), which every block RAM can do.
-// STYLE goes to the synthesis tool ("auto", "block", "ultra", "distributed").
+// read_data takes the word at read_address when read_en is high, LATENCY cycles later, and keeps it until the next read.
+// A word that is read in the cycle it is written gives its old value (no forwarding), which every block RAM can do.
+// LATENCY 2 adds the register behind the array that block RAMs have in them. PARTS: parts of a word, each with a strobe
+// of its own. STYLE goes to the synthesis tool ("auto", "block", "ultra", "distributed").
 module triovit_ram #(
     parameter WIDTH = 64,
     parameter DEPTH = 1024,
     parameter ADDRESS_BITS = 10,
+    parameter LATENCY = 1,
+    parameter PARTS = 1,
     parameter STYLE = "auto"
 ) (
     input  wire                    clk,
-    input  wire                    write_en,
+    input  wire [PARTS-1:0]        write_en,
     input  wire [ADDRESS_BITS-1:0] write_address,
     input  wire [WIDTH-1:0]        write_data,
     input  wire                    read_en,
     input  wire [ADDRESS_BITS-1:0] read_address,
-    output reg  [WIDTH-1:0]        read_data
+    output wire [WIDTH-1:0]        read_data
 );
+    localparam PART = WIDTH / PARTS;
+
     (* ram_style = STYLE *)
     reg [WIDTH-1:0] memory [0:DEPTH-1];
+    reg [WIDTH-1:0] array_data;
+    integer part;
 
     always @(posedge clk) begin
-        if (write_en)
-            memory[write_address] <= write_data;
+        for (part = 0; part < PARTS; part = part + 1)
+            if (write_en[part])
+                memory[write_address][part*PART +: PART] <= write_data[part*PART +: PART];
         if (read_en)
-            read_data <= memory[read_address];
+            array_data <= memory[read_address];
     end
+
+    generate
+        if (LATENCY == 2) begin : output_register
+            reg [WIDTH-1:0] output_data;
+            always @(posedge clk)
+                output_data <= array_data;
+            assign read_data = output_data;
+        end else begin : no_output_register
+            assign read_data = array_data;
+        end
+    endgenerate
 endmodule
