@@ -10,9 +10,9 @@ class RamModel:
     """Old value of a word that is written while it is read; the last read's word stays."""
 
     def __init__(self, depth: int, latency: int, parts: int = 1, part_bits: int = 64):
-        self.contents = [[None] * parts for _ in range(depth)]
+        self.contents: list[list[int | None]] = [[None] * parts for _ in range(depth)]
         self.part_bits = part_bits
-        self.array = [None] * parts
+        self.array: list[int | None] = [None] * parts
         self.line = deque([self.array] * latency, maxlen=latency)
 
     def step(self, write_en: int, write_row: int, write_data: int, read_en: int, read_row: int) -> list[int | None]:

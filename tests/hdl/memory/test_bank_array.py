@@ -45,6 +45,13 @@ class Windows(wiring.Component):
     """What a core and the control before it make of the components: words at any address written, words from any read.
     Latency: that of the array."""
 
+    write_address: Signal
+    write_mask: Signal
+    write_data: data.View
+    read_address: Signal
+    read_mask: Signal
+    read_data: data.View
+
     def __init__(self, words: int, banks: int, word_bits: int, write_width: int):
         self.array = BankArray(words, banks, word_bits, write_width)
         self.write, self.read = BankSelect(words, banks, write_width), BankSelect(words, banks, banks)

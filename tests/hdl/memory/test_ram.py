@@ -40,14 +40,14 @@ def test_verilog_file():
 
 
 def test_latency_and_parts_are_checked():
-    for options, text in (
-        ({"latency": 0}, "latency must be 1..2, not 0"),
-        ({"latency": 3}, "latency must be 1..2, not 3"),
-        ({"parts": 0}, "parts must be 1..12, not 0"),
-        ({"parts": 5}, "parts must divide the width, 12, which 5 does not"),
+    for latency, parts, text in (
+        (0, 1, "latency must be 1..2, not 0"),
+        (3, 1, "latency must be 1..2, not 3"),
+        (1, 0, "parts must be 1..12, not 0"),
+        (1, 5, "parts must divide the width, 12, which 5 does not"),
     ):
         with pytest.raises(ValueError, match=text):
-            Ram(12, 16, **options)
+            Ram(12, 16, latency=latency, parts=parts)
 
 
 @pytest.mark.parametrize(
