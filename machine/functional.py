@@ -153,7 +153,7 @@ class FunctionalSimulator:
                     self.fail(ErrorCode.SEMAPHORE_OVERFLOW, f"semaphore {number}")
 
     def _check_fields(self, instruction: Instruction) -> None:
-        broken = broken_rules(instruction)
+        broken = broken_rules(instruction, self.config.block)
         if broken:
             texts = [f"{rule.field} {rule.text} (it is {getattr(instruction, rule.field)})" for rule in broken]
             self.fail(broken[0].error, f"{instruction.opcode.name}: {', '.join(texts)}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triovit.compiler.memory.layout import align
 from triovit.compiler.memory.pack import merged_groups, pack_convolution, pack_records
 from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.rings import Tile, span
@@ -165,6 +166,7 @@ def resident(pieces: list[tuple[Constants, int, int]], before: tuple[Tile, Tile]
     weights, records = before or (Tile("W", 0), Tile("P", 0))
     result = []
     for part, first, count in pieces:
+        weights.words = align(weights.words, part.block)  # what is before may end within a row
         offsets = weights.words, records.words
         for tile, loads in zip((weights, records), part.loads(first, count, *offsets), strict=True):
             tile.loads += loads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triovit.compiler.memory.layout import TensorLayout
+from triovit.compiler.memory.layout import TensorLayout, align
 from triovit.compiler.memory.pack import blocks_of, merged_groups
 from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.tiling import parts
@@ -56,6 +56,10 @@ class Geometry:
     def depthwise_cycles(self, blocks: int) -> int:
         config, taps = self.context.config, self.first.kernel**2
         return blocks * -(-self.target.shape[2] // config.block) * max(taps, config.block)
+
+    def tap_words(self, blocks: int) -> int:
+        """Words of B of the depthwise weights of some channel blocks: whole rows, as other weights follow."""
+        return align(blocks * self.first.kernel**2, self.context.config.block)
 
     @property
     def feature_line(self) -> int:
@@ -114,7 +118,7 @@ def _by_rows(g: Geometry) -> list[Pipeline]:
     mat = single * (2 * (alone * width + columns) + odd * width)
     joint = together * ((pairs - alone) * width - columns)
     doubled = alone + (columns > 0)
-    weights = (pairs - alone + 2 * doubled + odd) * g.in_blocks * config.block + g.source.blocks * g.first.kernel**2
+    weights = (pairs - alone + 2 * doubled + odd) * g.in_blocks * config.block + g.tap_words(g.source.blocks)
     records = (g.source.blocks + 2 * (pairs - alone) + 2 * doubled + odd) * context.record_words
     if weights > context.capacity["W"] or records > context.capacity["P"]:
         return []
@@ -143,7 +147,7 @@ def _by_channels(g: Geometry) -> list[Pipeline]:
     options = []
     for count in parts(g.groups, HIGHEST["groups"]):
         items, blocks, outputs = -(-g.groups // count), count * g.in_blocks, count * g.out_blocks
-        words = 3 * (outputs * g.in_blocks * config.block + blocks * g.first.kernel**2)
+        words = 3 * (outputs * g.in_blocks * config.block + g.tap_words(blocks))
         records = 3 * (blocks + outputs) * context.record_words
         if max(blocks, height) > HIGHEST["groups"]:
             continue

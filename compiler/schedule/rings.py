@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from triovit.compiler.memory.layout import align
 from triovit.compiler.schedule.transfer import Transfer
 
 
@@ -89,21 +90,26 @@ class Ring:
 
 @dataclass(eq=False)
 class TileRing:
-    """Places of tiles that live for several steps."""
+    """Places of tiles that live for several steps, each at a multiple of `row` words."""
 
     words: int
+    row: int
     pointer: int = 0
     tiles: list[Tile] = field(default_factory=list)
 
     def place(self, tile: Tile, step: int) -> bool:
         """Give a tile a place that no tile used in or after `step` occupies; False when there is none."""
         live = [t for t in self.tiles if t.last_step >= step]
-        starts = [self.pointer, 0, *sorted(t.at + t.words for t in live)]
+        starts = [self.pointer, 0, *sorted(self._end(t, t.at) for t in live)]
         for start in starts:
-            end = start + tile.words
-            if end <= self.words and all(end <= t.at or t.at + t.words <= start for t in live):
-                self.tiles = [t for t in self.tiles if end <= t.at or t.at + t.words <= start]
+            end = self._end(tile, start)
+            if end <= self.words and all(end <= t.at or self._end(t, t.at) <= start for t in live):
+                self.tiles = [t for t in self.tiles if end <= t.at or self._end(t, t.at) <= start]
                 self.tiles.append(tile)
                 tile.address, self.pointer = start, end
                 return True
         return False
+
+    def _end(self, tile: Tile, start: int) -> int:
+        """The first word behind the rows that a tile takes."""
+        return start + align(tile.words, self.row)

@@ -21,6 +21,7 @@ from triovit.compiler.schedule.transfer import Region, Transfer, take_planes
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import NONZERO, Instruction, field_offsets
 from triovit.hdl.isa.names import Buffer, Opcode
+from triovit.hdl.isa.record import RECORD_BYTES
 
 PREFETCH_STEPS = 96  # how far ahead of its first use a constant may be loaded
 PREFETCH_BEATS = 4096  # most bus time that is saved up for loading ahead
@@ -89,7 +90,10 @@ class Schedule:
             "O": Ring(config.output_words),
             "K": Ring(config.attention_words),
         }
-        self.tiles = {"W": TileRing(config.weight_words), "P": TileRing(config.parameter_words)}
+        self.tiles = {
+            "W": TileRing(config.weight_words, config.block),
+            "P": TileRing(config.parameter_words, RECORD_BYTES),
+        }
         self.layer = 0
         self.stores = 0
         self._written: dict[str, np.ndarray] = {}

@@ -252,7 +252,7 @@ class Sequencer(wiring.Component):
     def _illegal(self, m, f, is_):
         """A signal: the instruction in hand is no instruction of this unit, or breaks a rule of `hdl.isa.rules`."""
         illegal = Signal()
-        m.d.comb += illegal.eq(~Cat(*is_.values()).any() | breaks_a_rule(f, is_))
+        m.d.comb += illegal.eq(~Cat(*is_.values()).any() | breaks_a_rule(f, is_, self.config.block))
         return illegal
 
     def _windows(self, m, d: _Decoded, loops: _Loops):

@@ -161,7 +161,7 @@ class RunWalker(wiring.Component):
         m.d.comb += [
             local_end.eq(local + fields.words),
             memory_end.eq(memory + (fields.words << shift)),
-            illegal.eq(breaks_a_rule(fields, {self.opcode: 1})),
+            illegal.eq(breaks_a_rule(fields, {self.opcode: 1}, config.block)),
             local_bad.eq(local_end > self._sizes()[fields.buffer]),
             memory_bad.eq((memory_end > self.memory_size) | memory[:shift].any()),
             bad.eq(illegal | local_bad | memory_bad),

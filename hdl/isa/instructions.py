@@ -22,7 +22,7 @@ from triovit.golden.integer.arithmetic import MAX_FRACTION_BITS
 from triovit.hdl.isa.fields import Field, positions, total_bits
 from triovit.hdl.isa.names import Buffer, Destination, Opcode, PostMode, Unit
 
-ISA_VERSION = 1  # part of every configuration's hash: a program for another instruction set is refused as well
+ISA_VERSION = 2  # part of every configuration's hash: a program for another instruction set is refused as well
 INSTRUCTION_BYTES = 64
 SEMAPHORES = 32
 SEMAPHORE_BITS = 8
@@ -70,13 +70,13 @@ COMPUTE = (
     Field("in_block", 20, "Feature words from input block to input block (OUTER: from k block to k block)"),
     Field("in_value", 20, "OUTER: first word of v"),
     Field("stationary", 1, "MAT_CONV: weights come from buffer K instead of C"),
-    Field("weights", 20, "First weight word"),
+    Field("weights", 20, "First weight word (of a convolution: a multiple of the block)"),
     Field("parameters", 12, "First channel block of post-processing records in buffer P"),
     Field("out_base", 20, "First result word in O or A"),
     Field("out_group", 20, "Result words from output block to output block"),
     Field("out_row", 20, "Result words from row to row (OUTER: from k block to k block; wide: to the high bytes)"),
     Field("destination", 4, f"Destination mask: {listed(Destination)}"),
-    Field("attention", 12, "First word of results in buffer K"),
+    Field("attention", 12, "First word of results in buffer K, a multiple of the block"),
     Field("mode", 3, f"Post-processing: {listed(PostMode)}"),
     Field("fraction_bits", 4, f"Hardswish fixed point: fraction bits (0..{MAX_FRACTION_BITS})"),
     Field("residual", 1, "Add the word that stands at the result's place in O"),

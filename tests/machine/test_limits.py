@@ -45,7 +45,7 @@ PROGRAM = (
     load(Buffer.P, RECORDS, RECORD_BYTES),
     compute(Opcode.RMAC_CONV, in_base=RESULT, source=1, weights=WORDS["B"] - BLOCK, out_base=RESULT),
     compute(Opcode.MAT_CONV, **ENDS, weights=WORDS["C"] - BLOCK),
-    compute(Opcode.RMAC_ROW_SUM, in_base=FEATURE, attention=WORDS["K"] - 1, destination=Destination.K),
+    compute(Opcode.RMAC_ROW_SUM, in_base=FEATURE, attention=WORDS["K"] - BLOCK, destination=Destination.K),
     compute(Opcode.RMAC_OUTER, **ENDS, in_value=FEATURE, attention=WORDS["K"] - BLOCK, destination=Destination.K),
     compute(Opcode.MAT_CONV, **ENDS, weights=WORDS["K"] - BLOCK, stationary=1),
     compute(Opcode.MAT_CONV, **TOKENS, mode=PostMode.LOG2, destination=Destination.DIVISOR),

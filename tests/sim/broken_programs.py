@@ -141,6 +141,12 @@ def _fields(b: Breaker) -> None:
             b.fields(unit, illegal, **{name: 0})
         for values in ({"mode": 5}, {"mode": 7}, {"fraction_bits": 14}, {"destination": 4}, {"destination": 8}):
             b.fields(unit, illegal, **values)
+        for weights in (1, b.config.block // 2, b.config.block + 1):
+            b.fields(unit, illegal, weights=weights)
+    b.fields("mat", illegal, weights=1, stationary=1)
+    for opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM):
+        for attention in (1, b.config.block // 2):
+            b.fields("rmac", illegal, opcode, attention=attention, destination=4)
     b.fields("rmac", illegal, stationary=1)
     b.fields("mat", illegal, joint=1)
     for opcode in (Opcode.RMAC_DEPTHWISE, Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM, Opcode.RMAC_LAYER_NORM):
@@ -165,7 +171,6 @@ def _addresses(b: Breaker) -> None:
         b.fields(unit, local, in_base=results - 3, source=1)
         b.fields(unit, local, in_base=5, blocks=2, in_block=0xFFFFF)
         b.fields(unit, local, weights=weights)
-        b.fields(unit, local, weights=weights - c.block + 1)
         b.fields(unit, local, weights=weights - c.block, blocks=2)
         b.fields(unit, local, parameters=c.parameter_blocks)
         b.fields(unit, local, parameters=c.parameter_blocks - 1, groups=2)
@@ -175,7 +180,6 @@ def _addresses(b: Breaker) -> None:
         b.fields(unit, local, mode=3, destination=8, rows=c.divisors // 4 + 1, in_row=0, out_row=0)
         b.fields(unit, local, mode=2, rows=c.divisors // 4 + 1, in_row=0, out_row=0)
     b.fields("mat", local, stationary=1, weights=c.attention_words)
-    b.fields("mat", local, stationary=1, weights=c.attention_words - c.block + 1)
     window = c.block + 1
     b.fields("rmac", local, Opcode.RMAC_DEPTHWISE, cols=window, in_base=features - window + 1)
     b.fields("rmac", local, Opcode.RMAC_DEPTHWISE, cols=2, stride=1, in_base=features - 2)
@@ -183,7 +187,8 @@ def _addresses(b: Breaker) -> None:
     b.fields("rmac", local, Opcode.RMAC_DEPTHWISE, out_base=results - 3)
     b.fields("rmac", local, Opcode.RMAC_OUTER, in_base=features - 3)
     b.fields("rmac", local, Opcode.RMAC_OUTER, in_value=features - 3)
-    b.fields("rmac", local, Opcode.RMAC_OUTER, attention=c.attention_words - c.block + 1, destination=4)
+    b.fields("rmac", local, Opcode.RMAC_OUTER, attention=c.attention_words, destination=4)
+    b.fields("rmac", local, Opcode.RMAC_OUTER, attention=c.attention_words - c.block, kernel_rows=2, destination=4)
     b.fields("rmac", local, Opcode.RMAC_ROW_SUM, in_base=features - 3)
     b.fields("rmac", local, Opcode.RMAC_ROW_SUM, attention=c.attention_words, destination=4)
     b.fields("rmac", local, Opcode.RMAC_LAYER_NORM, in_base=features)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from triovit.compiler.memory.layout import align
 from triovit.golden.integer.arithmetic import MAX_FRACTION_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import Instruction
@@ -41,7 +42,7 @@ class Segment:
         self.residuals = OPERANDS // 2
         # A holds results below `output_words`, features above.
         self.features = region(config.feature_words // 2, config.feature_words // 4, FEATURES)
-        self.weights = region(0, config.weight_words // 2, WEIGHTS)
+        self.weights = align(region(0, config.weight_words // 2, WEIGHTS + self.block - 1), self.block)
         self.records = region(0, config.parameter_blocks // 2, RECORDS)
         self.kept, self.kept_words = half * (config.attention_words // 2), config.attention_words // 2
         self.tiles = self.codes = 0
@@ -132,11 +133,10 @@ class Segment:
         if f["mode"] == PostMode.WIDE:
             f["rows"] = 1
         self._window(f, f["blocks"])
-        words = self._tiles(f) * self.block
         if special == "stationary":
-            f["weights"] = self.kept + rng.randint(0, self.tiles * self.block - words)
+            f["weights"] = self.kept + self.block * rng.randint(0, self.tiles - self._tiles(f))
         else:
-            f["weights"] = self.weights + rng.randint(0, WEIGHTS - words)
+            f["weights"] = self.weights + self.block * rng.randint(0, WEIGHTS // self.block - self._tiles(f))
         self._place(f, f["groups"] * (1 + joint), f["rows"], f["cols"])
         return Instruction(Opcode.RMAC_CONV if unit == Unit.RMAC else Opcode.MAT_CONV, f)
 
@@ -164,7 +164,7 @@ class Segment:
         self._place(f, f["groups"], f["kernel_rows"], self.block)
         if keep:
             self.tiles = f["groups"] * f["kernel_rows"]
-            self.kept += self.rng.randint(0, self.kept_words - self.tiles * self.block)
+            self.kept += self.block * self.rng.randint(0, self.kept_words // self.block - self.tiles)
             self.to_dump += self.tiles * self.block
             f["attention"] = self.kept
         return Instruction(Opcode.RMAC_OUTER, f)

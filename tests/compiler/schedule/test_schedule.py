@@ -116,13 +116,21 @@ def test_spans():
 
 # ---- tiles ----
 def test_tiles_keep_their_places_as_long_as_they_are_needed():
-    ring = TileRing(10)
+    ring = TileRing(10, 1)
     first, second, third = (Tile("W", 4, [], last_step=last) for last in (0, 5, 9))
     assert ring.place(first, 0) and ring.place(second, 0)
     assert (first.at, second.at) == (0, 4)
     assert not ring.place(third, 0)  # two words are left, and step 0 uses the first four
     assert ring.place(third, 1) and third.at == 0
     assert complete(first, second) == [(first, 0), (second, 0)]
+
+
+def test_tiles_begin_with_a_row():
+    ring = TileRing(24, 8)
+    first, second, third, fourth = (Tile("W", words, [], last_step=9) for words in (3, 8, 1, 1))
+    assert ring.place(first, 0) and ring.place(second, 0) and ring.place(third, 0)
+    assert (first.at, second.at, third.at) == (0, 8, 16)
+    assert not ring.place(fourth, 0)  # the rows have words left, but no row is
 
 
 # ---- drafts ----

@@ -145,7 +145,9 @@ def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
         "out_row",
     ):
         fields[name] = rng.randint(0, 500)
-    fields["attention"] = rng.randint(0, 100)
+    fields["attention"] = BLOCK * rng.randint(0, 25)
+    if opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV):
+        fields["weights"] -= fields["weights"] % BLOCK
     return Instruction(opcode, fields)
 
 
@@ -279,6 +281,8 @@ def test_joint_waits_for_the_partner():
         ("joint", 1, Opcode.RMAC_ROW_SUM),
         ("stationary", 1, Opcode.RMAC_CONV),
         ("stationary", 1, Opcode.RMAC_DEPTHWISE),
+        ("weights", BLOCK + 1, Opcode.RMAC_CONV),
+        ("weights", BLOCK // 2, Opcode.MAT_CONV),
         *(
             (name, 0, opcode)
             for opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV)
@@ -298,8 +302,8 @@ def test_illegal_fields(field, value, opcode):
 def test_random_words_are_refused_as_the_rules_say(unit):
     """Words of every opcode, and of none; a legal one is cut short by a reset."""
     rng, reset = random.Random(int(unit)), Signal()
-    made = [words.random_instruction(op, rng) for op in Opcode if op >> 4 == unit for _ in range(100)]
-    cases = [(words.word_of(i), bool(broken_rules(i))) for i in made]
+    made = [words.random_instruction(op, rng, BLOCK) for op in Opcode if op >> 4 == unit for _ in range(100)]
+    cases = [(words.word_of(i), bool(broken_rules(i, BLOCK))) for i in made]
     legal = next(word for word, refused in cases if not refused)
     cases += [(legal & ~0xFF | unit << 4 | low, True) for low in range(5 if unit == Unit.RMAC else 2, 16)]
     dut = Sequencer(CONFIG, unit)

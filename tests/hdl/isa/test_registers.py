@@ -49,7 +49,7 @@ def test_fields_are_stable():
     assert values["CONFIG_ARRAY"] == 0x04_40_08_10
     assert values["CONFIG_BUFFERS"] == 0x10_10_10_11
     assert values["CONFIG_MORE"] == 0x06_4_4_0A_0D
-    assert values["VERSION"] == 0x0001_0001
+    assert values["VERSION"] == 0x0001_0002
 
 
 def test_field_masks():

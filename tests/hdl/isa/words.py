@@ -14,11 +14,11 @@ def random_value(field: Field, rng: random.Random) -> int:
     return rng.choice((*values, rng.randint(field.lowest, field.highest)))
 
 
-def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
+def random_instruction(opcode: Opcode, rng: random.Random, block: int) -> Instruction:
     """An instruction with at most two fields that have not been made legal."""
     fields = {field.name: field for field in layout(opcode)[1:]}
     instruction = Instruction(opcode, {name: random_value(field, rng) for name, field in fields.items()})
-    while broken := broken_rules(instruction):
+    while broken := broken_rules(instruction, block):
         instruction = instruction.replace(**{r.field: random_value(fields[r.field], rng) for r in broken})
     watched = sorted({rule.field for rule in RULES if opcode in rule.opcodes})
     changed = rng.sample(watched, min(rng.randint(0, 2), len(watched)))
