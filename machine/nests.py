@@ -35,7 +35,8 @@ class Nest:
     block : channels per word
     rows : counts of the loops that choose a row of `block` results, outermost first
     sums : counts of the loops inside them that accumulate it
-    parallel : the loop, counted over rows and sums, that the engine takes `block` turns of at a time
+    parallel : the loop, counted over rows and sums, that the engine takes several turns of at a time
+    at_once : how many of them; by default `block`
     passes : how often a result's sums run through
     features : words of A or O; fetches: the engine's own unit reads them
     values : v of an outer product
@@ -50,6 +51,7 @@ class Nest:
     rows: tuple[int, ...]
     sums: tuple[int, ...] = ()
     parallel: int | None = None
+    at_once: int = 0
     passes: int = 1
     features: Walk
     fetches: bool = True
@@ -78,7 +80,8 @@ class Nest:
 
     def _turns(self) -> list[int]:
         """Of all loops, the parallel one's taken together."""
-        return [-(-n // self.block) if level == self.parallel else n for level, n in enumerate(self.counts)]
+        at_once = self.at_once or self.block
+        return [-(-n // at_once) if level == self.parallel else n for level, n in enumerate(self.counts)]
 
     @property
     def accumulations(self) -> int:
@@ -95,7 +98,7 @@ class Nest:
         """Most rows of results that one accumulation makes."""
         if self.parallel is None or self.parallel >= len(self.rows):
             return 1
-        return min(self.block, self.rows[self.parallel])
+        return min(self.at_once or self.block, self.rows[self.parallel])
 
 
 def engines(i: Instruction) -> tuple[Unit, ...]:
@@ -153,13 +156,14 @@ def convolution(i: Instruction, block: int, unit: Unit) -> Nest:
 
 
 def depthwise(i: Instruction, block: int, unit: Unit) -> Nest:
-    """group, row, column (a window of pixels at a time) | kernel row, kernel column."""
+    """group, row, column (the pixels of `block` neighbouring words at a time) | kernel row, kernel column."""
     pixel = i.stride + 1
     return Nest(
         block=block,
         rows=(i.groups, i.rows, i.cols),
         sums=(i.kernel_rows, i.kernel_cols),
         parallel=2,
+        at_once=block // pixel,
         features=Walk(A, i.in_base, (i.in_group, pixel * i.in_row, pixel, i.in_row, 1)),
         weights=Walk(B, i.weights, (i.kernel_rows * i.kernel_cols, 0, 0, i.kernel_cols, 1)),
         records=_records(i.parameters, 1),

@@ -10,7 +10,7 @@ from triovit.compiler.requirements import check_count
 from triovit.compiler.schedule.context import Context, no_tiling, post_fields
 from triovit.compiler.schedule.rings import Area, Tile, complete, span
 from triovit.compiler.schedule.schedule import Schedule, Step
-from triovit.compiler.schedule.tiling import DepthwiseSize, choose_depthwise
+from triovit.compiler.schedule.tiling import DepthwiseSize, choose_depthwise, depthwise_row_cycles
 from triovit.compiler.schedule.transfer import Part, constant_transfer, map_transfer
 from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.names import Buffer, Destination, Opcode
@@ -79,11 +79,10 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
     _, height, width = target.shape
     check_count(node.name, "kernel_rows", node.kernel, "kernel rows")
     check_count(node.name, "cols", width, "output columns")
-    row_cycles = -(-width // context.config.block) * max(node.kernel**2, context.config.block)
     size = DepthwiseSize(
         rows=height,
         blocks=source.blocks,
-        row_cycles=row_cycles,
+        row_cycles=depthwise_row_cycles(node, width, context.config.block),
         feature_line=source.shape[2] + 2 * node.padding,
         kernel=node.kernel,
         stride=node.stride,
@@ -108,7 +107,7 @@ def lower_depthwise(node: Convolution, layer: int, context: Context, by_channels
                     layer=layer,
                     constants=complete(*tiles),
                     places={"results": Area("O", words, loads, stores=map_transfer(target, part))},
-                    cycles=planes * rows * row_cycles,
+                    cycles=planes * rows * size.row_cycles,
                     beats=words // context.config.beat_words
                     + features.beats(context, row * node.stride, rows * node.stride),
                     rows=rows,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from triovit.compiler.memory.layout import TensorLayout, align
 from triovit.compiler.memory.pack import blocks_of, merged_groups
 from triovit.compiler.schedule.context import Context
-from triovit.compiler.schedule.tiling import parts
+from triovit.compiler.schedule.tiling import depthwise_row_cycles, parts
 from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.limits import HIGHEST
 
@@ -54,8 +54,7 @@ class Geometry:
         return blocks_of(self.second.weight.shape[0] // self.groups, self.context.config.block)
 
     def depthwise_cycles(self, blocks: int) -> int:
-        config, taps = self.context.config, self.first.kernel**2
-        return blocks * -(-self.target.shape[2] // config.block) * max(taps, config.block)
+        return blocks * depthwise_row_cycles(self.first, self.target.shape[2], self.context.config.block)
 
     def tap_words(self, blocks: int) -> int:
         """Words of B of the depthwise weights of some channel blocks: whole rows, as other weights follow."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from triovit.compiler.schedule.context import Context
+from triovit.golden.integer.nodes import Convolution
 from triovit.hdl.isa.limits import HIGHEST
 
 STEP_OVERHEAD = 24  # cycles an instruction costs beside its steps (start, pipeline, drain that nothing overlaps)
@@ -142,6 +143,13 @@ class DepthwiseSize:
         """Words of the smallest tile, one row of one channel block, by buffer."""
         features, taps = self.kernel * self.feature_line, self.kernel * self.kernel
         return {"A": features, "O": self.output_line, "W": taps, "P": self.record_words}
+
+
+def depthwise_row_cycles(node: Convolution, width: int, block: int) -> int:
+    """Cycles of an output row of a channel block: a window of `block` words gives its pixels a tap a cycle, and they go
+    through post-processing one by one."""
+    pixels = block // node.stride
+    return -(-width // pixels) * max(node.kernel**2, pixels)
 
 
 def choose_depthwise(size: DepthwiseSize, context: Context, by_channels: bool) -> DepthwiseTiling | None:

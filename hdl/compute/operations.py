@@ -5,10 +5,12 @@ accumulate it:
 
     level            5        4             3                2               1            0
     convolution      group    row           column           kernel row      kernel col   input block
-    depthwise        group    row           column / block   kernel row      kernel col   -
+    depthwise        group    row           column / pixels  kernel row      kernel col   -
     outer product    v block  k block       -                token row       token/block  -
     row sum          group    -             -                token row       token/block  -
     layer norm       pass     input block   -                -               -            -
+
+pixels: those that `block` neighbouring words hold: `block`, or half of it where every second one counts.
 
 A further opcode is a further row.
 """
@@ -36,8 +38,8 @@ class Operation:
     values: strides of a second operand, which a step reads in a second cycle; None for one read a step.
     row: which of the unit's engines gives the rows (`hdl.isa.engines.Engine.rows`).
     weights: words of weights that a step takes. records: record blocks from group to group.
-    window: level of the loop whose steps are windows of `block` pixels or tokens; None: a step is one pixel.
-    double: windows take every second pixel. two_passes: the outermost loop reads the same features, weights and records
+    window: level of the loop whose steps are windows of pixels or tokens, of `pixels` each; None: a step is one pixel.
+    double: windows take every second word. two_passes: the outermost loop reads the same features, weights and records
     twice, level 4 is what is accumulated, and the second pass gives a result per step.
     """
 
@@ -50,12 +52,13 @@ class Operation:
     weights: int = 1
     records: Bits = 1
     window: int | None = None
+    pixels: Bits = 0
     double: Bits = 0
     two_passes: bool = False
 
 
 def windows(count: Bits, block: int) -> Bits:
-    """Windows of `block` pixels or tokens that `count` of them need."""
+    """Windows of `block` pixels or tokens that `count` of them need; block: a power of two."""
     return (count + (block - 1)) >> (block - 1).bit_length()
 
 
@@ -72,19 +75,16 @@ def convolution(f, block: int, joint: Bits) -> Operation:
 
 
 def depthwise(f, block: int, joint: Bits) -> Operation:
+    columns = Mux(f.stride, windows(f.cols, block // 2), windows(f.cols, block))
+    pixels = Mux(f.stride, block // 2, block)
     return Operation(
         kind=StepKind.DEPTHWISE,
-        counts=(1, f.kernel_cols, f.kernel_rows, windows(f.cols, block), f.rows, f.groups),
-        features=(
-            0,
-            1,
-            f.in_row,
-            Mux(f.stride, 2 * block, block),
-            Mux(f.stride, f.in_row << 1, f.in_row),
-            f.in_group,
-        ),
-        results=(block, f.out_row, f.out_group),
+        counts=(1, f.kernel_cols, f.kernel_rows, columns, f.rows, f.groups),
+        # A window is `block` words wide with either stride.
+        features=(0, 1, f.in_row, block, Mux(f.stride, f.in_row << 1, f.in_row), f.in_group),
+        results=(pixels, f.out_row, f.out_group),
         window=3,
+        pixels=pixels,
         double=f.stride,
     )
 
@@ -98,6 +98,7 @@ def outer_product(f, block: int, joint: Bits) -> Operation:
         results=(0, f.out_row, f.out_group),
         records=0,
         window=1,
+        pixels=block,
     )
 
 
@@ -111,6 +112,7 @@ def row_sum(f, block: int, joint: Bits) -> Operation:
         row=1,
         records=~kept,
         window=1,
+        pixels=block,
     )
 
 

@@ -40,6 +40,7 @@ class _Decoded:
     weights: Signal
     records: Signal
     by_column: Signal
+    pixels: Signal
     double: Signal
     pairs: Signal
     two_passes: Signal
@@ -170,6 +171,7 @@ class Sequencer(wiring.Component):
             weights=Signal(range(self.config.block + 1), name="weights"),
             records=Signal(2, name="records"),
             by_column=Signal(name="by_column"),
+            pixels=Signal(range(self.config.block + 1), name="pixels"),
             double=Signal(name="double"),
             pairs=Signal(name="pairs"),
             two_passes=Signal(name="two_passes"),
@@ -189,6 +191,7 @@ class Sequencer(wiring.Component):
                     d.weights.eq(operation.weights),
                     d.records.eq(operation.records),
                     d.by_column.eq(operation.window == INNER),
+                    d.pixels.eq(operation.pixels),
                     d.double.eq(operation.double),
                     d.pairs.eq(operation.values is not None),
                     d.two_passes.eq(operation.two_passes),
@@ -257,14 +260,13 @@ class Sequencer(wiring.Component):
 
     def _windows(self, m, d: _Decoded, loops: _Loops):
         """Pixels or tokens left in the row, for the number of valid lanes of its last window."""
-        block = self.config.block
         columns = Signal(COUNT_BITS + 1, reset_less=True)
         with m.If(loops.load):
             m.d.sync += columns.eq(d.f.cols)
         with m.Elif(loops.advance & Mux(d.by_column, loops.inner_end, 1)):
             window_end = Mux(d.by_column, loops.counters.ends[INNER], loops.counters.ends[1])
-            m.d.sync += columns.eq(Mux(window_end, d.f.cols, columns - block))
-        m.d.comb += self.o.payload.count.eq(Mux(columns > block, block, columns))
+            m.d.sync += columns.eq(Mux(window_end, d.f.cols, columns - d.pixels))
+        m.d.comb += self.o.payload.count.eq(Mux(columns > d.pixels, d.pixels, columns))
 
     def _weights(self, m, d: _Decoded, loops: _Loops):
         """Weights are read in order; a new pixel starts again at its group's first word."""

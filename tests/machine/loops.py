@@ -76,9 +76,9 @@ def _depthwise(made: Loops, i: Instruction, block: int) -> None:
     s, taps = i.stride + 1, i.kernel_rows * i.kernel_cols
     for g in range(i.groups):
         for y in range(i.rows):
-            for first in range(0, i.cols, block):
+            for first in range(0, i.cols, block // s):
                 made.steps += taps
-                for x in range(first, min(first + block, i.cols)):
+                for x in range(first, min(first + block // s, i.cols)):
                     for r in range(i.kernel_rows):
                         for c in range(i.kernel_cols):
                             a = made.read("A", i.in_base + g * i.in_group + (y * s + r) * i.in_row + x * s + c)

@@ -31,7 +31,7 @@ def expected_steps(i: Instruction) -> list[dict]:
         )
 
     if convolution or i.opcode == Opcode.RMAC_DEPTHWISE:
-        pixels, blocks = (1, i.blocks) if convolution else (BLOCK, 1)
+        pixels, blocks = (1, i.blocks) if convolution else (BLOCK // s, 1)
         inner = [(r, c, b) for r in range(i.kernel_rows) for c in range(i.kernel_cols) for b in range(blocks)]
         width = BLOCK if convolution else 1
         joint = i.joint and i.opcode == Opcode.RMAC_CONV
@@ -57,7 +57,7 @@ def expected_steps(i: Instruction) -> list[dict]:
                             n == 0,
                             last,
                             result if last else None,
-                            count=None if convolution else min(BLOCK, i.cols - x),
+                            count=None if convolution else min(pixels, i.cols - x),
                             partner_out=result["out"] + i.out_group if joint and last else None,
                         )
     elif i.opcode == Opcode.RMAC_OUTER:
