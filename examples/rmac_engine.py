@@ -14,7 +14,7 @@ import numpy as np
 from amaranth.sim import Simulator
 
 from triovit.hdl.emit.verilog import emit_verilog
-from triovit.hdl.rmac.engine import RMACEngine, RMACMode
+from triovit.hdl.rmac.stalling import RMACEngine, RMACMode
 
 LANES, MACS = 4, 4  # the paper's core has 8 x 8
 BEATS = 2  # of each accumulation: 8 input channels in POINTWISE, 2 taps of a kernel in DEPTHWISE

@@ -13,3 +13,10 @@ def check_integer(name: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise ValueError(f"{name} must be {low}..{high}, not {value}")
     return value
+
+
+def check_even(name: str, value: int, low: int, high: int) -> int:
+    """Return `value` after checking that it is an even integer in [low, high]; raises as `check_integer` does."""
+    if check_integer(name, value, low, high) % 2:
+        raise ValueError(f"{name} must be even, not {value}")
+    return value

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from triovit.hdl.compute.ports import DescriptorInterface, DescriptorPort, ReadRequest, RequestInterface
 from triovit.hdl.compute.steps import StepKind, step_layout
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.rmac.engine import RMACMode
+from triovit.hdl.rmac.stalling import RMACMode
 
 
 def operand_control(config: AcceleratorConfig) -> data.StructLayout:

@@ -11,8 +11,8 @@ from triovit.hdl.aux.row_sum import RowSum
 from triovit.hdl.compute.operands import READY, operand_control
 from triovit.hdl.compute.ports import READ_SPACES, OperandsInterface, operands, row_layout
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.mat.engine import MATEngine
-from triovit.hdl.rmac.engine import RMACEngine
+from triovit.hdl.mat.stalling import MATEngine
+from triovit.hdl.rmac.stalling import RMACEngine
 
 
 def _clamped(view, relu, block: int) -> list:

@@ -34,6 +34,11 @@ def simulation_memories():
         _simulated.reset(token)
 
 
+def simulated() -> bool:
+    """Whether this is inside `simulation_memories`: what is hand-written Verilog elsewhere must be its twin."""
+    return _simulated.get()
+
+
 class Ram(wiring.Component):
     """RAM of `depth` words of `width` bits with one write port and one read port.
 
@@ -100,7 +105,7 @@ class Ram(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        if _simulated.get():
+        if simulated():
             m.submodules.memory = twin = memory.Memory(shape=self.width, depth=self.depth, init=[])
             # A read port is not transparent unless told otherwise.
             write, read = twin.write_port(granularity=self.width // self.parts), twin.read_port()

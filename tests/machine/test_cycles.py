@@ -13,7 +13,7 @@ from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Opcode, PostMode
 from triovit.hdl.isa.registers import DEFAULT_WATCHDOG
-from triovit.hdl.rmac.engine import RMACEngine, RMACMode
+from triovit.hdl.rmac.stalling import RMACEngine, RMACMode
 from triovit.machine.cycles import (
     LAYER_NORM_ROOT,
     MARGIN,

@@ -6,7 +6,7 @@ from amaranth.sim import Simulator
 from tests.sim.configurations import TINY
 from triovit.hdl.compute.operands import OperandControl
 from triovit.hdl.compute.steps import StepKind
-from triovit.hdl.rmac.engine import RMACMode
+from triovit.hdl.rmac.stalling import RMACMode
 
 STEP = {"kind": StepKind.CONV, "count": 1, "first": 1, "last": 1}
 

@@ -8,7 +8,7 @@ import cocotb
 import numpy as np
 
 from tests.hdl.rmac.cocotb_registers import compare_cycles, wrap
-from tests.hdl.rmac.reference import operands
+from tests.hdl.rmac.stalling_reference import operands
 from triovit.hdl.mat.lane import MATLane
 from triovit.sim.bench import bench_parameters
 

@@ -3,7 +3,7 @@ import pytest
 from amaranth.hdl import Shape
 from amaranth.sim import Simulator
 
-from tests.hdl.rmac.reference import operands
+from tests.hdl.rmac.stalling_reference import operands
 from triovit.hdl.mat.lane import MATLane
 from triovit.sim.bench import run_bench
 

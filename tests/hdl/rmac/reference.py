@@ -1,118 +1,109 @@
-"""Cycle-accurate references of the array engines' handshake, and stimulus for the R-MAC engine.
-
-The references count enabled cycles and know when a group's results are due; they have no pipeline registers. Results
-come from the engines' `model`.
-"""
+"""What an R-MAC engine is sent, within its obligations, and when which row must leave it."""
 
 from __future__ import annotations
 
 import random
-from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 
-from triovit.hdl.rmac.engine import RMACMode
+from tests.hdl.timeline import Timeline, operands
+from triovit.hdl.rmac.operands import RMACMode
+
+LONGEST = 31  # beats of a group of self-accumulation
+STYLES = ("any", "any", "corners", "lowest", "low", "highest")
 
 
-class EngineReference:
-    """An array frozen by one enable, with a drain of rows. A beat is a dict of payload fields with first and last.
+@dataclass
+class Previous:
+    """The last group of a timeline: cycle of its last beat, and how many cycles its rows take."""
 
-    latency(beat): cycles from acceptance of a group's last beat to its first row, unstalled. rows(beats): the payloads
-    a group delivers. Call `outputs` and then `clock` once a cycle.
-    """
-
-    def __init__(self, latency, rows):
-        self.latency, self.rows = latency, rows
-        self.now = 0  # enabled cycles so far
-        self.group = []
-        self.pending = deque()  # (enabled cycle in which the drain takes them, rows)
-        self.drain = deque()
-
-    def admissible(self, beat) -> bool:
-        return True
-
-    def outputs(self, beat, o_ready: bool):
-        """(i.ready, o.payload or None) of this cycle; `beat` is None while i.valid is low."""
-        self.due = bool(self.pending) and self.pending[0][0] == self.now
-        self.enable = not self.due or not self.drain or (len(self.drain) == 1 and o_ready)
-        ready = self.enable and (beat is None or self.admissible(beat))
-        return ready, self.drain[0] if self.drain else None
-
-    def clock(self, beat, o_ready: bool) -> None:
-        accepted = beat is not None and self.enable and self.admissible(beat)
-        if self.drain and o_ready:
-            self.drain.popleft()
-        if self.due and self.enable:
-            assert not self.drain
-            self.drain.extend(self.pending.popleft()[1])
-        if accepted:
-            self.accept(beat)
-        self.now += self.enable
-
-    def accept(self, beat) -> None:
-        self.group = [beat] if beat["first"] else [*self.group, beat]
-        if beat["last"]:
-            self.pending.append((self.now + self.latency(beat) - 1, self.rows(self.group)))
+    mode: RMACMode | None = None
+    cycle: int = -1
+    rows: int = 0
 
 
-class RMACReference(EngineReference):
-    """Adds the bubbles between a POINTWISE beat and one of another mode."""
-
-    def __init__(self, engine):
-        self.engine = engine
-        self.quiet = 0  # enabled cycle from which self-accumulating beats are accepted
-        super().__init__(lambda beat: engine.latency(mode_of(beat)), self.results)
-
-    def admissible(self, beat) -> bool:
-        return mode_of(beat) is RMACMode.POINTWISE or self.now >= self.quiet
-
-    def accept(self, beat) -> None:
-        super().accept(beat)
-        if mode_of(beat) is RMACMode.POINTWISE:
-            self.quiet = self.now + self.engine.macs + 1
-
-    def results(self, beats):
-        mode, width = mode_of(beats[-1]), max(self.engine.lanes, self.engine.macs)
-        features, weights = (np.array([beat[name] for beat in beats]) for name in ("features", "weights"))
-        rows = self.engine.model(mode, features, weights)
-        if mode is not RMACMode.POINTWISE:
-            rows = rows[: beats[-1]["rows"]]
-        padded = [[int(x) for x in row] + [0] * (width - len(row)) for row in rows]
-        return [{"acc": row, "last": int(k == len(rows) - 1)} for k, row in enumerate(padded)]
+def first_cycle(engine, previous: Previous, mode: RMACMode) -> int:
+    """Earliest cycle of a group's first beat."""
+    if previous.mode in (None, mode) or RMACMode.POINTWISE not in (previous.mode, mode):
+        return previous.cycle + 1
+    if mode is RMACMode.POINTWISE:
+        return previous.cycle + max(1, previous.rows + 2 - engine.macs)
+    return previous.cycle + engine.macs
 
 
-def mode_of(beat) -> RMACMode:
-    """The reserved value 3 behaves as OUTER."""
-    return RMACMode(min(beat["mode"], RMACMode.OUTER.value))
+def last_cycle(previous: Previous, mode: RMACMode, resumed: bool) -> int:
+    """Earliest cycle of a group's last beat."""
+    if RMACMode.POINTWISE in (previous.mode, mode):
+        return 0
+    return previous.cycle + max(previous.rows, 3 if resumed else 1)
 
 
-def operands(generator, style: str, *shape: int):
-    """int8 operands: any value, corners mostly, or all -128."""
-    if style == "lowest":
-        return np.full(shape, -128)
-    if style == "corners":
-        return generator.choice([-128, -127, -1, 0, 1, 127], size=shape)
-    return generator.integers(-128, 128, size=shape)
+def latency(engine, mode: RMACMode) -> int:
+    if mode is RMACMode.POINTWISE:
+        return engine.macs + 5
+    return 7 + (engine.lanes - 1 if mode is RMACMode.ROW_SUM else 0)
 
 
-def rmac_beats(engine, seed: int, groups: int, modes=(0, 1, 2, 3)):
-    """Beats of random groups of 1 to 30 beats; elements and fields that a mode must ignore are random as well."""
+def lengths(choose, mode: RMACMode, engine) -> list[int]:
+    """Beats of each group of an accumulation."""
+    length = choose.choice((1, 1, 2, 3, engine.lanes, 25, choose.randint(1, LONGEST)))
+    if mode is RMACMode.POINTWISE:
+        return [choose.choice((length, length, 60))]
+    return [length, *(choose.choice((1, 2, 16, LONGEST)) for _ in range(choose.choice((0, 0, 1, 3))))]
+
+
+def rmac_timeline(engine, seed: int, accumulations: int, modes=tuple(RMACMode), gaps=(0, 0, 0.3)) -> Timeline:
+    """Random accumulations. gaps: shares of idle cycles among a group's beats, one of which is taken for each group."""
     choose, generator = random.Random(seed), np.random.default_rng(seed)
-    beats, mode = [], choose.choice(modes)
-    for _ in range(groups):
-        if choose.random() < 0.4:
-            mode = choose.choice(modes)
-        length = choose.choice((1, 1, 1, 2, 3, engine.lanes, choose.randint(1, 30)))
-        style = choose.choice(("any", "any", "corners", "lowest"))
-        for k in range(length):
-            beats.append(
-                {
+    timeline, previous, mode = Timeline(), Previous(), choose.choice(modes)
+    for _ in range(accumulations):
+        mode = mode if choose.random() < 0.3 else choose.choice(modes)
+        style, weight_style = choose.choice(STYLES), choose.choice(STYLES)
+        double = choose.random() < 0.3
+        rows = choose.choice((engine.lanes, choose.randint(0, engine.lanes))) // (2 if double else 1)
+        parts = lengths(choose, mode, engine)
+        everything = []
+        for index, length in enumerate(parts):
+            resumed, gap = index > 0, choose.choice(gaps)
+            cycle = first_cycle(engine, previous, mode)
+            for k in range(length):
+                if k == length - 1:
+                    cycle = max(cycle, last_cycle(previous, mode, resumed))
+                while choose.random() < gap:
+                    cycle += 1
+                beat = {
                     "features": operands(generator, style, engine.lanes, engine.macs),
-                    "weights": operands(generator, style, engine.lanes, engine.macs),
-                    "mode": mode,
+                    "weights": operands(generator, weight_style, engine.lanes, engine.macs),
+                    "mode": mode.value,
                     "first": int(k == 0),
                     "last": int(k == length - 1),
-                    "rows": choose.choice((engine.lanes, choose.randint(0, engine.lanes))),
+                    "rows": rows,
+                    "double": int(double),
+                    "count": choose.choice((engine.lanes, choose.randint(0, engine.lanes))),
+                    "resumed": int(resumed),
+                    "final": int(index == len(parts) - 1),
                 }
-            )
-    return beats
+                everything.append(beat)
+                if mode is RMACMode.POINTWISE:
+                    timeline.skew(cycle, beat["weights"])
+                timeline.beats[cycle] = beat | {"skewed": mode is RMACMode.POINTWISE}
+                cycle += 1
+            left = {RMACMode.POINTWISE: 1, RMACMode.ROW_SUM: engine.lanes}.get(mode, rows)
+            previous = Previous(mode, cycle - 1, left)
+        deliver(engine, timeline, mode, everything, previous.cycle, rows, double)
+    timeline.end = previous.cycle + 3 * (engine.lanes + engine.macs) + 20
+    return timeline
+
+
+def deliver(engine, timeline: Timeline, mode: RMACMode, beats: list[dict], cycle: int, rows: int, double: bool) -> None:
+    """The rows of an accumulation whose last beat comes in `cycle`."""
+    features, weights, count = (np.array([beat[name] for beat in beats]) for name in ("features", "weights", "count"))
+    results = engine.model(mode, features, weights, count)
+    if mode in (RMACMode.DEPTHWISE, RMACMode.OUTER):
+        results = results[:: 2 if double else 1][:rows]
+    width = max(engine.lanes, engine.macs)
+    for r, row in enumerate(results.tolist()):
+        leaving = cycle + latency(engine, mode) + r
+        assert leaving not in timeline.rows, "two rows at once"
+        timeline.rows[leaving] = {"acc": row + [0] * (width - len(row)), "last": int(r == len(results) - 1)}

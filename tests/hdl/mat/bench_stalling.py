@@ -5,9 +5,9 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 
-from tests.hdl.mat.reference import MATReference, mat_beats
-from tests.hdl.rmac.cocotb_engine import reset_in_flight, run_engine
-from triovit.hdl.mat.engine import MATEngine
+from tests.hdl.mat.stalling_reference import MATReference, mat_beats
+from tests.hdl.rmac.cocotb_stalling import reset_in_flight, run_engine
+from triovit.hdl.mat.stalling import MATEngine
 from triovit.sim.bench import bench_parameters, stall_patterns
 
 STALLS = ("none", "random", "long")

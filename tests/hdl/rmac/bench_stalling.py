@@ -6,9 +6,9 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
-from tests.hdl.rmac.cocotb_engine import reset_in_flight, run_engine
-from tests.hdl.rmac.reference import RMACReference, rmac_beats
-from triovit.hdl.rmac.engine import RMACEngine, RMACMode
+from tests.hdl.rmac.cocotb_stalling import reset_in_flight, run_engine
+from tests.hdl.rmac.stalling_reference import RMACReference, rmac_beats
+from triovit.hdl.rmac.stalling import RMACEngine, RMACMode
 from triovit.sim.bench import bench_parameters, pack, stall_patterns, start, unpack
 
 STALLS = ("none", "random", "long")

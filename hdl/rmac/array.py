@@ -1,0 +1,90 @@
+"""The multipliers of an R-MAC engine and what makes them go."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from triovit.hdl.aux.delay_line import delayed
+from triovit.hdl.aux.shapes import OPERAND
+from triovit.hdl.multiplier.pair import LATENCY, Addend
+from triovit.hdl.multiplier.styles import Pair
+
+
+class RMACArray(wiring.Component):
+    """lanes / 2 cascades of `macs` pairs of multiply-accumulators; pair q holds the lanes 2q and 2q + 1.
+
+    A column works down-forward when its bit of `chained` is set: its products are added to the sums of the column
+    before, whose operands came a cycle earlier. It works by itself when its bit is low and `alone` is set.
+
+    Parameters
+    ----------
+    lanes, macs : int
+    pair : `MultiplierPair` or `PackedPair`
+
+    Members
+    -------
+    a : In(ArrayLayout(ArrayLayout(signed(8), macs), lanes)), b : In(ArrayLayout(signed(8), macs))
+        Operands.
+    chained : In(macs), alone : In(1), first : In(1)
+        With the operands. `first`: self-accumulation starts anew. `alone` excludes all bits of `chained`.
+    sums : Out(ArrayLayout(ArrayLayout(width of a pair's sums, macs), lanes / 2))
+
+    Latency: `latency = 4` cycles from the operands to the `sums` of their column, initiation interval 1. Columns
+    without operands keep their sums. Registers have no reset.
+
+    Numerics: those of the pairs.
+
+    Source: Trio-ViT (arXiv 2405.03882), R-MAC engine and its two modes of accumulation.
+    """
+
+    a: data.View
+    b: data.View
+    chained: Signal
+    alone: Signal
+    first: Signal
+    sums: data.View
+
+    latency = LATENCY
+
+    def __init__(self, lanes: int, macs: int, pair: type[Pair]):
+        self.lanes, self.macs = lanes, macs
+        # 31: the longest self-accumulation that sums of a pair can hold.
+        self.pairs = [[pair(31, cascaded=j > 0) for j in range(macs)] for _ in range(lanes // 2)]
+        vector = data.ArrayLayout(OPERAND, macs)
+        width = self.pairs[0][0].sums.shape().width
+        super().__init__(
+            {
+                "a": In(data.ArrayLayout(vector, lanes)),
+                "b": In(vector),
+                "chained": In(macs),
+                "alone": In(1),
+                "first": In(1),
+                "sums": Out(data.ArrayLayout(data.ArrayLayout(width, macs), lanes // 2)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        alone = delayed(m, self.alone, 2, "alone")[2]
+        first = delayed(m, self.first, 2, "first")[2]
+        for j in range(self.macs):
+            start = Signal(name=f"start{j}")
+            m.d.comb += start.eq(self.chained[j] | self.alone)
+            enables = Cat(*delayed(m, start, LATENCY - 1, f"enable{j}"))
+            chain = Addend.CASCADE if j else Addend.ZERO
+            addend = Mux(alone, Mux(first, Addend.ZERO, Addend.OWN), chain)
+            for q, row in enumerate(self.pairs):
+                m.submodules[f"pair{q}_{j}"] = pair = row[j]
+                m.d.comb += [
+                    pair.a[0].eq(self.a[2 * q][j]),
+                    pair.a[1].eq(self.a[2 * q + 1][j]),
+                    pair.b.eq(self.b[j]),
+                    pair.en.eq(enables),
+                    pair.addend.eq(addend),
+                    self.sums[q][j].eq(pair.sums),
+                ]
+                if j:
+                    m.d.comb += pair.cascade_in.eq(row[j - 1].cascade_out)
+        return m
