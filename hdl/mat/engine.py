@@ -61,7 +61,7 @@ class MATEngine(wiring.Component):
         self.multipliers = check_integer("multipliers", multipliers, 2, 31)
         self.accumulator_bits = check_integer("accumulator_bits", accumulator_bits, 20, 32)
         pair = pair_of(multiplier_style)
-        self.pairs = [[pair(multipliers, cascaded=j > 0) for j in range(multipliers)] for _ in range(lanes // 2)]
+        self.pairs = [[pair(1, multipliers, cascaded=j > 0) for j in range(multipliers)] for _ in range(lanes // 2)]
         self.latency = LATENCY + multipliers
         vector = data.ArrayLayout(OPERAND, multipliers)
         i_layout = data.StructLayout(
@@ -110,8 +110,8 @@ class MATEngine(wiring.Component):
         m.d.sync += leaves.eq(valid[bottom] & last)
         for lane in range(self.lanes):
             pair = self.pairs[lane // 2][-1]
-            number, correction = pair.unpack(pair.sums)[lane % 2]
+            number, correction = pair.unpack(pair.sums, chained=True)[lane % 2]
             with m.If(valid[bottom]):
-                m.d.sync += totals[lane].eq(Mux(first, 0, totals[lane]) + (number + correction))
+                m.d.sync += totals[lane].eq(Mux(first, 0, totals[lane]) + (correction + number))
         m.d.comb += [self.o.valid.eq(leaves), self.o.payload.acc.eq(totals)]
         return m

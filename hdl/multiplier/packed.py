@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, wiring
 
 from triovit.hdl.multiplier.dsp48e2 import OFFSET, PackedMultiplier
 from triovit.hdl.multiplier.dsp48e2 import P as ACCUMULATOR
-from triovit.hdl.multiplier.pair import LATENCY, SUM, Addend, MultiplierPair, ports
-from triovit.hdl.validation import check_integer
+from triovit.hdl.multiplier.pair import LATENCY, SUM, Addend, MultiplierPair, Number, check_terms, ports
 
-PLAIN_TERMS = 8
-"""Products of [-127, 127] and [-128, 127], or of [-128, 127] and [0, 127], whose sum fits the lower OFFSET bits."""
+PLAIN = 8
+"""Products of -127..127 and -128..127 whose sum fits OFFSET bits."""
+
+
+def _sum(a: Value, b: Value) -> Value:
+    """a + b modulo 4, without a carry chain."""
+    return Cat(a[0] ^ b[0], a[1] ^ b[1] ^ (a[0] & b[0]))
 
 
 class PackedPair(wiring.Component):
@@ -19,14 +23,13 @@ class PackedPair(wiring.Component):
 
     p = sum 1 * 2**18 + sum 0. A lower sum of more than 18 bits reaches into the upper half, which then holds sum 1 + c
     with c = floor(sum 0 / 2**18). What c was is known modulo 4 when sum 1 is: a few gates beside the multiplier follow
-    sum 1 in its two lowest bits. c is -2..1, so that gives sums of 20 bits. Where sum 0 keeps to 18 bits (`terms` up to
-    8), c is minus its sign bit and nothing has to be followed.
+    sum 1 in its two lowest bits. c is -2..1, so that gives sums of 20 bits. Where sum 0 keeps to 18 bits, in sums of up
+    to 8 products, c is minus its sign bit and nothing has to be followed.
 
     Parameters
     ----------
-    terms : int, 1..31
-        Most products that one sum gets. Up to 8, of every product either b or both a lie in -127..127 and the other in
-        -128..127, or one in 0..127 and the other in -128..127: 8 * 127 * 128 < 2**17.
+    own, chain : int, 1..31
+        As in `MultiplierPair`. Products of a sum of up to 8 have one factor in -127..127 (8 * 127 * 128 < 2**17).
     cascaded : bool
 
     Members, latency: as in `MultiplierPair`; `cascade_in` is 48 bits for PCIN and the two bits that are followed.
@@ -47,21 +50,25 @@ class PackedPair(wiring.Component):
     latency = LATENCY
     model = staticmethod(MultiplierPair.model)
 
-    def __init__(self, terms: int, cascaded: bool = True):
-        self.terms = check_integer("terms", terms, 1, 31)
+    def __init__(self, own: int, chain: int, cascaded: bool = True):
+        check_terms(own, chain)
         self.cascaded = cascaded
-        self.followed = 2 if terms > PLAIN_TERMS else 0  # bits of sum 1
+        self._follows_chain = chain > PLAIN
+        self._follows = own > PLAIN or self._follows_chain
         # What counts of p: the lower sum's 18 bits, and the upper one's 20 or, where both have 18, 18 and the borrow.
-        self._width = OFFSET + (SUM.width if self.followed else OFFSET + 1)
-        super().__init__(ports(ACCUMULATOR + self.followed, self._width + self.followed))
+        self._width = OFFSET + (SUM.width if self._follows else OFFSET + 1)
+        super().__init__(ports(ACCUMULATOR + 2 * self._follows_chain, self._width + 2 * self._follows))
 
-    def unpack(self, sums: Value) -> tuple[tuple[Value, Value | int], tuple[Value, Value | int]]:
-        """For sum 0 and sum 1 a number and the small correction that has to be added to it."""
+    def unpack(self, sums: Value, *, chained: bool) -> tuple[Number, Number]:
+        """Sum 0 and sum 1. chained: they came about along a cascade, not over cycles."""
         low, high = sums[:OFFSET], sums[OFFSET : self._width]
-        if not self.followed:
+        if not (self._follows_chain if chained else self._follows):
             return (low.as_signed(), 0), (high.as_signed(), low[-1])
-        borrow = (high[:2] - sums[self._width :])[:2].as_signed()
-        return (Cat(low, borrow).as_signed(), 0), (high.as_signed(), -borrow)
+        followed = sums[self._width :]
+        # c = high - followed modulo 4 is -2..1; the correction is -c.
+        c = _sum(high[:2], _sum(~followed, C(1, 2)))
+        minus = _sum(~c, C(1, 2))
+        return (Cat(low, c).as_signed(), 0), (high.as_signed(), Cat(minus, minus.all()).as_signed())
 
     def elaborate(self, platform):
         m = Module()
@@ -73,9 +80,9 @@ class PackedPair(wiring.Component):
             multiplier.addend.eq(self.addend),
             multiplier.cascade_in.eq(self.cascade_in[:ACCUMULATOR]),
         ]
-        followed = self._follow(m) if self.followed else ()
+        followed = self._follow(m) if self._follows else ()
         m.d.comb += [
-            self.cascade_out.eq(Cat(multiplier.cascade_out, followed)),
+            self.cascade_out.eq(Cat(multiplier.cascade_out, followed if self._follows_chain else ())),
             self.sums.eq(Cat(multiplier.p[: self._width], followed)),
         ]
         return m
@@ -86,13 +93,15 @@ class PackedPair(wiring.Component):
         addend = Signal(Addend, reset_less=True)
         total = Signal(2, name="low_sum", reset_less=True)
         m.d.sync += addend.eq(self.addend)
-        before = (self.a[1][:2] * self.b[:2])[:2]
+        (a0, a1), (b0, b1) = self.a[1][:2], self.b[:2]
+        before = Cat(a0 & b0, (a1 & b0) ^ (a0 & b1))
         for stage, product in enumerate(products):
             with m.If(self.en[stage]):
                 m.d.sync += product.eq(before)
             before = product
-        cascade = self.cascade_in[ACCUMULATOR:] if self.cascaded else 0
+        own = Mux(addend == Addend.OWN, total, 0)
+        chained = self.cascaded and self._follows_chain
+        before = Mux(addend == Addend.CASCADE, self.cascade_in[ACCUMULATOR:], own) if chained else own
         with m.If(self.en[3]):
-            own = Mux(addend == Addend.OWN, total, 0)
-            m.d.sync += total.eq(products[-1] + Mux(addend == Addend.CASCADE, cascade, own))
+            m.d.sync += total.eq(_sum(products[-1], before))
         return total

@@ -38,15 +38,27 @@ def ports(cascade: int, sums: int) -> dict:
     }
 
 
+Number = tuple[Value, Value | int]
+"""A number and the small correction that has to be added to it."""
+
+
+def check_terms(own: int, chain: int) -> None:
+    """Refuse more products than sums can hold; the parameters are those of `MultiplierPair`."""
+    check_integer("own", own, 1, 31)
+    check_integer("chain", chain, 1, 31)
+
+
 class MultiplierPair(wiring.Component):
     """sum k = a[k] * b + {0, the sum k of the pair before, the own sum k}, for k = 0 and 1.
 
     Parameters
     ----------
-    terms : int, 1..31
-        Most products that one sum gets, over cycles or along a cascade.
+    own : int, 1..31
+        Most products that a sum gets over cycles (OWN); 1 when `addend` is never OWN.
+    chain : int, 1..31
+        Pairs of the cascade that it is part of, each of which adds one product to a sum (CASCADE).
     cascaded : bool
-        Whether `cascade_in` comes from another pair (else `addend` is never CASCADE).
+        Whether `cascade_in` comes from another pair; else it is ignored, and `addend` is never CASCADE.
 
     Members
     -------
@@ -82,8 +94,8 @@ class MultiplierPair(wiring.Component):
 
     latency = LATENCY
 
-    def __init__(self, terms: int, cascaded: bool = True):
-        self.terms = check_integer("terms", terms, 1, 31)
+    def __init__(self, own: int, chain: int, cascaded: bool = True):
+        check_terms(own, chain)
         self.cascaded = cascaded
         super().__init__(ports(2 * SUM.width, 2 * SUM.width))
 
@@ -98,8 +110,8 @@ class MultiplierPair(wiring.Component):
         sums = np.sum(a * b[..., np.newaxis], axis=0, dtype=np.int64)
         return arithmetic.check_range(sums, *arithmetic.signed_range(SUM.width), "sum of a pair")
 
-    def unpack(self, sums: Value) -> tuple[tuple[Value, Value | int], tuple[Value, Value | int]]:
-        """For sum 0 and sum 1 a number and the small correction that has to be added to it."""
+    def unpack(self, sums: Value, *, chained: bool) -> tuple[Number, Number]:
+        """Sum 0 and sum 1. chained: they came about along a cascade, not over cycles."""
         low, high = sums[: SUM.width].as_signed(), sums[SUM.width :].as_signed()
         return (low, 0), (high, 0)
 
@@ -123,6 +135,7 @@ class MultiplierPair(wiring.Component):
             for k, (product, total) in enumerate(zip(products, sums, strict=True)):
                 cascade = self.cascade_in.word_select(k, SUM.width).as_signed()
                 own = Mux(addend == Addend.OWN, total, 0)
-                m.d.sync += total.eq(product + Mux(addend == Addend.CASCADE, cascade, own))
+                before = Mux(addend == Addend.CASCADE, cascade, own) if self.cascaded else own
+                m.d.sync += total.eq(product + before)
         m.d.comb += [self.sums.eq(Cat(*sums)), self.cascade_out.eq(self.sums)]
         return m

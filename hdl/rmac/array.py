@@ -51,7 +51,7 @@ class RMACArray(wiring.Component):
     def __init__(self, lanes: int, macs: int, pair: type[Pair]):
         self.lanes, self.macs = lanes, macs
         # 31: the longest self-accumulation that sums of a pair can hold.
-        self.pairs = [[pair(31, cascaded=j > 0) for j in range(macs)] for _ in range(lanes // 2)]
+        self.pairs = [[pair(31, macs, cascaded=j > 0) for j in range(macs)] for _ in range(lanes // 2)]
         vector = data.ArrayLayout(OPERAND, macs)
         width = self.pairs[0][0].sums.shape().width
         super().__init__(

@@ -70,8 +70,9 @@ class RMACEngine(wiring.Component):
 
     `spacing(...)` has the numbers.
 
-    Numerics: exact products of any two int8 and sums of two's complement that wrap at `accumulator_bits`, which the
-    compiler's bounds exclude.
+    Numerics: exact products and sums; results are two's complement and wrap at `accumulator_bits`, which the compiler's
+    bounds exclude. Weights of POINTWISE lie in -127..127 (`hdl.multiplier.packed` asks for it), everything else in
+    -128..127: 31 products of any two int8 are less than 2**19.
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
@@ -166,7 +167,7 @@ class RMACEngine(wiring.Component):
         m.submodules.array = array = self.array
         m.submodules.rows = rows = self.rows
         p = self.i.payload
-        pointwise = p.mode == RMACMode.POINTWISE
+        pointwise, row_sum = p.mode == RMACMode.POINTWISE, p.mode == RMACMode.ROW_SUM
         down = Signal()
         alone = Signal()
         m.d.comb += [down.eq(self.i.valid & pointwise), alone.eq(self.i.valid & ~pointwise)]
@@ -175,8 +176,9 @@ class RMACEngine(wiring.Component):
         m.d.comb += [
             operands.features.eq(p.features),
             operands.weights.eq(p.weights),
-            operands.mode.eq(p.mode),
-            operands.count.eq(p.count),
+            operands.outer.eq(p.mode == RMACMode.OUTER),
+            operands.one.eq(row_sum),
+            operands.own.eq(Cat(~row_sum | (p.count > lane) for lane in range(self.lanes))),
             operands.skewed.eq(Cat(*chained[: self.macs])),
             array.a.eq(operands.a),
             array.b.eq(operands.b),
@@ -188,7 +190,6 @@ class RMACEngine(wiring.Component):
             rows.chain.first.eq(delayed(m, p.first, bottom, "first")[bottom]),
             rows.chain.last.eq(delayed(m, p.last, bottom, "last")[bottom]),
         ]
-        row_sum = p.mode == RMACMode.ROW_SUM
         drain = Signal(rows.drain.shape())
         m.d.comb += [
             drain.valid.eq(alone & p.last),

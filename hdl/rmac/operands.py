@@ -22,12 +22,14 @@ class RMACMode(enum.Enum, shape=2):
 class RMACOperands(wiring.Component):
     """Operand multiplexers, and the delay of features along the cascades.
 
-    | mode | a[l][m] | b[m] |
-    |---|---|---|
-    | POINTWISE | weights[l][m] | features[0][m] of m cycles ago |
-    | DEPTHWISE | features[l][m] | weights[0][m] |
-    | OUTER | weights[l][0] | features[0][m] |
-    | ROW_SUM | features[l][m], or 0 when l >= count | 1 |
+    | mode | a[l][m] | b[m] | skewed | outer | own | one |
+    |---|---|---|---|---|---|---|
+    | POINTWISE | weights[l][m] | features[0][m] of m cycles ago | 1 | | | |
+    | DEPTHWISE | features[l][m] | weights[0][m] | 0 | 0 | 1 | 0 |
+    | OUTER | weights[l][0] | features[0][m] | 0 | 1 | | |
+    | ROW_SUM | features[l][m], or 0 when l >= count | 1 | 0 | 0 | l < count | 1 |
+
+    The controls are what one LUT with six inputs for each bit of `a` and `b` has room for.
 
     Parameters
     ----------
@@ -36,9 +38,10 @@ class RMACOperands(wiring.Component):
     Members
     -------
     features, weights : In(ArrayLayout(ArrayLayout(signed(8), macs), lanes))
-    mode : In(RMACMode), count : In(range(lanes + 1))
     skewed : In(macs)
-        Bit m: column m is to have the operands of POINTWISE, whatever `mode` says.
+        Bit m: column m has the operands of POINTWISE.
+    outer : In(1), own : In(lanes), one : In(1)
+        See the table; bit l of `own` is for lane l.
     a : Out(ArrayLayout(ArrayLayout(signed(8), macs), lanes)), b : Out(ArrayLayout(signed(8), macs))
 
     Latency: 0, but for the delay of features that `b` shows; initiation interval 1. The delay has no reset.
@@ -50,9 +53,10 @@ class RMACOperands(wiring.Component):
 
     features: data.View
     weights: data.View
-    mode: enum.EnumView
-    count: Signal
     skewed: Signal
+    outer: Signal
+    own: Signal
+    one: Signal
     a: data.View
     b: data.View
 
@@ -64,9 +68,10 @@ class RMACOperands(wiring.Component):
             {
                 "features": In(operands),
                 "weights": In(operands),
-                "mode": In(RMACMode),
-                "count": In(range(lanes + 1)),
                 "skewed": In(macs),
+                "outer": In(1),
+                "own": In(lanes),
+                "one": In(1),
                 "a": Out(operands),
                 "b": Out(vector),
             }
@@ -74,16 +79,13 @@ class RMACOperands(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        outer, row_sum = self.mode == RMACMode.OUTER, self.mode == RMACMode.ROW_SUM
         for lane in range(self.lanes):
-            counts = Signal(name=f"counts{lane}")  # the features of the lane do
-            m.d.comb += counts.eq(~row_sum | (self.count > lane))
             for j in range(self.macs):
-                own = Mux(counts, self.features[lane][j], 0)
-                direct = Mux(outer, self.weights[lane][0], own)
+                own = Mux(self.own[lane], self.features[lane][j], 0)
+                direct = Mux(self.outer, self.weights[lane][0], own)
                 m.d.comb += self.a[lane][j].eq(Mux(self.skewed[j], self.weights[lane][j], direct))
         for j in range(self.macs):
             feature = self.features[0][j]
-            direct = Mux(outer, feature, Mux(row_sum, 1, self.weights[0][j]))
+            direct = Mux(self.outer, feature, Mux(self.one, 1, self.weights[0][j]))
             m.d.comb += self.b[j].eq(Mux(self.skewed[j], delayed(m, feature, j, f"feature{j}")[j], direct))
         return m

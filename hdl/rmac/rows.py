@@ -176,13 +176,13 @@ class RMACRows(wiring.Component):
                     for q in range(self.lanes // 2):
                         with m.Case(q):
                             m.d.comb += chosen.eq(copy[q][k])
-                low, high = self.pair.unpack(chosen)
+                low, high = self.pair.unpack(chosen, chained=False)
                 number, correction = (Mux(row[0], upper, lower) for lower, upper in zip(low, high, strict=True))
             if k < self.lanes:
-                chained = self.pair.unpack(self.sums[k // 2][-1])[k % 2]
+                chained = self.pair.unpack(self.sums[k // 2][-1], chained=True)[k % 2]
                 number, correction = (Mux(from_copy, a, b) for a, b in zip((number, correction), chained, strict=True))
             else:
                 number, correction = Mux(from_copy, number, 0), Mux(from_copy, correction, 0)
             with m.If(valid):
-                m.d.sync += addend.eq(number + correction)
+                m.d.sync += addend.eq(correction + number)
         return addends

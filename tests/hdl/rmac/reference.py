@@ -72,9 +72,11 @@ def rmac_timeline(engine, seed: int, accumulations: int, modes=tuple(RMACMode), 
                     cycle = max(cycle, last_cycle(previous, mode, resumed))
                 while choose.random() < gap:
                     cycle += 1
+                weights = operands(generator, weight_style, engine.lanes, engine.macs)
                 beat = {
                     "features": operands(generator, style, engine.lanes, engine.macs),
-                    "weights": operands(generator, weight_style, engine.lanes, engine.macs),
+                    # Weights of layers are above -128; in OUTER they are values, which are not.
+                    "weights": weights if mode is RMACMode.OUTER else np.maximum(weights, -127),
                     "mode": mode.value,
                     "first": int(k == 0),
                     "last": int(k == length - 1),
