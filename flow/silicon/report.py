@@ -6,6 +6,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from triovit.boards.devices import Family
 from triovit.flow.arguments import Named, number, whole
 from triovit.flow.durations import earlier, record
 from triovit.flow.errors import UsageError
@@ -100,13 +101,13 @@ def _tell(kind: str, what: str, kilobytes: int, seconds: float) -> None:
 
 def _report_synthesis(title: str, synthesis: Synthesis, options: Namespace) -> dict:
     device, heading = synthesis.device, f"{title}: cells after Yosys synthesis for {synthesis.device} (an estimate)"
+    counts = sorted(synthesis.cells().items(), key=lambda item: (-item[1], item[0]))
+    table(heading, [("cell", "left"), ("count", "right")], [list(item) for item in counts])
     if device not in FAMILIES:
-        counts = sorted(synthesis.cells().items(), key=lambda item: (-item[1], item[0]))
-        table(heading, [("cell", "left"), ("count", "right")], [list(item) for item in counts])
         return {"device": device}
     netlist = read_netlist(synthesis.netlist, synthesis.top)
-    tree = usage_tree(netlist)
-    show_sums(f"{heading}, of one instance each", tree, DEPTH if options.depth is None else options.depth)
+    tree = usage_tree(netlist, paired=FAMILIES[device] is Family.XILINX)
+    show_sums(f"{title}: modules, one instance each", tree, DEPTH if options.depth is None else options.depth)
     found = {"device": device, "modules": tree.report()}
     if part := check_part(options.part, device):
         needs = shares(tree.total, part)

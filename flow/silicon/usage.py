@@ -85,11 +85,14 @@ class ModuleUsage:
         }
 
 
-def usage_tree(netlist: Netlist) -> ModuleUsage:
-    """Usage of the top module, and of all below it; children in the order of what they take in all."""
+def usage_tree(netlist: Netlist, paired: bool) -> ModuleUsage:
+    """Usage of the top module, and of all below it; children in the order of what they take in all.
+
+    paired: the family's LUTs hold two functions each.
+    """
     found: dict[str, ModuleUsage] = {}
     for module in netlist.below():
-        own = usage(Counter(cell.kind for cell in module.cells), count_physical_luts(module))
+        own = usage(Counter(cell.kind for cell in module.cells), count_physical_luts(module) if paired else None)
         counts = Counter(cell.kind for cell in module.instances)
         children = [replace(found[name], instances=number) for name, number in counts.items()]
         total = own

@@ -299,7 +299,7 @@ WORDS = {  # whole lines
     "report": ("KIND", "NETWORK"),
     "report everything bundled -o FOLDER/x.html": ("'everything'", "'quantization'"),
     "generate": ("--output",),
-    "generate -o FOLDER/x --synthesize altera": ("'altera'", "'xilinx'"),
+    "generate -o FOLDER/x --synthesize altera": ("'altera'", "'xcup'"),
     "generate -o FOLDER/x --prefix 3cores": ("--prefix", "3cores"),
     "generate -o FOLDER/x --prefix module": ("--prefix", "module"),
     "simulate": ("'simulate'", "'compare'"),

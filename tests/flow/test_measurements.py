@@ -33,6 +33,7 @@ def test_cells_of_the_whole_and_of_a_core(monkeypatch, tmp_path, capsys, family)
     """The file keeps its configurations and gets the cells."""
     file = tmp_path / "measurements.json"
     config = {"name": "pair", "cores": 2}
+    monkeypatch.setenv("TRIOVIT_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(measurements, "FILE", file)
     monkeypatch.setattr(measurements, "records", lambda: [{"family": family, "config": config}])
     monkeypatch.setattr(measurements, "emit_accelerator", lambda config: Emitted())
