@@ -36,6 +36,7 @@ def all_block_rams(config: AcceleratorConfig, family: Family) -> float:
     return sum(
         copies(space, config) * shape.banks * block_rams(shape.word_bits, shape.words // shape.banks, family)
         for space, shape in buffers(config).items()
+        if shape.style != "distributed"
     )
 
 
@@ -45,7 +46,7 @@ def multiplexers(shape: Banks) -> int:
     A rotation has log2 stages; of a read's only what its lanes need is built (docs/engines/banked-memory.md).
     """
     write = shape.write_width * ceil_log2(shape.write_width)
-    lanes = shape.read_width * max(shape.strides)
+    lanes = min(shape.banks, shape.read_width * max(shape.strides))
     read = sum(min(shape.banks, lanes + (1 << stage) - 1) for stage in range(ceil_log2(shape.banks)))
     doubled = shape.read_width * (len(shape.strides) - 1)
     return shape.word_bits * (write + read + doubled)

@@ -51,7 +51,8 @@ def check_words(config: AcceleratorConfig, layer: str, buffer: str, words: int, 
 def remedy(config: AcceleratorConfig, buffer: str, words: int) -> str:
     """What to change in a configuration, so that a buffer has `words` words."""
     field = next(field for field, sized in SIZES.items() if sized == ("B" if buffer == "C" else buffer))
-    size, most = 1 << (words - 1).bit_length(), reach(buffer).words
+    row, most = config.banks[buffer], reach(buffer).words
+    size = -(-words // row) * row
     if size > most:
         return f"no configuration has more than {most} words"
     return f"a configuration with {field} {size * (1 if field == 'divisors' else config.block)} has room"

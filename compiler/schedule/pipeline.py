@@ -96,11 +96,16 @@ def _separate_cycles(g: Geometry) -> float:
 
 
 def _fits(g: Geometry, rows: int, blocks: int, outputs: int) -> bool:
-    """Two items of features in A; two and a half of both layers' results in O, more with residuals loaded ahead."""
+    """Two items of features in A; two and a half of both layers' results in O, more with residuals loaded ahead.
+
+    In O an item's results, the next item's and what the end of the ring leaves unused between them never meet.
+    """
     capacity, s, k = g.context.capacity, g.first.stride, g.first.kernel
     features = ((rows - 1) * s + k + (rows * s if g.groups == 1 else (rows - 1) * s + k)) * blocks * g.feature_line
     results = rows * g.target.shape[2] * (5 * (blocks + outputs) + (4 * outputs if g.second.residual else 0))
-    return features <= capacity["A"] and results <= 2 * capacity["O"]
+    line = rows * g.target.shape[2]
+    apart = line * (2 * (blocks + outputs) + max(blocks, outputs)) <= capacity["O"]
+    return features <= capacity["A"] and results <= 2 * capacity["O"] and apart
 
 
 def _by_rows(g: Geometry) -> list[Pipeline]:

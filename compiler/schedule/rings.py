@@ -72,10 +72,15 @@ class Ring:
     def __init__(self, words: int):
         self.words, self.pointer = words, 0
 
-    def take(self, words: int) -> int:
-        """Address of the next `words` words. The caller has checked that they fit the buffer."""
+    def join(self, words: int) -> None:
+        """The next `words` words follow each other, whatever parts they are taken in: from the beginning on, if they do
+        not fit before the end. The caller has checked that they fit the buffer."""
         if self.pointer + words > self.words:
             self.pointer = 0
+
+    def take(self, words: int) -> int:
+        """Address of the next `words` words. The caller has checked that they fit the buffer."""
+        self.join(words)
         address = self.pointer
         self.pointer += words
         return address

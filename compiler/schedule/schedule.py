@@ -62,7 +62,12 @@ class Step(ABC):
         """What it computes, in words."""
 
     def prepare(self, schedule: Schedule) -> None:
-        """Take the places and load what memory brings there."""
+        """Take the places and load what memory brings there. Those of a ring lie side by side: with the end of the ring
+        between them, the last one could meet the first."""
+        for ring in schedule.rings:
+            words = sum(place.words for place in self.places.values() if place.ring == ring)
+            check_words(schedule.config, schedule.layers[schedule.layer], ring, words)
+            schedule.rings[ring].join(words)
         for place in self.places.values():
             schedule.fill(place)
 

@@ -31,7 +31,11 @@ def legal(name: str, block: int) -> str:
 
 def fields() -> str:
     """Fields, defaults, ranges by the block size."""
-    powers = {name for name, legal in ranges(BLOCKS[0], BLOCKS[0]).items() if legal.power_of_two}
+
+    def only(name: str) -> str:
+        legal = [ranges(block, block).get(name, Range(0, 0)) for block in BLOCKS]
+        steps = " / ".join(dict.fromkeys(str(one.step) for one in legal))
+        return "powers of two" if legal[0].power_of_two else "" if steps == "1" else f"multiples of {steps}"
 
     def row(field: dataclasses.Field) -> tuple[str, ...]:
         choices = list(dict.fromkeys(legal(field.name, block) for block in BLOCKS))
@@ -40,14 +44,12 @@ def fields() -> str:
             code(field.name),
             default,
             " / ".join(choices),
-            "yes" if field.name in powers else "",
+            only(field.name),
             field.metadata["meaning"],
         )
 
     heading = f"legal (block {' / '.join(map(str, BLOCKS))})"
-    return table(
-        ("field", "default", heading, "power of two", "meaning"), map(row, dataclasses.fields(AcceleratorConfig))
-    )
+    return table(("field", "default", heading, "only", "meaning"), map(row, dataclasses.fields(AcceleratorConfig)))
 
 
 def presets() -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from triovit.golden.errors import TriovitError
 from triovit.golden.validation import at_least, faults, kinds
-from triovit.hdl.config.ranges import BLOCKS, ranges
+from triovit.hdl.config.ranges import BLOCKS, banks, ranges
 from triovit.hdl.isa.instructions import ISA_VERSION
 from triovit.hdl.isa.record import RECORD_BYTES
 
@@ -108,6 +108,11 @@ class AcceleratorConfig:
         }
 
     @property
+    def banks(self) -> dict[str, int]:
+        """RAMs of each buffer; a word of each is a row, and a buffer's words are whole rows."""
+        return banks(self.block, self.data_bytes)
+
+    @property
     def parameter_blocks(self) -> int:
         """Channel blocks whose records fit buffer P (one block's records fill RECORD_BYTES words)."""
         return self.parameter_words // RECORD_BYTES
@@ -165,9 +170,16 @@ PRESETS = {
     for config in (
         # One core of the paper: 8 x 8 R-MAC + 8 x 8 MAT. The formula is Trio-ViT's (arXiv 2405.03882), its numbers
         # are those of the group's earlier machine on the same board (arXiv 2403.20230): (8 x 8 + 8 x 8) x 16.
-        AcceleratorConfig(name="trio-core"),
+        AcceleratorConfig(name="trio-core", attention_bytes=2 * 1024),
         # The paper's machine: 16 cores, 2048 multipliers, 64 bytes per cycle of memory.
-        AcceleratorConfig(name="trio-zcu102", cores=16, data_bytes=64, burst_beats=64),
+        AcceleratorConfig(
+            name="trio-zcu102",
+            cores=16,
+            data_bytes=64,
+            output_bytes=32 * 1024,
+            attention_bytes=2 * 1024,
+            burst_beats=64,
+        ),
         # A small one for quick tests and small FPGAs.
         AcceleratorConfig(
             name="trio-tiny",

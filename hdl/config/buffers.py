@@ -13,7 +13,7 @@ from triovit.hdl.isa.record import RECORD_BYTES
 
 
 class Banks(NamedTuple):
-    """Parameters of a `hdl.memory.banked.BankedMemory`, by their names there."""
+    """Parameters of a `hdl.memory.banked.BankedMemory`, by their names there. style: of its RAMs."""
 
     words: int
     banks: int
@@ -21,7 +21,11 @@ class Banks(NamedTuple):
     write_width: int
     read_width: int
     strides: tuple[int, ...] = (1,)
+    style: str = "auto"
 
+
+SHALLOW = 64
+"""Most rows that K has in LUT RAM: more take fewer LUTs in block RAMs, even if those stay nearly empty."""
 
 SHARED = (Space.B, Space.C, Space.P)
 """Buffers that exist once; each core has the others."""
@@ -29,16 +33,17 @@ SHARED = (Space.B, Space.C, Space.P)
 
 def buffers(config: AcceleratorConfig) -> dict[Space, Banks]:
     """Each buffer of a core, and those that the cores share. The divisor buffer is a single RAM."""
-    block, beat = config.block, config.beat_words
-    bits, weights = 8 * block, Banks(config.weight_words, block, 8 * block, beat, block)
+    block, beat, banks = config.block, config.beat_words, config.banks
+    bits, weights = 8 * block, Banks(config.weight_words, banks["B"], 8 * block, beat, block)
+    style = "distributed" if config.attention_words // banks["K"] <= SHALLOW else "auto"
     return {
-        Space.A: Banks(config.feature_words, 2 * block, bits, beat, block, strides=(1, 2)),
-        Space.O: Banks(config.output_words, max(beat, 2), bits, beat, beat),
+        Space.A: Banks(config.feature_words, banks["A"], bits, beat, block, strides=(1, 2)),
+        Space.O: Banks(config.output_words, banks["O"], bits, beat, beat),
         Space.B: weights,
         Space.C: weights,
-        Space.P: Banks(config.parameter_words, RECORD_BYTES, bits, beat, RECORD_BYTES),
-        Space.K: Banks(config.attention_words, block, bits, 1, block),
-        Space.DIVISOR: Banks(config.divisors, 1, 4, 1, 1),
+        Space.P: Banks(config.parameter_words, banks["P"], bits, beat, RECORD_BYTES),
+        Space.K: Banks(config.attention_words, banks["K"], bits, 1, block, style=style),
+        Space.DIVISOR: Banks(config.divisors, banks["divisor"], 4, 1, 1),
     }
 
 

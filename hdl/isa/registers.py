@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # a configuration's limits come from the instruction set, so 
 
 REGISTER_ADDRESS_BITS = 12  # a page of 4 KB
 IDENTIFIER = 0x5452494F  # "TRIO"
-MAP_VERSION = 1
+MAP_VERSION = 2
 DEFAULT_WATCHDOG = 1 << 20
 
 
@@ -87,11 +87,12 @@ def _constants(name, offset, text, *fields) -> Register:
 
 
 def _log2(name: str) -> Callable[[AcceleratorConfig], int]:
-    """Logarithm of a size of the configuration, which is a power of two."""
+    """Logarithm of a number of the configuration, which is a power of two."""
     return lambda config: getattr(config, name).bit_length() - 1
 
 
-# Registers in the order of their offsets, the same for every configuration but for some constants; counters follow.
+# Registers in the order of their offsets, the same for every configuration but for some constants; counters follow, and
+# then the sizes of the buffers.
 _MAP = (
     _word("ID", 0x000, "ro", "The letters TRIO", reset=IDENTIFIER),
     _constants(
@@ -113,20 +114,9 @@ _MAP = (
         ("queue_depth", 8, operator.attrgetter("queue_depth"), "Instructions a queue"),
     ),
     _constants(
-        "CONFIG_BUFFERS",
+        "CONFIG_BURSTS",
         0x014,
-        "Buffer sizes, log2 of bytes",
-        ("feature", 8, _log2("feature_bytes"), "A"),
-        ("output", 8, _log2("output_bytes"), "O"),
-        ("weight", 8, _log2("weight_bytes"), "B and C, each"),
-        ("parameter", 8, _log2("parameter_bytes"), "P"),
-    ),
-    _constants(
-        "CONFIG_MORE",
-        0x018,
-        "More sizes, log2",
-        ("attention", 8, _log2("attention_bytes"), "K, bytes"),
-        ("divisors", 8, _log2("divisors"), "Divisor buffer, tokens"),
+        "Bursts, log2",
         ("read_bursts", 4, _log2("read_bursts"), "Outstanding reads"),
         ("write_bursts", 4, _log2("write_bursts"), "Outstanding writes"),
         ("burst_beats", 8, _log2("burst_beats"), "Longest burst, beats"),
@@ -204,9 +194,20 @@ _MAP = (
 )
 
 
+_SIZES = (
+    _word("FEATURE_BYTES", 0x100, "ro", "Size of buffer A", reset=operator.attrgetter("feature_bytes")),
+    _word("OUTPUT_BYTES", 0x104, "ro", "Size of buffer O", reset=operator.attrgetter("output_bytes")),
+    _word("WEIGHT_BYTES", 0x108, "ro", "Size of buffers B and C, each", reset=operator.attrgetter("weight_bytes")),
+    _word("PARAMETER_BYTES", 0x10C, "ro", "Size of buffer P", reset=operator.attrgetter("parameter_bytes")),
+    _word("ATTENTION_BYTES", 0x110, "ro", "Size of buffer K", reset=operator.attrgetter("attention_bytes")),
+    _word("DIVISORS", 0x114, "ro", "Codes of the divisor buffer", reset=operator.attrgetter("divisors")),
+)
+
+
 def _registers(engines: Sequence[Engine]) -> tuple[Register, ...]:
     """All registers; the counters are those of the units."""
-    return (*_MAP, *(_word(c.name, 0x058 + 4 * k, "ro", c.text) for k, c in enumerate(counters(engines))))
+    counts = (_word(c.name, 0x058 + 4 * k, "ro", c.text) for k, c in enumerate(counters(engines)))
+    return (*_MAP, *counts, *_SIZES)
 
 
 # Name -> offset.

@@ -22,14 +22,14 @@ class BankedMemory(wiring.Component):
     """Memory with linear word addresses; the word at address n is in bank n mod `banks`, row n div `banks`.
 
     Words `address` to `address + width - 1` are in different banks whatever the address is, so an unaligned window is
-    one access. So is a window of every second word, with twice the banks.
+    one access. So is a window of every second word, of half as many words.
 
     Parameters
     ----------
-    words : int, power of two, 2 * banks..2**24
+    words : int, a multiple of `banks`, 2 * banks..2**24
         Capacity.
     banks : int, power of two, 1..128
-        RAMs; at least `write_width` and `read_width * max(strides)`.
+        RAMs; at least `write_width` and `read_width`.
     word_bits : int, 1..1024
     write_width, read_width : int, power of two
         Words a write and a read.
@@ -50,9 +50,10 @@ class BankedMemory(wiring.Component):
     read_double : In(1), only when 2 is in `strides`
         The step is 2.
     read_data : Out(ArrayLayout(word_bits, read_width))
-        Lane i is the word at `read_address + i * step`, one cycle after `read_en`; kept while `read_en` is low.
+        Lane i is the word at `read_address + i * step`, one cycle after `read_en`; kept while `read_en` is low. With
+        step 2 the first `banks / 2` lanes are.
 
-    Addresses wrap modulo `words`; whether they are in range is checked where they are made.
+    Addresses wrap modulo their bits; whether they are in range is checked where they are made.
 
     Latency: `latency = 1`, initiation interval 1 on both ports. A word read in the cycle it is written gives its old
     value; a read one cycle later gives the new one.
@@ -79,13 +80,15 @@ class BankedMemory(wiring.Component):
         self, words: int, banks: int, word_bits: int, write_width: int, read_width: int, strides=(1,), style="auto"
     ):
         self.banks = _check_power("banks", banks, 1, 128)
-        self.words = _check_power("words", words, 2 * banks, 1 << 24)
+        self.words = check_integer("words", words, 2 * banks, 1 << 24)
+        if words % banks:
+            raise ValueError(f"words must be a multiple of the {banks} banks, not {words}")
         self.word_bits = check_integer("word_bits", word_bits, 1, 1024)
         if tuple(strides) not in ((1,), (1, 2)):
             raise ValueError(f"strides must be (1,) or (1, 2), not {strides!r}")
         self.strides = tuple(strides)
         self.write_width = _check_power("write_width", write_width, 1, banks)
-        self.read_width = _check_power("read_width", read_width, 1, max(1, banks // max(strides)))
+        self.read_width = _check_power("read_width", read_width, 1, banks)
         self._rams = [Ram(word_bits, words // banks, style) for _ in range(banks)]
         members = {
             "write_en": In(1),

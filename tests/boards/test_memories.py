@@ -18,7 +18,19 @@ SYNTHESIS = {
     Family.ECP5: "synth_ecp5 -top triovit_ram -run begin:map_ffram",
 }
 RAMS = {  # width, depth: on both sides of every threshold
-    Family.XILINX: [(4, 512), (4, 1024), (32, 64), (32, 128), (32, 512), (32, 2048), (64, 64), (64, 512), (128, 1024)],
+    Family.XILINX: [
+        (4, 512),
+        (4, 1024),
+        (32, 64),
+        (32, 128),
+        (32, 512),
+        (32, 2048),
+        (64, 64),
+        (64, 512),
+        (64, 640),
+        (64, 1536),
+        (128, 1024),
+    ],
     Family.ECP5: [(4, 256), (4, 512), (32, 32), (32, 64), (32, 1024), (64, 16), (64, 4096)],
 }
 PROGRAM = """

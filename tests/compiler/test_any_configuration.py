@@ -26,10 +26,12 @@ def random_config(seed: int) -> AcceleratorConfig:
     rng = np.random.default_rng(seed)
 
     def value(name: str, legal: Range) -> int:
+        if name in SIZES:  # whole rows; smaller ones are more frequent
+            size = legal.low * (legal.high / legal.low) ** (rng.random() ** 1.5)
+            return int(size) // legal.step * legal.step
         if not legal.power_of_two:
             return int(rng.integers(legal.low, min(legal.high, 3 if name == "cores" else 64) + 1))
-        low, high = legal.low.bit_length() - 1, legal.high.bit_length() - 1
-        return 1 << low + int((high - low + 1) * rng.random() ** (1.5 if name in SIZES else 1))
+        return 1 << int(rng.integers(legal.low.bit_length() - 1, legal.high.bit_length()))
 
     block = int(rng.choice(BLOCKS))
     data_bytes = value("data_bytes", ranges(block, block)["data_bytes"])

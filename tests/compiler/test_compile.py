@@ -26,7 +26,7 @@ CONFIGS = {
     "core": CORE,
     "core, narrow memory": dataclasses.replace(CORE, data_bytes=8),
     "core, wide memory, three cores": dataclasses.replace(CORE, data_bytes=64, cores=3),
-    "block 16": dataclasses.replace(CORE, block=16, data_bytes=128, burst_beats=32),
+    "block 16": dataclasses.replace(CORE, block=16, data_bytes=128, burst_beats=32, attention_bytes=8192),
     "small buffers": dataclasses.replace(
         TINY, feature_bytes=4096, output_bytes=2048, weight_bytes=2048, parameter_bytes=4096, attention_bytes=512
     ),
@@ -93,10 +93,10 @@ def shrunk(**sizes):
 @pytest.mark.parametrize(
     "config, message",
     [
-        (shrunk(divisors=16), r"att\.attention: needs 121 words of the divisor buffer, which has 16; .* divisors 128"),
+        (shrunk(divisors=16), r"att\.attention: needs 121 words of the divisor buffer, which has 16; .* divisors 121"),
         (shrunk(feature_bytes=256), r"needs \d+ words of buffer A"),
         (shrunk(output_bytes=256), r"words of buffer O"),
-        (shrunk(attention_bytes=256), r"att\.attention: a head needs 80 words of buffer K, which has 64; .*_bytes 512"),
+        (shrunk(attention_bytes=256), r"att\.attention: a head needs 80 words of buffer K, which has 64; .*_bytes 320"),
         (shrunk(weight_bytes=256), r"words of buffer B \(limit 64\); a configuration with weight_bytes 512 has room"),
         (shrunk(parameter_bytes=256), r"words of buffer P"),
     ],
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused(config, message):
 def test_layer_norm_too_wide_for_the_records_is_refused():
     b = NetworkBuilder("wide", (3, 8, 8), 1)
     b.head((16, 2200), 4)
-    with pytest.raises(CompileError, match=r"head\.norm: needs 8800 words of buffer P, which has 8192; .*_bytes 65536"):
+    with pytest.raises(CompileError, match=r"head\.norm: needs 8800 words of buffer P, which has 8192; .*_bytes 35200"):
         compile_network(b.build(), TINY)
 
 

@@ -15,7 +15,7 @@ def test_presets(triovit):
     assert list(found) == list(PRESETS)
     core = found["trio-core"]
     assert core["multipliers"] == 128 and core["hash"] == f"{PRESETS['trio-core'].hash:016x}"
-    assert core["cells"]["xilinx"]["dsp"] == 212 and core["cells"]["xilinx"]["ram"] == 104.5
+    assert core["cells"]["xilinx"]["dsp"] == 212 and core["cells"]["xilinx"]["ram"] == 96.5
     assert core["boards"].keys() == {board.name for board in BOARDS}
     assert core["boards"]["ZCU102"]["fits"] and not found["trio-zcu102"]["boards"]["ZCU102"]["fits"]
     for name in (*PRESETS, *(board.name for board in BOARDS)):

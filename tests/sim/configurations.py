@@ -6,6 +6,11 @@ from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 
 TINY = PRESETS["trio-tiny"].validate()
 PAIR = dataclasses.replace(TINY, name="pair", cores=2).validate()
+# Buffers of whole rows whose sizes are no powers of two.
+ODD = dataclasses.replace(
+    TINY, name="odd", feature_bytes=16000, output_bytes=8008, weight_bytes=6000, parameter_bytes=64 * 99,
+    attention_bytes=960, divisors=201,
+).validate()  # fmt: skip
 # The paper's blocks behind a bus of eight words.
 WIDE = AcceleratorConfig(
     name="wide", data_bytes=64, feature_bytes=1 << 16, output_bytes=1 << 15, read_bursts=2

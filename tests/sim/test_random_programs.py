@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.sim.configurations import PAIR, TINY, WIDE
+from tests.sim.configurations import ODD, PAIR, TINY, WIDE
 from tests.sim.host import DONE, Host
 from tests.sim.random_programs import RandomProgram, random_program
 from triovit.hdl.isa.instructions import Instruction
@@ -18,7 +18,7 @@ TIMINGS = (
     MemoryModel(read_latency=60, write_latency=20, outstanding=4),
     MemoryModel(read_latency=9, stall_probability=0.3, seed=2),
 )
-CONFIGURATIONS = {"tiny": (TINY, 240), "pair": (PAIR, 45), "wide": (WIDE, 30)}
+CONFIGURATIONS = {"tiny": (TINY, 240), "pair": (PAIR, 45), "wide": (WIDE, 30), "odd": (ODD, 60)}
 
 
 def programs_of(configuration: str) -> list[RandomProgram]:

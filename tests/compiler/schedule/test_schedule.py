@@ -13,7 +13,7 @@ from triovit.compiler.lower.convolution import ConvolutionStep, lower_convolutio
 from triovit.compiler.memory.layout import tensor_layouts
 from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.pipeline import plan
-from triovit.compiler.schedule.rings import Area, Tile, TileRing, complete, span
+from triovit.compiler.schedule.rings import Area, Ring, Tile, TileRing, complete, span
 from triovit.compiler.schedule.schedule import Draft, Schedule
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
@@ -112,6 +112,15 @@ def test_a_step_has_places_once_it_is_emitted():
 def test_spans():
     assert (span(4, 1), span(4, 4)) == ("4", "4..7")
     assert str(Area("A", 1, address=3)) == "A 3"
+
+
+def test_what_is_taken_in_parts_can_lie_side_by_side():
+    ring = Ring(10)
+    assert ring.take(6) == 0
+    ring.join(4)
+    assert ring.take(2) == 6  # the four fit
+    ring.join(5)
+    assert (ring.take(3), ring.take(2)) == (0, 3)  # two words before the end would have split the five
 
 
 # ---- tiles ----

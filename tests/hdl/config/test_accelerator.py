@@ -21,15 +21,15 @@ def test_paper_presets():
 
 def test_words():
     words = PRESETS["trio-core"].words
-    assert words == {"A": 16384, "O": 8192, "B": 8192, "C": 8192, "P": 8192, "K": 1024, "divisor": 1024}
+    assert words == {"A": 16384, "O": 8192, "B": 8192, "C": 8192, "P": 8192, "K": 256, "divisor": 1024}
 
 
 def test_hashes_are_stable():
     """Programs, reports and machines that were built carry them."""
     hashes = {name: f"{config.hash:016x}" for name, config in PRESETS.items()}
     assert hashes == {
-        "trio-core": "8f96237ff64a37cc",
-        "trio-zcu102": "94881fe6db7646a7",
+        "trio-core": "c1782c497e31f1aa",
+        "trio-zcu102": "0df60daa7acfdda9",
         "trio-tiny": "ebf668d559f8da50",
     }
 
@@ -46,8 +46,8 @@ def test_hash_covers_every_field_but_the_name():
 
 def test_all_broken_rules_are_told_at_once():
     with pytest.raises(ConfigurationError) as error:
-        AcceleratorConfig(cores=65, block=5, feature_bytes=3000).validate()
-    for text in ("cores must be 1..64, not 65", "block must be 4, 8 or 16, not 5", "feature_bytes must be a power"):
+        AcceleratorConfig(cores=65, block=5, feature_bytes=3001).validate()
+    for text in ("cores must be 1..64, not 65", "block must be 4, 8 or 16, not 5", "feature_bytes must be a multiple"):
         assert text in str(error.value)
 
 
@@ -64,9 +64,12 @@ def test_all_broken_rules_are_told_at_once():
             {"burst_beats": 512},
             r"burst_beats must be a power of two in 1..256, not 512: burst_beats \* data_bytes is at most 4096",
         ),
-        ({"weight_bytes": 512}, "weight_bytes must be a power of two in 1024..8388608, not 512"),
-        ({"divisors": 24}, "divisors must be a power of two in 16..4096, not 24"),
-        ({"divisors": 8}, "divisors must be a power of two in 16..4096, not 8$"),
+        ({"weight_bytes": 512}, "weight_bytes must be a multiple of 64 in 1024..8388608, not 512"),
+        ({"weight_bytes": 1032}, "weight_bytes must be a multiple of 64 in 1024..8388608, not 1032$"),
+        ({"output_bytes": 1032}, "output_bytes must be a multiple of 16 in 1024..8388608, not 1032"),
+        ({"output_bytes": 1040, "data_bytes": 64}, "output_bytes must be a multiple of 64 in 1024..8388608, not 1040"),
+        ({"parameter_bytes": 1984}, "parameter_bytes must be a multiple of 128 in 1024..524288, not 1984"),
+        ({"divisors": 8}, "divisors must be 16..4096, not 8$"),
         ({"queue_depth": 1}, "queue_depth must be 2..64"),
         ({"read_bursts": 3}, "read_bursts must be a power of two"),
         ({"write_bursts": 128}, "write_bursts must be a power of two in 1..64, not 128"),
@@ -75,6 +78,15 @@ def test_all_broken_rules_are_told_at_once():
 def test_rules(values, message):
     with pytest.raises(ConfigurationError, match=message):
         AcceleratorConfig(**values).validate()
+
+
+def test_buffers_are_whole_rows():
+    """A size needs to be no power of two; each buffer has so many banks."""
+    sizes = {"feature_bytes": 72 * 64, "output_bytes": 66 * 16, "weight_bytes": 17 * 64, "parameter_bytes": 9 * 128}
+    config = AcceleratorConfig(**sizes, attention_bytes=19 * 64, divisors=17).validate()
+    assert config.banks == {"A": 8, "O": 2, "B": 8, "C": 8, "P": 16, "K": 8, "divisor": 1}
+    assert all(words % config.banks[buffer] == 0 for buffer, words in config.words.items())
+    assert AcceleratorConfig(block=4, data_bytes=4).banks["O"] == 2
 
 
 @pytest.mark.parametrize("block", [4, 8, 16])

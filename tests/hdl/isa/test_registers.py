@@ -37,6 +37,7 @@ def test_offsets_are_stable():
         "WATCHDOG": 0x48,
         "CYCLES_LO": 0x50,
         "BEATS_WRITTEN": 0x74,
+        "FEATURE_BYTES": 0x100,
     }
     assert {name: REGISTERS[name] for name in fixed} == fixed
 
@@ -47,9 +48,10 @@ def test_fields_are_stable():
     assert masks["STATUS"] == {"busy": 1, "done": 2, "error": 4, "interrupt": 8}
     values = {r.name: r.reset for r in register_map(PRESETS["trio-zcu102"])}
     assert values["CONFIG_ARRAY"] == 0x04_40_08_10
-    assert values["CONFIG_BUFFERS"] == 0x10_10_10_11
-    assert values["CONFIG_MORE"] == 0x06_4_4_0A_0D
-    assert values["VERSION"] == 0x0001_0002
+    assert values["CONFIG_BURSTS"] == 0x06_4_4
+    sizes = ("FEATURE_BYTES", "OUTPUT_BYTES", "WEIGHT_BYTES", "PARAMETER_BYTES", "ATTENTION_BYTES", "DIVISORS")
+    assert [values[name] for name in sizes] == [1 << 17, 1 << 15, 1 << 16, 1 << 16, 1 << 11, 1 << 10]
+    assert values["VERSION"] == 0x0002_0002
 
 
 def test_field_masks():

@@ -12,8 +12,8 @@ from triovit.sim.bench import bench_parameters, start
 @cocotb.test()
 async def random_accesses(dut):
     await start(dut)
-    words, _, word_bits, write_width, read_width, strides = bench_parameters()["memory"]
-    model, generator = BankedModel(words, write_width, read_width), random.Random(3)
+    words, banks, word_bits, write_width, read_width, strides = bench_parameters()["memory"]
+    model, generator = BankedModel(words, banks, write_width, read_width), random.Random(3)
     mask = (1 << word_bits) - 1
     compared = 0
     for _ in range(3000):

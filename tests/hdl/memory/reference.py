@@ -6,10 +6,11 @@ import numpy as np
 
 
 class BankedModel:
-    """What `read_data` shows; words as integers, -1 for one that was never written."""
+    """What `read_data` shows; words as integers, -1 for one that was never written, does not exist or is not read."""
 
-    def __init__(self, words, write_width, read_width):
-        self.contents = np.full(words, -1, dtype=object)
+    def __init__(self, words, banks, write_width, read_width):
+        self.contents = np.full(1 << (words - 1).bit_length(), -1, dtype=object)
+        self.words, self.banks = words, banks
         self.write_width, self.read_width = write_width, read_width
         self.shown = np.full(read_width, -1, dtype=object)
 
@@ -18,10 +19,13 @@ class BankedModel:
         if read_en:
             lanes = read_address + np.arange(self.read_width) * (2 if read_double else 1)
             self.shown = self.contents[lanes % len(self.contents)]
+            if read_double:
+                self.shown[self.banks // 2 :] = -1
         if write_en:
             for lane in range(self.write_width):
-                if write_mask >> lane & 1:
-                    self.contents[(write_address + lane) % len(self.contents)] = write_data[lane]
+                address = (write_address + lane) % len(self.contents)
+                if write_mask >> lane & 1 and address < self.words:
+                    self.contents[address] = write_data[lane]
 
 
 def random_access(generator, words, word_bits, write_width, strides) -> dict:

@@ -60,7 +60,10 @@ def test_bench(shape):
     "arguments, error, text",
     [
         ((24, 3, 8), ValueError, "lanes must be a power of two, not 3"),
+        ((24, 0, 8), ValueError, "lanes must be 1..128, not 0"),
+        ((1024, 256, 8), ValueError, "lanes must be 1..128, not 256"),
         ((24, 8, 0), ValueError, "columns must be 1..128, not 0"),
+        ((24, 8, 129), ValueError, "columns must be 1..128, not 129"),
         ((20, 8, 8), ValueError, "words must be a multiple of the 8 lanes, not 20"),
         ((8, 8, 8), ValueError, "words must be 16..16777216, not 8"),
     ],

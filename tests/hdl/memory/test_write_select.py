@@ -40,6 +40,7 @@ def test_a_result_first_then_a_beat(shape):
     [
         ((12, 4, 2, 0), ValueError, "cores must be 1..64, not 0"),
         ((12, 4, 2, 65), ValueError, "cores must be 1..64, not 65"),
+        ((1 << 25, 4, 2, 1), ValueError, "words must be 8..16777216, not 33554432"),
         ((12, 8, 2, 1), ValueError, "words must be 16..16777216, not 12"),
     ],
 )
