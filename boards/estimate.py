@@ -15,7 +15,6 @@ from triovit.boards.devices import Family, Resources
 from triovit.boards.measurements import Measurement, measurements
 from triovit.boards.memories import all_block_rams, multiplexers
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.config.buffers import SHARED, buffers
 
 ERROR = 0.15  # largest relative error of LUTs and flip-flops; tests/boards/test_estimate.py holds it
 
@@ -41,8 +40,7 @@ def estimate(config: AcceleratorConfig, family: Family) -> Resources:
 # ---- terms ----
 def _lut_terms(config: AcceleratorConfig, part: str) -> tuple[float, ...]:
     """Lanes with their post-processing, cells of the arrays; control and DMA; words between banks and lanes."""
-    shapes = [shape for space, shape in buffers(config).items() if (space in SHARED) == (part == "shared")]
-    crossed = sum(multiplexers(shape) for shape in shapes)
+    crossed = multiplexers(config)[part]
     return (0, 0, 1, crossed) if part == "shared" else (config.block, config.block**2, 0, crossed)
 
 

@@ -9,7 +9,8 @@ from amaranth.utils import ceil_log2
 
 from triovit.boards.devices import Family
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.config.buffers import Banks, buffers, copies
+from triovit.hdl.config.buffers import buffers, copies
+from triovit.hdl.isa.engines import Space
 
 # Block RAMs of a family as (words, bits of a word, share of a block RAM): one write port, one read port.
 SHAPES = {
@@ -40,13 +41,15 @@ def all_block_rams(config: AcceleratorConfig, family: Family) -> float:
     )
 
 
-def multiplexers(shape: Banks) -> int:
-    """Two-way multiplexers of a bit that bring the words of a write to their banks and those of a read to their lanes.
+def multiplexers(config: AcceleratorConfig) -> dict[str, int]:
+    """Two-way multiplexers of a bit around the buffers, in each core and in what cores share.
 
-    A rotation has log2 stages; of a read's only what its lanes need is built (docs/engines/banked-memory.md).
+    A core chooses result or beat in front of A and O, rotates A's window (a rotation has log2 stages) and picks a word
+    of O. Once there are the rotations of a LOAD's and a STORE's beat, the choice of the core that a STORE reads, and of
+    a word of B.
     """
-    write = shape.write_width * ceil_log2(shape.write_width)
-    lanes = min(shape.banks, shape.read_width * max(shape.strides))
-    read = sum(min(shape.banks, lanes + (1 << stage) - 1) for stage in range(ceil_log2(shape.banks)))
-    doubled = shape.read_width * (len(shape.strides) - 1)
-    return shape.word_bits * (write + read + doubled)
+    shapes, bits, beat = buffers(config), 8 * config.block, config.beat_words
+    a, o, b = (shapes[space].banks for space in (Space.A, Space.O, Space.B))
+    core = 2 * beat + a * ceil_log2(a) + o - 1
+    shared = 2 * beat * ceil_log2(beat) + (config.cores - 1) * beat + b - 1
+    return {"core": bits * core, "shared": bits * shared}

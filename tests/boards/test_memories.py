@@ -8,8 +8,8 @@ import pytest
 
 from triovit.boards.devices import Family
 from triovit.boards.measurements import resources
-from triovit.boards.memories import block_rams, multiplexers
-from triovit.hdl.config.buffers import Banks
+from triovit.boards.memories import all_block_rams, block_rams, multiplexers
+from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.memory.ram import RAM_SOURCE
 
 # Up to the step that maps memories; what follows is logic.
@@ -64,7 +64,12 @@ def test_synthesis_agrees(family, tmp_path):
 
 
 def test_multiplexers():
-    """The example of docs/engines/banked-memory.md: 43 for 8 of 16 banks; a rotation of 4 words by 4 takes 8."""
-    assert multiplexers(Banks(64, 16, 1, 1, 8)) == 43
-    assert multiplexers(Banks(64, 4, 1, 4, 4)) == 8 + 8
-    assert multiplexers(Banks(64, 4, 8, 1, 1)) == 8 * (1 + 2)
+    """By hand, block 4: words of 32 bits, beats of 2 words. A has 4 banks (a rotation of 2 stages), O two, B four."""
+    config = AcceleratorConfig(block=4, data_bytes=8, cores=3).validate()
+    assert multiplexers(config) == {"core": 32 * (2 + 2 + 4 * 2 + 1), "shared": 32 * (2 + 2 + 2 * 2 + 3)}
+
+
+def test_memories_of_luts_are_no_block_rams():
+    """K of 64 rows is made of LUTs, one of 65 rows of a block RAM in each bank."""
+    shallow, deep = (AcceleratorConfig(attention_bytes=64 * rows).validate() for rows in (64, 65))
+    assert all_block_rams(deep, Family.XILINX) - all_block_rams(shallow, Family.XILINX) == 8
