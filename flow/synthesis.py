@@ -34,6 +34,7 @@ CELLS, NETLIST = "cells.json", "netlist.json"  # of a synthesis that is kept
 RTLIL = re.compile(r"Generating RTLIL representation for module `\\(\S+)'")  # every module of the design, once
 PASS = re.compile(r"\d+\.(\d+)\. Executing (\S+)")  # of the synthesis script; a pass within a pass has another number
 MODULE = re.compile(r"\w+")
+READING = "reading"  # the design, before the first pass
 ERROR = re.compile(r"(\S+:\d+: )?ERROR: ")  # of a file's line, or of the design
 
 
@@ -145,7 +146,7 @@ class Stage:
 
     def __init__(self, log: Path):
         self._log, self._read = log, 0
-        self._pass = "reading"
+        self._pass = READING
         self._modules: set[str] = set()  # of the design
         self._visited: dict[str, None] = {}  # by this pass, in order
 
@@ -164,7 +165,8 @@ class Stage:
 
     def _line(self, line: str) -> None:
         if found := RTLIL.match(line):
-            self._modules.add(found[1])
+            if self._pass == READING:  # later ones are models of the chip's cells
+                self._modules.add(found[1])
         elif found := PASS.match(line):
             self._pass, self._visited = f"pass {found[1]} {found[2]}", {}
         else:

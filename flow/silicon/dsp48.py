@@ -22,7 +22,8 @@ CONTROLS = ("OPMODE", "ALUMODE", "CARRYIN", "CARRYINSEL")  # of the adder
 
 def describe_dsp(cell: Cell, module: Module, delays: Delays, into: Arcs) -> None:
     """Arcs of one DSP: a path ends at each register that is switched on, and starts anew behind it."""
-    dsp = _Dsp(cell, module.name_of(cell.bits("P"), cell), delays, into)
+    results = cell.bits("P") if "$" in cell.name else ()  # the name of an inferred one says nothing
+    dsp = _Dsp(cell, module.name_of(results, cell), delays, into)
     a, b = dsp.operand("A", cascade="ACIN"), dsp.operand("B", cascade="BCIN")
     c, d = dsp.operand("C"), dsp.operand("D")
     into.arc([a], cell.bits("ACOUT"), 0.0, Stage.WIRE)
@@ -69,11 +70,11 @@ class _Dsp:
         """Behind the wires from the neighbour."""
         return self._node([(bit, 0.0) for bit in self.cell.bits(pin)])
 
-    def stage(self, nodes: Iterable[tuple[int, Stage]], delay: float, register: str) -> int:
+    def stage(self, nodes: Iterable[tuple[Bit, Stage]], delay: float, register: str) -> int:
         """Behind an arithmetic stage of some nodes and its register."""
         return self._registered(self._node([(node, delay) for node, _ in nodes], dict(nodes)), register)
 
-    def _node(self, sources: list[tuple[Bit, float]], stages: dict[int, Stage] | None = None) -> int:
+    def _node(self, sources: list[tuple[Bit, float]], stages: dict[Bit, Stage] | None = None) -> int:
         node = self._into.inner()
         for source, delay in sources:
             if source in self._changing:

@@ -92,7 +92,7 @@ def read_netlist(path: Path, top: str) -> Netlist:
 
 def _is_library(module: dict) -> bool:
     """Whether this is the model of a cell of the chip, which comes along."""
-    return any(int(str(module["attributes"].get(name, "0")), 2) for name in ("blackbox", "whitebox"))
+    return any(str(module["attributes"].get(name, "")).strip("0") for name in ("blackbox", "whitebox"))
 
 
 def _module(name: str, described: dict, modules: dict) -> Module:
@@ -116,7 +116,7 @@ def _label(name: str, described: dict) -> str:
         return name
     values = described.get("parameter_default_values", {}).items()
     numbers = [f"{key}={int(value, 2)}" for key, value in sorted(values) if value.strip("01") == ""]
-    return " ".join([described["attributes"].get("hdlname", name.split("\\")[-1]), *numbers])
+    return " ".join([described["attributes"].get("hdlname", name), *numbers])
 
 
 def _names(nets: dict) -> dict[int, str]:

@@ -321,6 +321,7 @@ def test_stage_tells_pass_and_module(tmp_path):
         "1. Executing Verilog-2005 frontend: triovit.v\n": "reading",
         "Generating RTLIL representation for module `\\triovit'.\n"
         "Generating RTLIL representation for module `\\part'.\n2.3. Executing HIERARCHY pass.\n": "pass 3 HIERARCHY",
+        "Generating RTLIL representation for module `\\LUT6'.\n": "pass 3 HIERARCHY",
         "2.47. Executing ABC9 pass.\n2.47.3. Executing OPT\nOptimizing part.\n": "pass 47 ABC9, module 1 of 2 (part)",
         "Optimizing module partial, and half a li": "pass 47 ABC9, module 1 of 2 (part)",
         "ne about module `\\triovit'.\n": "pass 47 ABC9, module 2 of 2 (triovit)",

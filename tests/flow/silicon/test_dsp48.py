@@ -2,9 +2,12 @@
 
 import pytest
 
-from tests.flow.silicon.netlists import register
+from tests.flow.silicon.netlists import module, netlist, register
 from tests.flow.silicon.test_ultrascale import NET, OUT, SETUP, delays, paths
-from triovit.flow.silicon.delays import Stage
+from triovit.flow.silicon.delays import ULTRASCALE_PLUS, Stage
+from triovit.flow.silicon.graph import TimingGraph
+from triovit.flow.silicon.paths import LongestPaths
+from triovit.flow.silicon.ultrascale import describe
 
 REGISTERS = ("A", "B", "C", "D", "AD", "M", "P")
 PREADDER, MULTIPLIER, ADDER, PIN = 0.40, 1.30, 0.90, 0.40  # PIN: to a register, and from that of P
@@ -126,3 +129,11 @@ def test_control_of_the_multiplier(tmp_path):
 @pytest.mark.parametrize("pin", ["CEP", "RSTM"])
 def test_enables_and_resets(tmp_path, pin):
     assert delays(tmp_path, design(pin, dsp()))["a", "dsp", pin] == OUT + NET + PIN
+
+
+def test_names(tmp_path):
+    """An instance of the Verilog by its own name, an inferred product by its result's."""
+    for name, told in (("dsp", "dsp"), ("$mul$triovit.v:3", "product")):
+        described = module(cells={name: ("DSP48E2", {"P": [20]}, dsp("P")), "p": register(20, 99)}, product=[20])
+        graph = TimingGraph(netlist(tmp_path, top=described), describe, ULTRASCALE_PLUS)
+        assert [path.start for path in LongestPaths(graph).families(9)] == [told]

@@ -32,6 +32,7 @@ def test_modules_cells_and_names(tmp_path):
         ("clk", True, (2,)), ("d", True, (3, 4)), ("q", False, (9,)),
     ]  # fmt: skip
     assert top.size == 10 and found.modules["below"].size == 13
+    assert netlist(tmp_path, top=module()).modules["top"].size == 1
     assert top.cells[1].bits("I1") == ("1",) and top.cells[1].bits("I5") == ()
     assert top.name_of((7, "0", 9), top.cells[0]) == "q"
     assert top.name_of((7,), top.cells[0]) == "r"
@@ -51,7 +52,7 @@ def test_modules_made_for_parameters_are_told_by_them(tmp_path):
     found = netlist(tmp_path, top=module(cells={"x": (name, {})}), **{name: made})
     assert found.modules[name].label == "ram DEPTH=4 WIDTH=8" and found.modules["top"].label == "top"
     made = module() | {"parameter_default_values": {}}
-    assert netlist(tmp_path, top=module(), **{name: made}).modules[name].label == "ram"
+    assert netlist(tmp_path, top=module(), **{name: made}).modules[name].label == name
 
 
 def test_children_before_their_parents(tmp_path):

@@ -71,9 +71,11 @@ def test_luts_of_a_module(tmp_path):
         "carry": ("CARRY4", {"S": [21, "0", "0", "0"], "DI": [22, "0", "0", "0"], "O": [30, 31, 32, 33]}),
         "a": lut([2, 3, 4, "0", "1", 5], 22),
         "b": lut([2, 3, 6], 23),
+        "c": lut([3, 4, 5, 6, 7], 26),
+        "d": lut([3, 4, 5, 6, 7], 27),
         "ff": ("FDRE", {"D": [23], "Q": [24]}),
         "inverter": ("INV", {"I": [23], "O": [25]}),
         "part": ("below", {"i": [2]}),
     }
     found = netlist(tmp_path, top=module({"i": [2, 3, 4, 5, 6, 7]}, cells=cells), below=module({"i": [2]}))
-    assert count_physical_luts(found.modules["top"]) == 3
+    assert count_physical_luts(found.modules["top"]) == 4
