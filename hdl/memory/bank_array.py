@@ -38,8 +38,8 @@ class BankArray(wiring.Component):
     read_data : Out(ArrayLayout(word_bits, banks))
         Bank b's word, `latency` cycles after `read_en[b]`; each bank keeps its word until its next read.
 
-    Latency: `latency = 2`, initiation interval 1 on both ports. A word read in the cycle it is written gives its old
-    value. There is no row beyond `words`: a write to it is lost, a read of it undefined.
+    Latency: `latency = 2`, initiation interval 1 on both ports. A word read in the cycle it is written is
+    undefined. There is no row beyond `words`: a write to it is lost, a read of it undefined.
 
     Numerics: none.
 

@@ -37,8 +37,9 @@ class ColumnMemory(wiring.Component):
         [lane][column]: column m shows its row `latency + m` cycles after `read_en`, until the next read's.
 
     Latency: `latency = 2` to column 0, initiation interval 1 on both ports. Column m of a read in cycle t sees what was
-    written up to cycle t + m: a row must not be written sooner than `columns` cycles after a read that wants its old
-    value. There is no row beyond `words`: a write to it is lost, a read of it undefined.
+    written up to cycle t + m; what is written in cycle t + m + 1 is undefined there. So a row must not be written
+    sooner than `columns` + 1 cycles after a read that wants its old value. There is no row beyond `words`: a write to
+    it is lost, a read of it undefined.
 
     Numerics: none.
 

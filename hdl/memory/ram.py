@@ -62,8 +62,9 @@ class Ram(wiring.Component):
     read_en : In(1), read_address : In(log2(depth)), read_data : Out(width)
         `read_data` shows the word `latency` cycles after `read_en`, and keeps it until the next read.
 
-    Latency: `latency`, initiation interval 1 on both ports. A word read in the cycle it is written gives the old
-    value. Contents and `read_data` are undefined after power-up (zero in simulation) and unaffected by reset.
+    Latency: `latency`, initiation interval 1 on both ports. A word read in the cycle it is written is undefined (the
+    old value in simulation): programs order both, and block RAMs differ. Contents and `read_data` are undefined after
+    power-up (zero in simulation) and unaffected by reset.
 
     Numerics: none.
 

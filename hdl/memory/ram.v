@@ -1,7 +1,8 @@
 // Synchronous RAM with one write port and one read port.
 //
 // read_data takes the word at read_address when read_en is high, LATENCY cycles later, and keeps it until the next read.
-// A word that is read in the cycle it is written gives its old value (no forwarding), which every block RAM can do.
+// A word that is read in the cycle it is written is undefined, and its old value in simulation: block RAMs differ, and
+// no_rw_check keeps Yosys from building one kind out of another.
 // LATENCY 2 adds the register behind the array that block RAMs have in them. PARTS: parts of a word, each with a strobe
 // of its own. STYLE goes to the synthesis tool ("auto", "block", "ultra", "distributed").
 module triovit_ram #(
@@ -22,7 +23,7 @@ module triovit_ram #(
 );
     localparam PART = WIDTH / PARTS;
 
-    (* ram_style = STYLE *)
+    (* ram_style = STYLE, no_rw_check *)
     reg [WIDTH-1:0] memory [0:DEPTH-1];
     reg [WIDTH-1:0] array_data;
     integer part;

