@@ -37,7 +37,7 @@ class BufferWrite(wiring.Signature):
     buffer : Out(3), core : Out(bits of cores - 1)
         `isa.Buffer`, and the core for A and O.
     address : Out(20)
-        On-chip word of lane 0, modulo the buffer's size (lanes outside the run can lie before its beginning).
+        On-chip word of lane 0, modulo 2**20 (lanes outside the run can lie before the buffer's beginning).
     data : Out(ArrayLayout(8 * block, beat_words)), mask : Out(beat_words)
     """
 
@@ -73,7 +73,7 @@ class BufferRead(wiring.Signature):
     valid : Out(1), ready : In(1)
         A read; `ready` grants it in this cycle.
     core : Out(bits of cores - 1), address : Out(20)
-        Core, and on-chip word of lane 0, modulo the buffer's size.
+        Core, and on-chip word of lane 0, modulo 2**20.
     data : In(ArrayLayout(8 * block, beat_words))
         The words, in the cycle after the grant.
     """
