@@ -18,7 +18,7 @@ from triovit.compiler.lower.layer_norm import lower_layer_norm
 from triovit.compiler.lower.pool import lower_pool
 from triovit.compiler.memory.layout import align, borders, tensor_layouts
 from triovit.compiler.memory.program import CompiledProgram
-from triovit.compiler.requirements import check_family
+from triovit.compiler.requirements import check_family, check_numbers
 from triovit.compiler.schedule.context import Context
 from triovit.compiler.schedule.pipeline import Pipeline, plan
 from triovit.compiler.schedule.schedule import Draft, Schedule, Step
@@ -48,6 +48,7 @@ def compile_network(
     network.validate()
     config.validate()
     check_family(network, config)
+    check_numbers(network, config)
     tensors = tensor_layouts(network, config, trace)
     context = Context(config, tensors, trace)
     pipelines = _pipelines(network, context) if fuse else {}

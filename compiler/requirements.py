@@ -8,6 +8,7 @@ from triovit.golden.integer.network import IntegerNetwork
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.ranges import SIZES
 from triovit.hdl.isa.limits import HIGHEST, reach
+from triovit.hdl.isa.record import PRODUCT_BITS
 
 # By family of a network: what the generated hardware has instead, and what hardware of that family has.
 HARDWARE = {
@@ -37,6 +38,23 @@ def check_family(network: IntegerNetwork, config: AcceleratorConfig) -> None:
             f"family {config.family}, whose {instead}; a configuration of family {needed} ({engines}) runs it, and "
             f"this version generates family {config.family} only"
         )
+
+
+def check_numbers(network: IntegerNetwork, config: AcceleratorConfig) -> None:
+    """Raise CompileError when an accumulator or a product, proven from the weights, may leave the hardware's bits."""
+    for bound in network.bounds():
+        layer = f"{bound.node} ({bound.operation})"
+        if bound.bits > config.accumulator_bits:
+            raise CompileError(
+                f"{layer}: the accumulator can reach {bound.bound}, which needs {bound.bits} bits; configuration "
+                f"{config.name} has accumulator_bits {config.accumulator_bits}: one with {bound.bits} has room"
+            )
+        if bound.product_bound.bit_length() + 1 > PRODUCT_BITS:
+            raise CompileError(
+                f"{layer}: accumulator times multiplier and the residual operand's term can reach "
+                f"{bound.product_bound}, more than the {PRODUCT_BITS} bits of post-processing hold: quantize the "
+                "network again, with weights that are not nearly 0"
+            )
 
 
 def check_words(config: AcceleratorConfig, layer: str, buffer: str, words: int, needs: str = "needs") -> None:

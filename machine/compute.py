@@ -13,7 +13,7 @@ import numpy as np
 from triovit.golden.integer import arithmetic
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Destination, PostMode, Unit
-from triovit.hdl.isa.record import RECORD_DTYPE
+from triovit.hdl.isa.record import PRODUCT_BITS, RECORD_DTYPE, RESIDUAL_BYTES
 from triovit.machine import nests
 from triovit.machine.nests import NESTS, Loops, Nest, engines, nest
 from triovit.machine.state import Core, State
@@ -125,7 +125,8 @@ def _post_process(port: Port, loops: Nest, i: Instruction, psums: np.ndarray) ->
     """Rows of psums (n, block) through the post-processing pipeline to their places."""
     mode, core = PostMode(i.mode), port.core
     p = _records(port, loops)
-    total = psums.astype(np.int64) + p["bias"]
+    limits = arithmetic.signed_range(port.state.config.accumulator_bits)
+    total = arithmetic.check_range(psums.astype(np.int64) + p["bias"], *limits, "accumulator with its bias")
     m1, n1, zp = p["m1"], p["n1"] & 63, p["zero_point"]
     residual = None
     if i.residual:
@@ -136,7 +137,10 @@ def _post_process(port: Port, loops: Nest, i: Instruction, psums: np.ndarray) ->
     match mode:
         case PostMode.LINEAR if residual is not None:
             value = arithmetic.requantize_residual(
-                total, m1, n1, zp, residual, p["residual_multiplier"], p["residual_shift"] & 63
+                *(total, m1, n1, zp, residual),
+                p["residual_multiplier"] & (1 << arithmetic.RESIDUAL_BITS) - 1,
+                8 * (p["residual_shift"] & RESIDUAL_BYTES),
+                product_bits=PRODUCT_BITS,
             )
         case PostMode.LINEAR:
             value = arithmetic.requantize(total, m1, n1, zp)

@@ -20,7 +20,7 @@ from triovit.machine.memory_timing import MemoryTiming
 from triovit.machine.nests import NESTS, engines, nest
 
 START = 3  # cycles between a unit's instructions: what is idle, and the first step's way
-DRAIN = 20  # from the last step to the signal being seen: operands 2, engine 4, results 11, semaphores 3
+DRAIN = 23  # from the last step to the signal being seen: operands 2, engine 4, results 14, semaphores 3
 READ_OVERHEAD = 8  # of a LOAD beside the memory's latency and its beats
 WRITE_OVERHEAD = 16  # of a STORE
 BURST_OVERHEAD = 1  # of a burst beside latency and beats, until its place is free for the next

@@ -8,7 +8,7 @@ import numpy as np
 
 from triovit.golden.integer.nodes import Convolution
 from triovit.golden.integer.records import PostParameters
-from triovit.hdl.isa.record import RECORD_DTYPE
+from triovit.hdl.isa.record import RECORD_DTYPE, RESIDUAL_BYTES
 
 
 def blocks_of(channels: int, block: int) -> int:
@@ -19,17 +19,25 @@ def blocks_of(channels: int, block: int) -> int:
 def pack_records(post: PostParameters, block: int) -> np.ndarray:
     """(channel blocks, block) records; padded channels are zero and so give zero."""
     records = np.zeros(blocks_of(post.channels, block) * block, dtype=RECORD_DTYPE)
-    for name in PostParameters.ARRAYS:
-        records[name][: post.channels] = getattr(post, name)
+    records[: post.channels] = _records(post)
     return records.reshape(-1, block)
 
 
 def repeated_record(post: PostParameters, index: int, block: int) -> np.ndarray:
     """(block,) records, all of them number `index` of `post`."""
-    record = np.zeros(block, dtype=RECORD_DTYPE)
-    for name in PostParameters.ARRAYS:
-        record[name] = getattr(post, name)[index]
-    return record
+    return np.repeat(_records(post)[index : index + 1], block)
+
+
+def _records(post: PostParameters) -> np.ndarray:
+    """(channels,) records. The residual's term is shifted by whole bytes, the rest of the shift is in the multiplier:
+    24 bits hold it whenever the term fits a product of `hdl.isa.record.PRODUCT_BITS`."""
+    records = np.zeros(post.channels, dtype=RECORD_DTYPE)
+    for name, values in post.arrays().items():
+        records[name] = values
+    byte_shift = np.minimum(post.residual_shift // 8, RESIDUAL_BYTES)
+    records["residual_shift"] = byte_shift
+    records["residual_multiplier"] = post.residual_multiplier << (post.residual_shift - 8 * byte_shift)
+    return records
 
 
 def pack_depthwise(weight: np.ndarray, block: int) -> np.ndarray:

@@ -130,7 +130,8 @@ class CompiledProgram:
             config = AcceleratorConfig.from_json(json.dumps(s["config"]))
             if f"{config.hash:016x}" != s["hash"]:
                 raise CompileError(
-                    f"{path} was compiled for hash {s['hash']}, its configuration now has {config.hash:016x}"
+                    f"{path} was compiled for hash {s['hash']}, its configuration now has {config.hash:016x}: another "
+                    "version of triovit has made it; compile the network again"
                 )
             tensors = {t["name"]: TensorLayout(**{**t, "shape": tuple(t["shape"])}) for t in s["tensors"]}
             return CompiledProgram(

@@ -14,6 +14,7 @@ import numpy as np
 ACCUMULATOR_BITS = 32
 MULTIPLIER_BITS = 16  # M of a dyadic pair, unsigned
 MAX_SHIFT = 47  # n of a dyadic pair
+RESIDUAL_BITS = 24  # multiplier R of a residual operand, unsigned; networks keep to MULTIPLIER_BITS
 PRODUCT_BITS = ACCUMULATOR_BITS + MULTIPLIER_BITS + 2  # accumulator * M plus the residual term
 FIXED_POINT_BITS = 16  # hardswish operand
 DIVIDEND_BITS = 24
@@ -53,22 +54,24 @@ def saturate(value, bits: int):
     return np.clip(np.asarray(value, dtype=np.int64), low, high)
 
 
-def dyadic_product(accumulator, multiplier, residual=0, residual_multiplier=0, residual_shift=0):
+def dyadic_product(
+    accumulator, multiplier, residual=0, residual_multiplier=0, residual_shift=0, *, bits: int = PRODUCT_BITS
+):
     """acc * M + ((r * R) << s): the value both requantizers shift.
 
-    accumulator: int32. multiplier M: 0..65535. residual r: int8. residual_multiplier R: 0..65535.
-    residual_shift s: 0..MAX_SHIFT. The sum must fit PRODUCT_BITS bits.
+    accumulator: int32. multiplier M: 0..65535. residual r: int8. residual_multiplier R: 0..2**RESIDUAL_BITS - 1.
+    residual_shift s: 0..MAX_SHIFT. The sum must fit `bits` bits.
     """
     acc = check_range(accumulator, *signed_range(ACCUMULATOR_BITS), "accumulator")
     m = check_range(multiplier, 0, (1 << MULTIPLIER_BITS) - 1, "multiplier M")
     r = check_range(residual, -128, 127, "residual")
-    rm = check_range(residual_multiplier, 0, (1 << MULTIPLIER_BITS) - 1, "residual multiplier R")
+    rm = check_range(residual_multiplier, 0, (1 << RESIDUAL_BITS) - 1, "residual multiplier R")
     rs = check_range(residual_shift, 0, MAX_SHIFT, "residual shift")
     scaled = r * rm
     limit = np.right_shift(np.int64(1) << (PRODUCT_BITS - 2), rs)
     if np.any(np.abs(scaled) > limit):
         raise OverflowError(f"residual term must stay below 2**{PRODUCT_BITS - 2}")
-    return check_range(acc * m + np.left_shift(scaled, rs), *signed_range(PRODUCT_BITS), "dyadic product")
+    return check_range(acc * m + np.left_shift(scaled, rs), *signed_range(bits), "dyadic product")
 
 
 def requantize(accumulator, multiplier, shift, zero_point: np.ndarray | int = 0, bits: int = 8):
@@ -83,11 +86,21 @@ def requantize_power_of_two(accumulator, shift, zero_point=0, bits: int = 8):
     return requantize(accumulator, 1, shift, zero_point, bits)
 
 
-def requantize_residual(accumulator, multiplier, shift, zero_point, residual, residual_multiplier, residual_shift):
+def requantize_residual(
+    accumulator,
+    multiplier,
+    shift,
+    zero_point,
+    residual,
+    residual_multiplier,
+    residual_shift,
+    *,
+    product_bits: int = PRODUCT_BITS,
+):
     """y = sat8(zp + rshift(acc * M + ((r * R) << s), n)): both operands at one shift, rounded once."""
     shift = check_range(shift, 0, MAX_SHIFT, "shift n")
     zp = check_range(zero_point, -128, 127, "zero point")
-    total = dyadic_product(accumulator, multiplier, residual, residual_multiplier, residual_shift)
+    total = dyadic_product(accumulator, multiplier, residual, residual_multiplier, residual_shift, bits=product_bits)
     return saturate(zp + rounding_shift(total, shift), 8)
 
 

@@ -13,7 +13,7 @@ from triovit.golden.integer.records import PostParameters
 from triovit.golden.quantization.encoding import Encoding
 from triovit.golden.quantization.settings import QuantizationError
 
-RESIDUAL_SHIFT = 25  # keeps the residual term, 24 bits shifted, within arithmetic.PRODUCT_BITS
+RESIDUAL_SHIFT = 23  # keeps the residual term, 24 bits shifted, and the sum within the 48 bits that hardware has
 BARE_RESIDUAL_SHIFT = 40  # the same without a multiplier: 8 bits shifted
 REMEDY = "look for weights that are nearly 0, or for a channel that is far too large, in the float network"
 TOLERANCE = Fraction(1, 1 << 40)  # scales are float64: a power of two over 6 is not exactly that

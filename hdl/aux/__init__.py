@@ -1,6 +1,5 @@
-"""Auxiliary processors: requantizers, hardswish, log2 quantizer, shifter array and the post-processing pipeline.
+"""Auxiliary processors: requantizer, hardswish, log2 quantizer, shifter array and the post-processing made of them.
 
-Everything here is a datapath kernel: ports `i`, `o` and `en`, every register advancing only while `en` is high, one
-item a cycle, an attribute `latency` and a method `model` that calls `golden.integer.arithmetic`.
-`pipeline.StreamPipeline` turns a kernel into a stream component.
+What post-processing is made of runs freely: ports `i` and `o`, an item in every cycle, registers without reset or
+enable, an attribute `latency` and a method `model` that calls `golden.integer.arithmetic`.
 """

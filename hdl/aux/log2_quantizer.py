@@ -23,9 +23,8 @@ class LeadingOneDetector(wiring.Component):
     i : In, unsigned(width)
     o : Out, {index: unsigned(bits of width - 1), below: 1, nonzero: 1}. `below` is bit index - 1 of the value (0 when
         index is 0). A value of zero gives zero in all three.
-    en : In, 1. Registers advance only while it is high.
 
-    Latency: 2 enabled cycles, initiation interval 1; half of the windows before the first register.
+    Latency: 2 cycles, initiation interval 1; half of the windows before the first register.
 
     Raises: TypeError, ValueError for a width out of its range.
 
@@ -34,7 +33,6 @@ class LeadingOneDetector(wiring.Component):
 
     i: Signal
     o: data.View
-    en: Signal
 
     latency = 2
 
@@ -45,7 +43,6 @@ class LeadingOneDetector(wiring.Component):
             {
                 "i": In(unsigned(width)),
                 "o": Out(data.StructLayout({"index": unsigned(self.levels), "below": 1, "nonzero": 1})),
-                "en": In(1),
             }
         )
 
@@ -65,8 +62,7 @@ class LeadingOneDetector(wiring.Component):
             if level == self.levels // 2 - 1:
                 held = Signal.like(window, name=f"window_{level}_held", reset_less=True)
                 held_index = Signal(len(index), reset_less=True)
-                with m.If(self.en):
-                    m.d.sync += [held.eq(window), held_index.eq(Cat(*index))]
+                m.d.sync += [held.eq(window), held_index.eq(Cat(*index))]
                 window, index = held, list(held_index)
             upper = Signal(name=f"upper_{level}")
             narrower = Signal(half + 1, name=f"window_{level}")
@@ -78,12 +74,11 @@ class LeadingOneDetector(wiring.Component):
             window = narrower
 
         result = Signal(self.o.shape(), reset_less=True)
-        with m.If(self.en):
-            m.d.sync += [
-                result.index.eq(Cat(*reversed(index))),
-                result.below.eq(window[0]),
-                result.nonzero.eq(window[1]),
-            ]
+        m.d.sync += [
+            result.index.eq(Cat(*reversed(index))),
+            result.below.eq(window[0]),
+            result.nonzero.eq(window[1]),
+        ]
         m.d.comb += self.o.eq(result)
         return m
 
@@ -100,9 +95,8 @@ class Log2Quantizer(wiring.Component):
     -------
     i : In, {value: signed(width), offset: signed(6)}
     o : Out, unsigned(4)
-    en : In, 1. Registers advance only while it is high.
 
-    Latency: 3 enabled cycles, initiation interval 1.
+    Latency: 3 cycles, initiation interval 1.
 
     Numerics: rounds up from 1.5 * 2**i on, so 0110 0011b gives 7. A value of zero or below gives code 0.
 
@@ -113,7 +107,6 @@ class Log2Quantizer(wiring.Component):
 
     i: data.View
     o: Signal
-    en: Signal
 
     latency = LeadingOneDetector.latency + 1
 
@@ -123,7 +116,6 @@ class Log2Quantizer(wiring.Component):
             {
                 "i": In(data.StructLayout({"value": signed(width), "offset": signed(6)})),
                 "o": Out(unsigned(4)),
-                "en": In(1),
             }
         )
 
@@ -141,19 +133,17 @@ class Log2Quantizer(wiring.Component):
         found = detector.o
         m.d.comb += [
             detector.i.eq(Mux(self.i.value[-1], 0, self.i.value[:-1])),
-            detector.en.eq(self.en),
             exponent.eq(found.index + found.below + offset[-1]),
             self.o.eq(code),
         ]
-        with m.If(self.en):
-            m.d.sync += [
-                Cat(*offset).eq(Cat(self.i.offset, *offset[:-1])),
-                code.eq(
-                    Mux(
-                        ~found.nonzero | exponent[-1],
-                        0,
-                        Mux(exponent > arithmetic.MAX_DIVISOR_CODE, arithmetic.MAX_DIVISOR_CODE, exponent),
-                    )
-                ),
-            ]
+        m.d.sync += [
+            Cat(*offset).eq(Cat(self.i.offset, *offset[:-1])),
+            code.eq(
+                Mux(
+                    ~found.nonzero | exponent[-1],
+                    0,
+                    Mux(exponent > arithmetic.MAX_DIVISOR_CODE, arithmetic.MAX_DIVISOR_CODE, exponent),
+                )
+            ),
+        ]
         return m

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
+from triovit.hdl.aux.delay_line import delayed
+from triovit.hdl.aux.hardswish import THRESHOLD, threshold
 from triovit.hdl.aux.log2_quantizer import Log2Quantizer
-from triovit.hdl.aux.post_lane import ROW_CONTROL, PostLane
+from triovit.hdl.aux.post_lane import PostLane
+from triovit.hdl.aux.shifter_array import ShifterArray
 from triovit.hdl.isa.layouts import RECORD_LAYOUT
 from triovit.hdl.isa.names import PostMode
+from triovit.hdl.isa.record import PRODUCT_BITS, RESIDUAL_BYTES
 from triovit.hdl.validation import check_integer
 
 
@@ -22,28 +26,32 @@ class PostProcessing(wiring.Component):
     ----------
     lanes : int
         Psums in a row, 1..64.
+    accumulator_bits : int, 24..32
+        Bits of a psum, a bias and their sum.
+    multiplier_style : str
+        Multipliers, as of `MultiplyAdd`: five for a lane.
 
     Members
     -------
-    i : In, {acc: lanes x signed(32), parameters: lanes x RECORD_LAYOUT, residual: lanes x signed(8),
+    i : In, {acc: lanes x signed(accumulator_bits), parameters: lanes x RECORD_LAYOUT, residual: lanes x signed(8),
         code: unsigned(4), mode: PostMode, fraction_bits: unsigned(4), use_residual: 1, log2_offset: signed(6),
         high_byte: 1}
     o : Out, lanes x signed(8)
-    en : In, 1. Registers advance only while it is high; a pipeline that never waits ties it to 1.
 
-    Latency: 10 enabled cycles in every mode, initiation interval 1; rows of different modes may follow each other.
+    Latency: `latency = 13` cycles in every mode, initiation interval 1; rows of different modes may follow each other.
+    Nothing waits, and no register has a reset: a row is whatever stands at `i` in a cycle.
 
-    Numerics, with t = acc + bias, which the compiler's bounds keep in 32 bits:
-      LINEAR     sat8(zp + rshift(t * m1 + ((residual * residual_multiplier) << residual_shift), n1)), the second term
-                 only with `use_residual`; it and the sum must fit 50 bits
+    Numerics, with t = acc + bias, which the compiler's bounds keep in accumulator_bits bits:
+      LINEAR     sat8(zp + rshift(t * m1 + ((residual * residual_multiplier) << 8 * residual_shift), n1)), the second
+                 term only with `use_residual`; the sum must fit 48 bits
       HARDSWISH  x = sat16(rshift(t * m1, n1)); sat8(zp + rshift(x * clamp(x + 3 * 2**f, 0, 6 * 2**f) * m2, n2)), f =
                  `fraction_bits` in 0..13
       DIVIDE     d = sat24(rshift(t * m1, n1)); sat8(zp + rshift(d, code))
       LOG2       lane 0: clip(log2_round(t) + log2_offset, 0, 15), 0 when t <= 0; the other lanes 0
       WIDE       w = sat16(zp + rshift(t * m1, n1)); the high or the low byte of w, its bits taken as int8
-    Shifts are 0..47. Every rounding is round half up.
+    Shifts n1 and n2 are 0..47. Every rounding is round half up.
 
-    Raises: TypeError, ValueError for a lane count out of its range.
+    Raises: TypeError, ValueError for a parameter out of its range.
 
     Source: Trio-ViT, re-quantization, log2 quantization and shifting behind the engines;
     docs/numerics.md, Requantization to The log2 rule.
@@ -51,24 +59,27 @@ class PostProcessing(wiring.Component):
 
     i: data.View
     o: data.View
-    en: Signal
 
-    latency = PostLane.latency
+    latency = PostLane.latency + ShifterArray.latency
 
-    def __init__(self, lanes: int):
+    def __init__(
+        self, lanes: int, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS, multiplier_style: str = "generic"
+    ):  # fmt: skip
         self.lanes = check_integer("lanes", lanes, 1, 64)
+        self.accumulator_bits = accumulator_bits
+        self._lanes = [PostLane(accumulator_bits, multiplier_style) for _ in range(lanes)]
         row = {
-            "acc": data.ArrayLayout(signed(32), lanes),
+            "acc": data.ArrayLayout(signed(accumulator_bits), lanes),
             "parameters": data.ArrayLayout(RECORD_LAYOUT, lanes),
             "residual": data.ArrayLayout(signed(8), lanes),
-            "code": ROW_CONTROL["code"],
-            "mode": ROW_CONTROL["mode"],
-            "fraction_bits": ROW_CONTROL["fraction_bits"],
-            "use_residual": ROW_CONTROL["use_residual"],
+            "code": unsigned(4),
+            "mode": PostMode,
+            "fraction_bits": unsigned(4),
+            "use_residual": 1,
             "log2_offset": signed(6),
-            "high_byte": ROW_CONTROL["high_byte"],
+            "high_byte": 1,
         }
-        super().__init__({"i": In(data.StructLayout(row)), "o": Out(data.ArrayLayout(signed(8), lanes)), "en": In(1)})
+        super().__init__({"i": In(data.StructLayout(row)), "o": Out(data.ArrayLayout(signed(8), lanes))})
 
     @staticmethod
     def model(
@@ -82,8 +93,9 @@ class PostProcessing(wiring.Component):
         use_residual=True,
         log2_offset=0,
         high_byte=False,
+        accumulator_bits=arithmetic.ACCUMULATOR_BITS,
     ):
-        """Rows of one mode. acc: (..., lanes) int32. parameters: mapping of RECORD_LAYOUT's names to integers or
+        """Rows of one mode. acc: (..., lanes). parameters: mapping of RECORD_LAYOUT's names to integers or
         arrays that broadcast with `acc`; absent names are 0. residual: (..., lanes) int8. The rest: scalars, or
         one value per row, shape (...). Returns int64 (..., lanes) in int8 range. Raises OverflowError outside the
         ranges of the class's numerics.
@@ -93,14 +105,16 @@ class PostProcessing(wiring.Component):
         code, fraction_bits, use_residual, log2_offset, high_byte = (
             np.asarray(value)[..., None] for value in (code, fraction_bits, use_residual, log2_offset, high_byte)
         )
-        low, high = arithmetic.signed_range(arithmetic.ACCUMULATOR_BITS)
+        low, high = arithmetic.signed_range(accumulator_bits)
         t = arithmetic.check_range(np.asarray(acc, dtype=np.int64) + p["bias"], low, high, "acc + bias")
         first = (t, p["m1"], p["n1"] & 63)
         zp = p["zero_point"]
         if mode == PostMode.LINEAR:
             residual = np.where(use_residual, residual, 0)
+            residual_multiplier = p["residual_multiplier"] & (1 << arithmetic.RESIDUAL_BITS) - 1
+            residual_shift = 8 * (p["residual_shift"] & RESIDUAL_BYTES)
             return arithmetic.requantize_residual(
-                *first, zp, residual, p["residual_multiplier"], p["residual_shift"] & 63
+                *first, zp, residual, residual_multiplier, residual_shift, product_bits=PRODUCT_BITS
             )
         if mode == PostMode.HARDSWISH:
             return arithmetic.hardswish_requantize(*first, fraction_bits, p["m2"], p["n2"] & 63, zp)
@@ -114,31 +128,46 @@ class PostProcessing(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes = [PostLane() for _ in range(self.lanes)]
+        i, lanes = self.i, self._lanes
+        m.submodules.shifters = shifters = ShifterArray(self.lanes)
+        hardswish, wide = i.mode == PostMode.HARDSWISH, i.mode == PostMode.WIDE
+        last_shift = Signal(6)
+        with m.If(i.mode == PostMode.DIVIDE):
+            m.d.comb += last_shift.eq(i.code)
+        with m.If(wide):
+            m.d.comb += last_shift.eq(Mux(i.high_byte, 8, 0))
+        before = PostLane.threshold_delay - 1
+        fraction_bits = delayed(m, i.fraction_bits, before, "fraction_bits")[-1]
+        active = delayed(m, hardswish, before, "hardswish")[-1]
+        limit = Signal(THRESHOLD, reset_less=True)
+        m.d.sync += [limit[name].eq(value) for name, value in threshold(active, fraction_bits).items()]
         for k, lane in enumerate(lanes):
             m.submodules[f"lane_{k}"] = lane
             m.d.comb += [
-                lane.i.acc.eq(self.i.acc[k]),
-                lane.i.parameters.eq(self.i.parameters[k]),
-                lane.i.residual.eq(self.i.residual[k]),
-                lane.en.eq(self.en),
+                lane.i.acc.eq(i.acc[k]),
+                lane.i.parameters.eq(i.parameters[k]),
+                lane.i.residual.eq(i.residual[k]),
+                lane.i.control.hardswish.eq(hardswish),
+                lane.i.control.wide.eq(wide),
+                lane.i.control.use_residual.eq(i.use_residual & (i.mode == PostMode.LINEAR)),
+                lane.i.control.last_shift.eq(last_shift),
+                lane.threshold.eq(limit),
+                shifters.i.lane[k].eq(lane.o),
             ]
-            m.d.comb += [lane.i[name].eq(self.i[name]) for name in ROW_CONTROL]
-            if k:
-                m.d.comb += self.o[k].eq(lane.o)
+        choices = {"low_byte": wide & ~i.high_byte, "high_byte": wide & i.high_byte, "mute": i.mode == PostMode.LOG2}
+        for name, value in choices.items():
+            m.d.comb += shifters.i[name].eq(delayed(m, value, PostLane.latency, name)[-1])
 
-        # The lane gives 0 in mode LOG2 and the quantizer 0 in all others, so that their outputs are merely joined.
-        m.submodules.log2 = log2 = Log2Quantizer(arithmetic.ACCUMULATOR_BITS)
-        offset = Signal(signed(6), reset_less=True)
-        selected = Signal(reset_less=True)
-        code = [Signal(4, name=f"code_{k}", reset_less=True) for k in range(2 + log2.latency, self.latency + 1)]
+        # The array gives 0 in mode LOG2 and the quantizer 0 in all others, so that their outputs are merely joined.
+        m.submodules.log2 = log2 = Log2Quantizer(self.accumulator_bits)
+        total = Signal(signed(self.accumulator_bits), reset_less=True)
+        m.d.sync += total.eq(i.acc[0] + i.parameters[0].bias)
+        with m.If(i.mode != PostMode.LOG2):
+            m.d.sync += total.eq(0)
         m.d.comb += [
-            log2.i.value.eq(Mux(selected, lanes[0].biased, 0)),
-            log2.i.offset.eq(offset),
-            log2.en.eq(self.en),
-            self.o[0].eq(lanes[0].o | code[-1]),
+            log2.i.value.eq(total),
+            log2.i.offset.eq(delayed(m, i.log2_offset, 1, "log2_offset")[-1]),
+            self.o.eq(shifters.o),
+            self.o[0].eq(shifters.o[0] | delayed(m, log2.o, self.latency - 1 - log2.latency, "code")[-1]),
         ]
-        with m.If(self.en):
-            m.d.sync += [offset.eq(self.i.log2_offset), selected.eq(self.i.mode == PostMode.LOG2)]
-            m.d.sync += [new.eq(old) for old, new in zip([log2.o, *code[:-1]], code, strict=True)]
         return m

@@ -133,7 +133,7 @@ class Core(wiring.Component):
         m.submodules.o = o = BankedMemory(*shapes[Space.O])
         m.submodules.k = k = BankedMemory(*shapes[Space.K])
         m.submodules.codes = codes = Ram(shapes[Space.DIVISOR].word_bits, shapes[Space.DIVISOR].words)
-        m.submodules.post = post = PostProcessing(self.config.block)
+        m.submodules.post = post = PostProcessing(self.config.block, self.config.accumulator_bits)
         for port, memory in ((self.a, a), (self.o, o), (self.k, k)):
             m.d.comb += [memory.read_en.eq(port.en), memory.read_address.eq(port.address)]
         m.d.comb += [a.read_double.eq(self.a.double), self.o_data.eq(o.read_data)]
@@ -169,8 +169,7 @@ class Core(wiring.Component):
         m.d.comb += [
             codes.read_en.eq(ctl.code_en),
             codes.read_address.eq(ctl.code_address),
-            post.en.eq(1),
-            post.i.acc.eq(row),
+            *(post.i.acc[k].eq(row[k]) for k in range(block)),
             post.i.parameters.eq(records),
             post.i.residual.eq(o.read_data[0]),
             post.i.code.eq(codes.read_data),

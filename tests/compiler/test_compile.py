@@ -165,7 +165,7 @@ def test_more_tokens_than_a_row_counts():
         b = NetworkBuilder("more-tokens", (3, 64, 65), 1)
         b.conv("stem", 8)
         b.attention("att", 8)
-        compile_network(b.build(), config)
+        compile_network(b.build(), dataclasses.replace(config, accumulator_bits=28))
 
 
 def test_b0_at_1024():

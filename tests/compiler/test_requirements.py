@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from tests.golden.integer.variants import mixed, shifting, uniform_divisors
 from tests.networks import small_network, unusual_network
 from triovit.compiler import CompileError, compile_network
-from triovit.compiler.requirements import check_family
+from triovit.compiler.requirements import check_family, check_numbers
 from triovit.golden.integer.family import family
+from triovit.golden.integer.network import INPUT, IntegerNetwork
+from triovit.golden.integer.nodes import Convolution
+from triovit.golden.integer.records import PostParameters
 from triovit.hdl.config.accelerator import PRESETS
 
 CORE = PRESETS["trio-core"]
@@ -63,3 +67,33 @@ def test_trio_runs_on_every_preset(network, config):
 def test_family_is_no_part_of_the_configuration_hash():
     """The hash is taken over the fields, which programs of earlier versions share."""
     assert "family" not in dataclasses.asdict(CORE)
+
+
+def bounded(bias=0, residual_multiplier=0, residual_shift=0):
+    """A layer of one weight whose accumulator reaches 128 + |bias|."""
+    records = {"bias": bias, "m1": 1, "residual_multiplier": residual_multiplier, "residual_shift": residual_shift}
+    weight = np.ones((1, 1, 1, 1), dtype=np.int8)
+    first = Convolution("first", INPUT, np.ones((1, 3, 1, 1), dtype=np.int8), PostParameters.create(1, m1=3, n1=8))
+    second = Convolution("second", "first", weight, PostParameters.create(1, **records), residual="first")
+    return IntegerNetwork("bounded", (3, 4, 4), (first, second))
+
+
+@pytest.mark.parametrize(("bits", "needed"), [(24, 25), (27, 28), (31, 32)])
+def test_accumulators_must_fit(bits, needed):
+    config = dataclasses.replace(CORE, accumulator_bits=bits)
+    fits = (1 << (bits - 1)) - 1 - 128
+    check_numbers(bounded(fits), config)
+    assert message(bounded(-fits - 1), config) == (
+        f"second (convolution): the accumulator can reach {fits + 1 + 128}, which needs {needed} bits; configuration "
+        f"trio-core has accumulator_bits {bits}: one with {needed} has room"
+    )
+    check_numbers(bounded(-fits - 1), dataclasses.replace(CORE, accumulator_bits=needed))
+
+
+def test_products_must_fit():
+    check_numbers(bounded(residual_multiplier=1, residual_shift=39), CORE)
+    assert message(bounded(residual_multiplier=1, residual_shift=40)) == (
+        "second (convolution): accumulator times multiplier and the residual operand's term can reach "
+        f"{128 + (1 << 47)}, more than the 48 bits of post-processing hold: quantize the network again, with weights "
+        "that are not nearly 0"
+    )

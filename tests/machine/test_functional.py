@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -11,7 +12,8 @@ from tests.networks import NetworkBuilder
 from triovit.compiler import compile_network
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.instructions import Instruction
-from triovit.hdl.isa.names import ErrorCode, Opcode
+from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
+from triovit.hdl.isa.record import RECORD_BYTES, RECORD_DTYPE
 from triovit.machine.functional import FunctionalSimulator
 from triovit.machine.state import ProgramError
 
@@ -130,3 +132,20 @@ def test_a_join_may_stand_before_its_convolution():
     assert instructions[join - 1].opcode == Opcode.RMAC_CONV
     instructions[join - 1], instructions[join] = instructions[join], instructions[join - 1]
     assert not any(run(instructions).semaphores)
+
+
+def test_sums_beyond_the_accumulators_bits_are_refused():
+    """As far as records say: the compiler would have refused the layer."""
+    program = dataclasses.replace(PROGRAM, constants=PROGRAM.constants.copy())
+    load = next(i for i in PROGRAM.instructions if i.opcode == Opcode.LOAD and i.buffer == Buffer.P)
+    start = load.memory - program.constants_offset
+    records = program.constants[start : start + RECORD_BYTES].view(RECORD_DTYPE)
+    for bias, message in (
+        ((1 << 26) - (1 << 16), None),
+        (1 << 26, r"accumulator with its bias must lie in \[-67108864, "),
+    ):
+        records["bias"] = bias
+        records["m1"] = 0
+        simulator = FunctionalSimulator(CONFIG, program.image(), program.core_stride)
+        with pytest.raises(OverflowError, match=message) if message else contextlib.nullcontext():
+            simulator.run()

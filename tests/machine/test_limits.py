@@ -19,6 +19,7 @@ LARGEST = AcceleratorConfig(
     parameter_bytes=BLOCK * reach("P").words,
     attention_bytes=BLOCK * reach("K").words,
     divisors=reach("divisor").words,
+    accumulator_bits=32,
 ).validate()
 WORDS = LARGEST.words
 ONE = dict.fromkeys(("groups", "rows", "cols", "kernel_rows", "kernel_cols", "blocks"), 1)

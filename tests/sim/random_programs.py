@@ -125,7 +125,7 @@ class _Generator:
         noise, records = self.noise, np.zeros((RECORDS, self.block), RECORD_DTYPE)
         for name, low, high in (
             ("bias", -30000, 30000), ("m1", 1 << 11, 1 << 16), ("n1", 19, 30), ("zero_point", -40, 41),
-            ("m2", 1, 1 << 16), ("n2", 18, 44), ("residual_multiplier", 0, 1 << 16), ("residual_shift", 0, 14),
+            ("m2", 1, 1 << 16), ("n2", 18, 44), ("residual_multiplier", 0, 1 << 21), ("residual_shift", 0, 2),
         ):  # fmt: skip
             records[name] = noise.integers(low, high, records.shape)
         for special in (IDENTITY, CODES):

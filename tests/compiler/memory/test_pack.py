@@ -58,7 +58,22 @@ def test_record_bytes():
         5, bias=-70000, m1=65535, n1=47, zero_point=-128, m2=300, n2=13, residual_multiplier=777, residual_shift=6
     )
     packed = pack_records(post, 4)
-    record = struct.pack("<iHBbHBBHH", -70000, 65535, 47, -128, 300, 13, 6, 777, 0)
+    record = struct.pack("<iHBbHBBI", -70000, 65535, 47, -128, 300, 13, 0, 777 << 6)
     assert packed.shape == (2, 4)
     assert packed.tobytes() == record * 5 + bytes(16 * 3)
     assert repeated_record(post, 2, 4).tobytes() == record * 4
+
+
+def test_residual_term_of_every_shift():
+    """Whole bytes are the record's shift, the rest is in its multiplier: 24 bits hold whatever fits 48 bits."""
+    shifts = np.arange(48)
+    multipliers = np.minimum(65535, (1 << np.maximum(40 - shifts, 0)) - (shifts < 40))
+    post = PostParameters.create(48, residual_multiplier=multipliers, residual_shift=shifts)
+    post.residual_multiplier[41:] = 0  # beyond 48 bits: refused before records are packed
+    records = pack_records(post, 4).reshape(-1)
+    factors = records["residual_multiplier"].astype(np.int64) << (8 * records["residual_shift"].astype(np.int64))
+    assert np.array_equal(factors, post.residual_multiplier << post.residual_shift)
+    assert records["residual_multiplier"].max() < 1 << 24 and records["residual_shift"].tolist() == [
+        min(shift // 8, 3) for shift in range(48)
+    ]
+    assert factors.max() == 1 << 40

@@ -5,7 +5,7 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from tests.hdl.aux.kernels import PATTERNS, check_stream, spread
+from tests.hdl.aux.kernels import check_kernel, spread
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.isa.layouts import RECORD_LAYOUT
@@ -32,7 +32,7 @@ def shift_to(rng, value, bits):
 @cache
 def vectors():
     """Arrays by field name, (ROWS, lanes) or (ROWS,); everything a mode must ignore is random."""
-    lanes = bench_parameters()["lanes"]
+    lanes, bits = bench_parameters()["lanes"], bench_parameters()["accumulator_bits"]
     rng = np.random.default_rng(8)
     shape = (ROWS, lanes)
     v = {
@@ -42,46 +42,49 @@ def vectors():
         "use_residual": rng.integers(0, 2, ROWS),
         "log2_offset": rng.integers(-32, 32, ROWS),
         "high_byte": rng.integers(0, 2, ROWS),
-        "bias": spread(rng, 32, shape),
+        "bias": spread(rng, bits, shape),
         "m1": np.where(rng.random(shape) < 0.2, 1 << rng.integers(0, 16, shape), rng.integers(0, 1 << 16, shape)),
         "zero_point": spread(rng, 8, shape),
         "m2": rng.integers(0, 1 << 16, shape),
         "residual": spread(rng, 8, shape),
-        "residual_multiplier": rng.integers(0, 1 << 16, shape) >> rng.integers(0, 17, shape),
-        "residual_shift": rng.integers(0, 48, shape),
-        "reserved": rng.integers(0, 1 << 16, shape),
+        "residual_multiplier": rng.integers(0, 1 << 24, shape) >> rng.integers(0, 25, shape),
+        "residual_shift": rng.integers(0, 4, shape),
     }
     hardswish = v["mode"] == PostMode.HARDSWISH
     v["fraction_bits"] = np.where(hardswish, v["fraction_bits"] % 14, v["fraction_bits"])
-    low, high = arithmetic.signed_range(32)
-    v["acc"] = np.clip(spread(rng, 32, shape) - v["bias"], low, high)
+    low, high = arithmetic.signed_range(bits)
+    v["acc"] = np.clip(spread(rng, bits, shape) - v["bias"], low, high)
     t = v["acc"] + v["bias"]
     first = np.array([FIRST_BITS[mode] for mode in range(5)])[v["mode"]][:, None]
     v["n1"] = shift_to(rng, t * v["m1"], first)
     x = arithmetic.requantize(t, v["m1"], v["n1"], 0, 16)
     gated = arithmetic.hardswish_product(x, (v["fraction_bits"] % 14)[:, None]) * v["m2"]
     v["n2"] = shift_to(rng, gated, 8)
-    # a legal residual where it counts: its term stays below 2**48, at times by one bit only, else near the product
-    scaled = bits_of(v["residual"] * v["residual_multiplier"])
-    legal = np.minimum(v["residual_shift"], 48 - scaled)
-    near = np.clip(bits_of(t * v["m1"]) - scaled + rng.integers(-3, 3, shape), 0, legal)
-    legal = np.where(rng.random(shape) < 0.6, near, legal)
+    # a legal residual where it counts: its term stays below 2**46, at times by one bit only, else near the product
+    v["residual"] = np.where(bits_of(t * v["m1"]) > 46, 0, v["residual"])
+    scaled = bits_of(v["residual"]) + 8 * v["residual_shift"]
+    room = 46 - scaled
+    near = np.clip(bits_of(t * v["m1"]) - scaled + rng.integers(-3, 3, shape), 0, room)
+    room = np.clip(np.where(rng.random(shape) < 0.6, near, room), 0, 24)
     counts = (v["mode"] == PostMode.LINEAR) & (v["use_residual"] == 1)
-    v["residual_shift"] = np.where(counts[:, None], legal, v["residual_shift"])
+    legal = v["residual_multiplier"] | (1 << 23)
+    v["residual_multiplier"] = np.where(counts[:, None], legal >> (24 - room), v["residual_multiplier"])
     return v
 
 
 @cache
 def items():
     v = {name: value.tolist() for name, value in vectors().items()}
-    high_bits = np.random.default_rng(9).integers(0, 4, (ROWS, 3)) << 6  # the ignored bits of the three shift bytes
+    rng = np.random.default_rng(9)  # for the ignored bits of the record's fields
+    ignored = {"n1": 6, "n2": 6, "residual_shift": 2, "residual_multiplier": 24}
     result = []
     for row in range(ROWS):
         parameters = []
         for lane in range(bench_parameters()["lanes"]):
             p = {name: v[name][row][lane] for name, _ in RECORD_LAYOUT}
-            for name, bits in zip(("n1", "n2", "residual_shift"), high_bits[row], strict=True):
-                p[name] += int(bits)
+            for name, used in ignored.items():
+                width = RECORD_LAYOUT[name].shape.width
+                p[name] += int(rng.integers(0, 1 << (width - used))) << used
             parameters.append(p)
         control = {name: v[name][row] for name in ("mode", *CONTROL)}
         result.append({"acc": v["acc"][row], "parameters": parameters, "residual": v["residual"][row], **control})
@@ -97,6 +100,7 @@ def expected():
         assert rows.sum() > ROWS / 8
         parameters = {name: v[name][rows] for name, _ in RECORD_LAYOUT}
         control = {name: v[name][rows] for name in CONTROL}
+        control["accumulator_bits"] = bench_parameters()["accumulator_bits"]
         result[rows] = PostProcessing.model(v["acc"][rows], parameters, mode, residual=v["residual"][rows], **control)
         # the vectors must exercise: most results neither saturated nor the zero point
         assert len(np.unique(result[rows])) > (10 if mode == PostMode.LOG2 else 100)
@@ -104,7 +108,5 @@ def expected():
 
 
 @cocotb.test()
-@cocotb.parametrize(source=PATTERNS, sink=PATTERNS)
-async def values_and_cycles(dut, source, sink):
-    unit = PostProcessing(bench_parameters()["lanes"])
-    await check_stream(dut, unit, items(), expected(), source, sink)
+async def every_cycle(dut):
+    await check_kernel(dut, PostProcessing(**bench_parameters()), items(), expected())

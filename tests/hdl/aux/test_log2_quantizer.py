@@ -5,12 +5,11 @@ from amaranth.lib import data
 
 from tests.hdl.aux.kernels import simulate
 from triovit.hdl.aux.log2_quantizer import LeadingOneDetector, Log2Quantizer
-from triovit.hdl.aux.pipeline import StreamPipeline
 from triovit.sim.bench import run_bench
 
 
 def test_bench():
-    run_bench(StreamPipeline(Log2Quantizer()), "tests.hdl.aux.bench_log2_quantizer", name="log2_quantizer")
+    run_bench(Log2Quantizer(), "tests.hdl.aux.bench_log2_quantizer", name="log2_quantizer")
 
 
 @pytest.mark.parametrize("width", [3, 4, 5, 8, 9])

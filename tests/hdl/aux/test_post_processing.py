@@ -5,7 +5,7 @@ import pytest
 from amaranth.hdl import Shape, signed
 from amaranth.lib import data
 
-from triovit.hdl.aux.pipeline import StreamPipeline
+from triovit.hdl.aux.post_lane import PostLane
 from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.isa.names import PostMode
 from triovit.sim.bench import run_bench
@@ -13,13 +13,17 @@ from triovit.sim.bench import run_bench
 model = PostProcessing.model
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_bench(lanes):
+@pytest.mark.parametrize(
+    ("lanes", "accumulator_bits", "multiplier_style"), [(1, 32, "generic"), (3, 27, "generic"), (2, 24, "dsp48e2")]
+)
+def test_bench(lanes, accumulator_bits, multiplier_style):
+    """The multipliers of the third are the behaviour in `multiply_add.v`."""
+    parameters = {"lanes": lanes, "accumulator_bits": accumulator_bits, "multiplier_style": multiplier_style}
     run_bench(
-        StreamPipeline(PostProcessing(lanes)),
+        PostProcessing(**parameters),
         "tests.hdl.aux.bench_post_processing",
         name=f"post_processing_{lanes}",
-        parameters={"lanes": lanes},
+        parameters=parameters,
     )
 
 
@@ -33,9 +37,11 @@ def test_modes():
 def test_linear_by_hand():
     parameters = {"bias": 1, "m1": 3, "n1": 2, "zero_point": [-5, 0, 5]}
     assert model([9, 9, -3], parameters, PostMode.LINEAR).tolist() == [3, 8, 4]  # 30/4 = 7.5; -6/4 = -1.5 -> -1
-    parameters |= {"residual_multiplier": 2, "residual_shift": 1}
+    parameters |= {"residual_multiplier": 4, "residual_shift": 0}
     rows = model([[9, 9, -3]] * 2, parameters, PostMode.LINEAR, residual=[[1, -1, 40]] * 2, use_residual=[1, 0])
     assert rows.tolist() == [[4, 7, 44], [3, 8, 4]]  # 34/4 = 8.5 -> 9; 26/4 = 6.5 -> 7; 154/4 = 38.5 -> 39
+    parameters = {"m1": 1, "n1": 12, "residual_multiplier": 3, "residual_shift": [1, 2]}  # 256 * 3 and 65536 * 3
+    assert model([0, 0], parameters, PostMode.LINEAR, residual=[-50, 2]).tolist() == [-9, 96]  # -38400/4096 = -9.375
 
 
 def test_hardswish_by_hand():
@@ -63,8 +69,8 @@ def test_wide_by_hand():
     assert rows.tolist() == [[0x7F, -3, -128, -1], [0x12, -1, 0, 0x7F]]
 
 
-def test_model_takes_the_low_six_bits_of_a_shift():
-    parameters = {"m1": 1, "n1": 64 + 1, "residual_multiplier": 1, "residual_shift": 128 + 2}
+def test_model_ignores_the_bits_that_do_not_count():
+    parameters = {"m1": 1, "n1": 64 + 1, "residual_multiplier": (1 << 24) + 4, "residual_shift": 128 + 4}
     assert model([8], parameters, PostMode.LINEAR, residual=[1]).tolist() == [6]
     parameters = {"m1": 1, "n1": 128, "m2": 1, "n2": 192 + 2}
     assert model([1], parameters, PostMode.HARDSWISH).tolist() == [1]
@@ -74,6 +80,15 @@ def test_model_takes_the_low_six_bits_of_a_shift():
     ("acc", "parameters", "mode", "control", "error", "message"),
     [
         (1 << 30, {"bias": 1 << 30}, PostMode.LINEAR, {}, OverflowError, r"acc \+ bias"),
+        (1 << 26, {}, PostMode.LINEAR, {"accumulator_bits": 27}, OverflowError, r"acc \+ bias"),
+        (
+            1 << 30,
+            {"m1": 65535, "residual_multiplier": (1 << 17) - 1, "residual_shift": 3},
+            PostMode.LINEAR,
+            {"residual": -128},
+            OverflowError,
+            "dyadic product",
+        ),
         (0, {"n1": 48}, PostMode.LINEAR, {}, OverflowError, "shift n"),
         (0, {"n2": 48}, PostMode.HARDSWISH, {}, OverflowError, "shift n2"),
         (0, {}, PostMode.HARDSWISH, {"fraction_bits": 14}, OverflowError, "fraction bits"),
@@ -98,7 +113,8 @@ def test_model_defaults_add_nothing():
 def test_parameters():
     assert PostProcessing(2).o.shape() == data.ArrayLayout(signed(8), 2)
     assert PostProcessing(2).i.shape().size == 2 * (32 + 128 + 8) + 4 + 3 + 4 + 1 + 6 + 1
-    assert PostProcessing(64).latency == 10
+    assert PostProcessing(2, 27).i.shape().size == 2 * (27 + 128 + 8) + 4 + 3 + 4 + 1 + 6 + 1
+    assert PostProcessing(64).latency == PostLane.latency + 2 == 13
     for lanes in (0, 65):
         with pytest.raises(ValueError, match=rf"lanes must be 1\.\.64, not {lanes}"):
             PostProcessing(lanes)

@@ -6,19 +6,7 @@ from amaranth.sim import Simulator
 
 from tests.hdl.aux.kernels import simulate
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.pipeline import StreamPipeline
 from triovit.hdl.aux.rounding_shift import RoundingShift, saturate
-from triovit.sim.bench import run_bench
-
-
-def test_bench():
-    parameters = {"width": 50, "max_shift": 47}
-    run_bench(
-        StreamPipeline(RoundingShift(**parameters)),
-        "tests.hdl.aux.bench_rounding_shift",
-        name="rounding_shift",
-        parameters=parameters,
-    )
 
 
 @pytest.mark.parametrize(("width", "max_shift"), [(2, 1), (5, 4), (6, 11)])

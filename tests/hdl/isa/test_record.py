@@ -9,9 +9,9 @@ from triovit.hdl.isa.record import RECORD, RECORD_BYTES, RECORD_DTYPE
 
 VALUES = {
     "bias": -2, "m1": 0x1234, "n1": 5, "zero_point": -1, "m2": 0xABCD, "n2": 6,
-    "residual_shift": 7, "residual_multiplier": 0x5678, "reserved": 0,
+    "residual_shift": 2, "residual_multiplier": 0x345678,
 }  # fmt: skip
-BYTES = bytes.fromhex("feffffff 3412 05 ff cdab 06 07 7856 0000")
+BYTES = bytes.fromhex("feffffff 3412 05 ff cdab 06 02 78563400")
 
 
 def test_bytes():
@@ -22,7 +22,7 @@ def test_bytes():
 
 def test_size_and_offsets():
     offsets = {"bias": 0, "m1": 4, "n1": 6, "zero_point": 7, "m2": 8, "n2": 10}
-    offsets |= {"residual_shift": 11, "residual_multiplier": 12, "reserved": 14}
+    offsets |= {"residual_shift": 11, "residual_multiplier": 12}
     assert RECORD_BYTES == RECORD_DTYPE.itemsize == 16 and RECORD_LAYOUT.size == 128
     assert {name: offset for name, (_, offset) in RECORD_DTYPE.fields.items()} == offsets
     assert {name: field.offset for name, field in RECORD_LAYOUT} == {name: 8 * o for name, o in offsets.items()}
@@ -42,7 +42,7 @@ def test_round_trip():
 
 
 def test_it_holds_what_the_network_says_of_a_channel():
-    assert set(PostParameters.ARRAYS) == set(RECORD_DTYPE.names) - {"reserved"}
+    assert set(PostParameters.ARRAYS) == set(RECORD_DTYPE.names)
     for field in RECORD:
         if field.name in PostParameters.RANGES:
             low, high = PostParameters.RANGES[field.name]

@@ -5,14 +5,17 @@ import pytest
 
 from tests.hdl.aux.kernels import simulate
 from triovit.golden.integer.apot import ApotFormat
-from triovit.hdl.aux.pipeline import StreamPipeline
 from triovit.hdl.sat.shifter_unit import ShifterUnit, code_layout
 from triovit.sim.bench import pack, run_bench
 
 
 def test_bench_all_activations_all_codes():
-    unit = StreamPipeline(ShifterUnit(ApotFormat()))
-    run_bench(unit, "tests.hdl.sat.bench_shifter_unit", name="shifter_unit", parameters={"format": [3, 0]})
+    run_bench(
+        ShifterUnit(ApotFormat()),
+        "tests.hdl.sat.bench_shifter_unit",
+        name="shifter_unit",
+        parameters={"format": [3, 0]},
+    )
 
 
 @pytest.mark.parametrize("format", [ApotFormat(1, 0), ApotFormat(1, 8), ApotFormat(2, 3), ApotFormat(4, 8)], ids=str)
