@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.layer_norm import LayerNorm
+from triovit.hdl.aux.layer_norm_stream import LayerNormStream
 from triovit.hdl.aux.row_sum import RowSum
 from triovit.hdl.compute.operands import READY, operand_control
 from triovit.hdl.compute.ports import READ_SPACES, OperandsInterface, operands, row_layout
@@ -54,7 +54,7 @@ class PairPath(wiring.Component):
         control, status, block = self.control, self.status, self.config.block
         m.submodules.rmac = rmac = RMACEngine(block, block)
         m.submodules.row_sum = row_sum = RowSum(block, block)
-        m.submodules.layer_norm = layer_norm = LayerNorm(block)
+        m.submodules.layer_norm = layer_norm = LayerNormStream(block, self.config.norm_lanes)
         m.submodules.mat = mat = MATEngine(block, block)
 
         features, weights, joint_features = self._rmac_operands(m)

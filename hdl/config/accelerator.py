@@ -53,6 +53,7 @@ class AcceleratorConfig:
     attention_bytes: int = _field(8 * 1024, "buffer K: K^T V and the row sums of K, as MAT weights")
     divisors: int = _field(1024, "divisor buffer: 4-bit codes, one for each token")
     accumulator_bits: int = _field(27, "bits of psums, biases and their sums; the compiler proves each layer's need")
+    norm_lanes: int = _field(1, "channels of layer norm at a time")
     queue_depth: int = _field(4, "instructions that wait in front of each unit")
     read_bursts: int = _field(16, "outstanding AXI read bursts")
     write_bursts: int = _field(16, "outstanding AXI write bursts")

@@ -52,6 +52,7 @@ def ranges(block: int, data_bytes: int) -> dict[str, Range]:
         "data_bytes": Range(block, widest, True, f" for block {block}"),
         **{name: _size(name, block, data_bytes) for name in SIZES},
         "accumulator_bits": Range(24, 32),
+        "norm_lanes": Range(1, block, scope=f" for block {block}"),
         "queue_depth": Range(2, 64),
         "read_bursts": Range(1, 64, True),
         "write_bursts": Range(1, 64, True),

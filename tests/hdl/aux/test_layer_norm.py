@@ -8,23 +8,34 @@ from triovit.hdl.aux.layer_norm import LayerNorm
 from triovit.sim.bench import run_bench
 
 
-@pytest.mark.parametrize(("lanes", "largest"), [(1, 40), (5, 333), (32, 4096)])
-def test_bench(lanes, largest):
-    parameters = {"lanes": lanes, "largest": largest}
-    run_bench(LayerNorm(lanes), "tests.hdl.aux.bench_layer_norm", name=f"layer_norm_{lanes}", parameters=parameters)
+@pytest.mark.parametrize(
+    ("block", "lanes", "largest", "style"), [(8, 1, 600, "dsp48e2"), (5, 2, 333, "generic"), (32, 32, 4096, "generic")]
+)
+def test_bench(block, lanes, largest, style):
+    parameters = {"block": block, "lanes": lanes, "multiplier_style": style}
+    run_bench(
+        LayerNorm(**parameters),
+        "tests.hdl.aux.bench_layer_norm",
+        name=f"layer_norm_{block}_{lanes}",
+        parameters=parameters | {"largest": largest},
+    )
 
 
-@pytest.mark.parametrize(("lanes", "solve_cycles"), [(1, 40), (2, 41), (5, 43), (8, 43), (64, 46)])
-def test_cycles(lanes, solve_cycles):
-    engine = LayerNorm(lanes)
-    assert (engine.latency, engine.solve_cycles) == (6, solve_cycles)
+@pytest.mark.parametrize(
+    ("block", "lanes", "interval", "solve_cycles", "latency"),
+    [(8, 1, 8, 50, 15), (8, 8, 1, 46, 8), (5, 2, 3, 46, 10), (1, 1, 1, 43, 8), (16, 4, 4, 48, 11)],
+)
+def test_cycles(block, lanes, interval, solve_cycles, latency):
+    engine = LayerNorm(block, lanes)
+    assert (engine.interval, engine.solve_cycles, engine.latency) == (interval, solve_cycles, latency)
 
 
 def test_ports():
-    engine = LayerNorm(3)
+    engine = LayerNorm(3, accumulator_bits=27)
     fields = {name: field.width for name, field in engine.i.payload.shape()}
     assert fields == {"x": 3 * 8, "weight": 3 * 8, "channels": 13, "epsilon": 32, "last": 1}
-    assert {name: field.width for name, field in engine.o.payload.shape()} == {"acc": 3 * 32}
+    assert {name: field.width for name, field in engine.o.payload.shape()} == {"acc": 3 * 27}
+    assert engine.i.signature.always_ready and engine.o.signature.always_ready
 
 
 def test_model_is_the_contract():
@@ -35,7 +46,17 @@ def test_model_is_the_contract():
         LayerNorm.model(np.zeros(4097, int), np.zeros(4097, int))
 
 
-@pytest.mark.parametrize(("lanes", "error"), [(0, ValueError), (65, ValueError), (8.0, TypeError)])
-def test_parameters_are_checked(lanes, error):
-    with pytest.raises(error, match="lanes must be"):
-        LayerNorm(lanes)
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((0,), ValueError, r"block must be 1\.\.64, not 0"),
+        ((65,), ValueError, r"block must be 1\.\.64, not 65"),
+        ((8, 9), ValueError, r"lanes must be 1\.\.8, not 9"),
+        ((8, 0), ValueError, r"lanes must be 1\.\.8, not 0"),
+        ((8, 1, 23), ValueError, r"accumulator_bits must be 24\.\.32, not 23"),
+        ((8, 8.0), TypeError, "lanes must be an integer"),
+    ],
+)
+def test_parameters_are_checked(arguments, error, message):
+    with pytest.raises(error, match=message):
+        LayerNorm(*arguments)
