@@ -39,6 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", type=_prefix, metavar="NAME", help=f"top module and beginning of all names ({TOP} unless given)"
     )
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="with ports that show which instructions each unit accepts and ends, for simulation",
+    )
     parser.add_argument("--lint", action="store_true", help="check the result with Verilator")
     parser.add_argument(
         "--synthesize",
@@ -57,7 +62,7 @@ def execute(options) -> int:
     started = time.time()
     say(f"generating {config.name}: {config.cores} cores, {config.multipliers} multipliers ...")
     with steps(f"emitting the Verilog of {config.name}"):
-        emitted = emit_accelerator(config, prefix=options.prefix or TOP)
+        emitted = emit_accelerator(config, prefix=options.prefix or TOP, trace=options.trace)
     files = _write(emitted, config, folder)
     seconds = time.time() - started
     show(

@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import ClockDomain, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -25,6 +25,7 @@ from triovit.hdl.control.semaphores import Semaphores
 from triovit.hdl.dma.load import LoadUnit
 from triovit.hdl.dma.read_master import ReadMaster
 from triovit.hdl.dma.store import StoreUnit
+from triovit.hdl.dma.write_master import WriteMaster
 from triovit.hdl.isa.engines import Event, counters, trace_port, traced
 from triovit.hdl.isa.names import Unit
 from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS
@@ -33,18 +34,24 @@ from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS
 class Accelerator(wiring.Component):
     """Top level: AXI4 master for program, weights and feature maps, AXI4-Lite slave for control, an interrupt.
 
-    Parameters: config; pipelines: what its computing units are made of, by default those of the configuration.
+    Parameters: config; pipelines: what its computing units are made of, by default those of the configuration; trace:
+    whether it has trace ports, which are for simulation.
     Members: m_axi (AXI4, `data_bytes` wide, one ID), s_axil (AXI4-Lite, 4 KB of registers, see
-    `hdl.isa.registers`), interrupt (Out, 1, level), and for FETCH and each unit u of `hdl.isa.engines`, in lower
-    case, trace_u (Out, TracePort): an instruction is accepted, is done; meant for simulation, leave them open.
-    Emitted Verilog has the clock `aclk` and the active-low reset `aresetn`.
+    `hdl.isa.registers`), interrupt (Out, 1, level); with `trace`, for FETCH and each unit u of `hdl.isa.engines`, in
+    lower case, trace_u (Out, TracePort): an instruction is accepted, is done.
+    Emitted Verilog has the clock `aclk` and the active-low reset `aresetn`. No output depends on an input in the same
+    cycle.
+
+    Resets: registers, controller, counters and the AXI masters have that of the port; each unit, queue and the
+    semaphores one of their own, a register, which a soft reset pulls too.
     """
 
     m_axi: AXI4Interface
     s_axil: AXI4LiteInterface
     interrupt: Signal
 
-    def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):
+    def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None, *, trace: bool = False):
+        self.trace = trace
         self.config = config.validate()
         self.pipelines = pipelines_of(config) if pipelines is None else pipelines
         moving = tuple(engine for engine in engines_of(config) if not engine.computes)
@@ -54,7 +61,7 @@ class Accelerator(wiring.Component):
                 "m_axi": Out(AXI4Signature(config.data_bytes)),
                 "s_axil": In(AXI4LiteSignature(REGISTER_ADDRESS_BITS)),
                 "interrupt": Out(1),
-                **{trace_port(unit): Out(TracePort()) for unit in traced(self.engines)},
+                **{trace_port(unit): Out(TracePort()) for unit in (traced(self.engines) if trace else ())},
             }
         )
 
@@ -65,17 +72,20 @@ class Accelerator(wiring.Component):
         m.submodules.registers = registers = RegisterFile(config, engines)
         m.submodules.controller = controller = Controller(units=sources, finishers=sources)
         m.submodules.counters = counts = Counters(counters(engines))
-        # A soft reset brings everything but registers and controller to its initial state.
-        reset = ResetInserter(controller.reset_units)
-        m.submodules.fetch = reset(fetch := FetchUnit(config, engines))
-        m.submodules.load = reset(load := LoadUnit(config))
-        m.submodules.store = reset(store := StoreUnit(config))
-        m.submodules.read_master = reset(read_master := ReadMaster(config.data_bytes, config.read_bursts))
-        m.submodules.compute = reset(compute := ComputeUnits(config, self.pipelines))
-        m.submodules.semaphores = reset(semaphores := Semaphores(givers=sources, takers=sources))
-        queues = [UnitQueue(config.queue_depth) for _ in engines]
-        for engine, queue in zip(engines, queues, strict=True):
-            m.submodules[f"{engine.unit.name.lower()}_queue"] = reset(queue)
+        m.submodules.read_master = read_master = ReadMaster(config.data_bytes, config.read_bursts)
+        m.submodules.write_master = write_master = WriteMaster(config.data_bytes, config.write_bursts)
+
+        def reset(name, part):
+            """Make a part one that a soft reset brings to its initial state."""
+            m.submodules[name] = _with_own_reset(m, name, part, controller.reset_units)
+            return part
+
+        fetch = reset("fetch", FetchUnit(config, engines))
+        load = reset("load", LoadUnit(config))
+        store = reset("store", StoreUnit(config))
+        compute = reset("compute", ComputeUnits(config, self.pipelines))
+        semaphores = reset("semaphores", Semaphores(givers=sources, takers=sources))
+        queues = [reset(f"{engine.unit.name.lower()}_queue", UnitQueue(config.queue_depth)) for engine in engines]
         computing_ports = zip(compute.engines, compute.units, strict=True)
         ports = {
             Unit.LOAD: load.unit,
@@ -86,7 +96,8 @@ class Accelerator(wiring.Component):
 
         self._build_control(m, registers, controller, counts, fetch)
         self._build_instructions(m, controller, semaphores, queues, fetch, units)
-        self._build_memory(m, registers, controller, fetch, load, store, compute, read_master)
+        self._build_memory(m, registers, fetch, load, store, compute)
+        self._build_bus(m, controller, fetch, load, store, read_master, write_master)
         self._build_trace(m, controller, fetch, units)
         idle = [*(unit.idle for unit in units), *(queue.empty for queue in queues)]
         m.d.comb += [
@@ -94,10 +105,9 @@ class Accelerator(wiring.Component):
                 controller.unit_error, (fetch.error, *(unit.error for unit in units)), strict=True
             )),
             controller.overflow.eq(semaphores.overflow),
-            controller.dma_idle.eq(fetch.idle & load.unit.idle & store.unit.idle),
-            fetch.units_idle.eq(functools.reduce(operator.and_, idle)),
         ]  # fmt: skip
-        happens = {(Event.BEAT_READ, None): read_master.beat, (Event.BEAT_WRITTEN, None): store.beat}
+        m.d.sync += fetch.units_idle.eq(functools.reduce(operator.and_, idle))
+        happens = {(Event.BEAT_READ, None): read_master.beat, (Event.BEAT_WRITTEN, None): write_master.beat}
         for engine, unit in zip(engines, units, strict=True):
             happens |= {(Event.BUSY, engine.unit): unit.busy, (Event.STALL, engine.unit): unit.stall}
         for counter, event in zip(counters(engines), counts.events, strict=True):
@@ -144,31 +154,49 @@ class Accelerator(wiring.Component):
             fetched.done_index.eq(fetch.index),
         ]
         traces = (fetched, *(unit.trace for unit in units))
-        shown = [getattr(self, trace_port(unit)) for unit in traced(self.engines)]
-        for number, (trace, port) in enumerate(zip(traces, shown, strict=True)):
-            connect(m, trace, flipped(port))
+        if self.trace:
+            for unit, trace in zip(traced(self.engines), traces, strict=True):
+                connect(m, trace, flipped(getattr(self, trace_port(unit))))
+        for number, trace in enumerate(traces):
             m.d.comb += [
                 controller.finish[number].eq(trace.done),
                 controller.finish_index[number].eq(trace.done_index),
             ]
 
-    def _build_memory(self, m, registers, controller, fetch, load, store, compute, read_master):
-        """AXI channels, and the buffers' ports of LOAD and STORE."""
-        connect(m, fetch.ar, read_master.fetch_ar)
-        connect(m, load.ar, read_master.load_ar)
-        connect(m, read_master.fetch_r, fetch.r)
-        connect(m, read_master.load_r, load.r)
-        for master in (read_master.m_axi, store.m_axi):
-            for name, member in master.signature.members.items():
-                mine, theirs = getattr(self.m_axi, name), getattr(master, name)
-                m.d.comb += mine.eq(theirs) if member.flow == Out else theirs.eq(mine)
+    def _build_memory(self, m, registers, fetch, load, store, compute):
+        """Which memory the units may touch, and the buffers' ports of LOAD and STORE."""
         for unit in (fetch, load, store):
-            m.d.comb += [
-                unit.halt.eq(controller.halt),
-                unit.memory.base.eq(registers.memory.base),
-                unit.memory.size.eq(registers.memory.size),
-            ]
+            m.d.comb += [unit.memory.base.eq(registers.memory.base), unit.memory.size.eq(registers.memory.size)]
         for unit in (load, store):
             m.d.comb += unit.core_stride.eq(registers.core_stride)
         connect(m, load.write, compute.load)
         connect(m, store.read, compute.store)
+
+    def _build_bus(self, m, controller, fetch, load, store, read_master, write_master):
+        """The AXI masters between the units and the port."""
+        connect(m, fetch.ar, read_master.fetch_ar)
+        connect(m, load.ar, read_master.load_ar)
+        connect(m, read_master.fetch_r, fetch.r)
+        connect(m, read_master.load_r, load.r)
+        connect(m, store.aw, write_master.aw)
+        connect(m, store.w, write_master.w)
+        m.d.comb += [store.answered.eq(write_master.answered), store.response.eq(write_master.response)]
+        masters = (read_master, write_master)
+        for master in masters:
+            m.d.comb += master.halt.eq(controller.halt)
+            for name, member in master.m_axi.signature.members.items():
+                mine, theirs = getattr(self.m_axi, name), getattr(master.m_axi, name)
+                m.d.comb += mine.eq(theirs) if member.flow == Out else theirs.eq(mine)
+        m.d.comb += [
+            controller.bus_idle.eq(read_master.idle & write_master.idle),
+            controller.broken.eq(read_master.broken | write_master.broken),
+        ]
+
+
+def _with_own_reset(m, name: str, part, reset):
+    """A part in a clock domain of its own, whose reset is a register: that of `m`, or `reset`, a cycle before."""
+    domain = ClockDomain(name)
+    domain.rst = Signal(name=f"{name}_rst", init=1, reset_less=True)
+    m.domains += domain
+    m.d.sync += domain.rst.eq(ResetSignal() | reset)
+    return DomainRenamer(name)(part)

@@ -27,16 +27,18 @@ LINT_WAIVERS = {
 }
 
 
-def unit_tables(config: AcceleratorConfig, engines: Sequence[Engine]) -> dict:
+def unit_tables(config: AcceleratorConfig, engines: Sequence[Engine], *, trace: bool) -> dict:
     """Names and numbers of units, counters and semaphores for the map beside the Verilog.
 
-    units: number in opcodes and events, trace: prefix of the trace ports. counters: number, offset of the register.
-    semaphores: number, as programs of this compiler use them (to the machine they are all alike).
+    units: number in opcodes and events, trace: prefix of the trace ports, null where there are none. counters: number,
+    offset of the register. semaphores: number, as programs of this compiler use them (to the machine they are all
+    alike).
     """
     offsets = {register.name: register.offset for register in register_map(config, engines)}
     return {
         "units": [
-            {"name": unit.name.lower(), "number": int(unit), "trace": trace_port(unit)} for unit in traced(engines)
+            {"name": unit.name.lower(), "number": int(unit), "trace": trace_port(unit) if trace else None}
+            for unit in traced(engines)
         ],
         "counters": [
             {"name": counter.name, "number": number, "offset": offsets[counter.name]}
@@ -50,16 +52,16 @@ def unit_tables(config: AcceleratorConfig, engines: Sequence[Engine]) -> dict:
 
 
 def emit_accelerator(
-    config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None, *, prefix: str = TOP
+    config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None, *, prefix: str = TOP, trace: bool = False
 ) -> EmittedVerilog:
     """The accelerator as module `prefix` with `aclk`, `aresetn`, `m_axi_*`, `s_axil_*`; see `hdl.accelerator`.
 
     pipelines: what its computing units are made of, by default those of the configuration. prefix: name of the top
     module, with which the names of all others begin, that of the hand-written RAM too: accelerators of different
-    prefixes can stand in one design. Raises ConfigurationError for an impossible configuration, ValueError for a prefix
-    that is no identifier of Verilog.
+    prefixes can stand in one design. trace: with trace ports, which the simulators of `sim.rtl` need. Raises
+    ConfigurationError for an impossible configuration, ValueError for a prefix that is no identifier of Verilog.
     """
-    accelerator = Accelerator(config, pipelines)
+    accelerator = Accelerator(config, pipelines, trace=trace)
     waivers = [line for name, reason in LINT_WAIVERS.items() for line in (f"{reason}:", f"verilator lint_off {name}")]
     header = [*waivers, f"configuration {config.name}, hash {config.hash:016x}", *config.to_json().splitlines()]
     return emit_verilog(
@@ -69,5 +71,5 @@ def emit_accelerator(
         reset_active_low=True,
         header=header,
         rename={RAM_MODULE: f"{prefix}_ram"},
-        tables=unit_tables(config, accelerator.engines),
+        tables=unit_tables(config, accelerator.engines, trace=trace),
     )

@@ -183,14 +183,19 @@ class AXI4LiteSignature(wiring.Signature):
         )
 
 
-# A read burst as a client of the read master asks for it: the address of its first beat (a multiple of the beat size)
-# and the number of beats less one.
-READ_BURST = data.StructLayout({"address": unsigned(AXI_ADDRESS_BITS), "length": unsigned(8)})
+# A burst as a client of a master asks for it: the address of its first beat (a multiple of the beat size) and the
+# number of beats less one.
+BURST = data.StructLayout({"address": unsigned(AXI_ADDRESS_BITS), "length": unsigned(8)})
 
 
 def read_beat(data_bytes: int) -> data.StructLayout:
     """A beat as the read master hands it to a client."""
     return data.StructLayout({"data": unsigned(8 * data_bytes), "response": unsigned(2), "last": 1})
+
+
+def write_beat(data_bytes: int) -> data.StructLayout:
+    """A beat as a client hands it to the write master."""
+    return data.StructLayout({"data": unsigned(8 * data_bytes), "strobes": unsigned(data_bytes)})
 
 
 def address_attributes(channel, prefix: str, data_bytes: int) -> list:

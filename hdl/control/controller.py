@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,14 +15,13 @@ from triovit.hdl.validation import check_integer
 RESET_CYCLES = 4
 
 
-class State(enum.Enum, shape=3):
+class State(enum.Enum, shape=2):
     """What the machine is doing."""
 
     READY = 0
     RUN = 1
     STOPPED = 2  # after an error: units are halted, only a soft reset helps
-    DRAIN = 3  # soft reset: waiting for bursts under way
-    RESET = 4  # soft reset: units are in reset
+    RESET = 3  # soft reset: units are in reset
 
 
 class Controller(wiring.Component):
@@ -45,29 +44,33 @@ class Controller(wiring.Component):
         FETCH has finished END.
     unit_error : In(ERROR).array(units)
         The first error stops the machine; of several in one cycle that of the lowest index counts.
-    overflow : In(1)
-        A semaphore overflowed: SEMAPHORE_OVERFLOW, unless a unit reports an error in the same cycle.
+    overflow, broken : In(1)
+        A semaphore overflowed, a rule of AXI was broken: SEMAPHORE_OVERFLOW, BUS_PROTOCOL, unless a unit's error comes
+        in the same cycle; both: BUS_PROTOCOL.
     finish : In(1).array(finishers), finish_index : In(32).array(finishers)
-        An instruction finished: restarts the watchdog. Its number stands for the place of an overflow or a time-out.
-    dma_idle : In(1)
-        FETCH, LOAD and STORE are idle.
+        An instruction finished: restarts the watchdog. Its number stands for the place of an error that is no unit's.
+    bus_idle : In(1)
+        No burst is under way.
     halt : Out(1)
-        Units take no instruction and start no burst: from the cycle after an error or a soft reset command until the
-        units are reset.
+        The machine has stopped: queues give no instruction out, what is under way on the bus is finished without any
+        effect. From an error or a soft reset command until the units are out of reset.
     reset_units : Out(1)
-        Reset of everything but the registers: RESET_CYCLES cycles, once `dma_idle` after a soft reset command. If the
-        memory never answers a burst, the bus itself must be reset: an AXI burst cannot be taken back.
+        Reset of all units: RESET_CYCLES cycles after a soft reset command. It does not wait for the memory.
     running : Out(1)
         State RUN (what the counters count).
     status : Out(Status())
         For the registers. `interrupt` is set with `done` or `error` and cleared by `acknowledge_interrupt` or soft
-        reset.
+        reset. `busy` after an error until no burst is under way, else in RUN and during the reset. `bursts`: some are
+        under way, of whatever program.
     irq : Out(1)
         `interrupt & interrupt_enable`: a level.
 
-    Watchdog: WATCHDOG when no instruction finished for `watchdog` cycles of RUN; 0 is off.
+    Watchdog: WATCHDOG when no instruction finished for `watchdog` cycles of RUN, BUS_TIMEOUT if a burst is under way
+    then; 0 is off.
 
-    Latency: 1 cycle from an error to `halt`.
+    Latency: `latency = 2` cycles from a unit's error, or the cycle in which the watchdog runs out, to `halt`;
+    `stop_latency = 1` from `overflow` and `broken`, which are registers where they come from. `halt`, `reset_units` and
+    `status` are registers but for `busy` and `error`.
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
@@ -80,7 +83,8 @@ class Controller(wiring.Component):
     overflow: Signal
     finish: list[Signal]
     finish_index: list[Signal]
-    dma_idle: Signal
+    broken: Signal
+    bus_idle: Signal
     halt: Signal
     reset_units: Signal
     running: Signal
@@ -88,7 +92,8 @@ class Controller(wiring.Component):
     status: StatusInterface
     unit_error: list[data.View]
 
-    latency = 1
+    latency = 2
+    stop_latency = 1
 
     def __init__(self, units: int, finishers: int):
         self.units = check_integer("units", units, 1, 8)
@@ -102,7 +107,8 @@ class Controller(wiring.Component):
                 "overflow": In(1),
                 "finish": In(1).array(finishers),
                 "finish_index": In(INDEX_BITS).array(finishers),
-                "dma_idle": In(1),
+                "broken": In(1),
+                "bus_idle": In(1),
                 "halt": Out(1),
                 "reset_units": Out(1),
                 "running": Out(1),
@@ -112,48 +118,64 @@ class Controller(wiring.Component):
         )
 
     def _fault(self, m, state):
-        """The error of this cycle, as an ERROR record."""
-        silent = Signal(32)
+        """The error of this cycle, as an ERROR record. What units report goes through a register first."""
+        errors = [Signal(ERROR, name=f"unit_error_{unit}") for unit in range(self.units)]
+        m.d.sync += [kept.eq(error) for kept, error in zip(errors, self.unit_error, strict=True)]
+
+        # Overflows are found two cycles after the instruction finished that gave the semaphore, and so are its number
+        # here and, at the earliest, the end of a program.
+        finish = Signal(self.finishers)
         last_index = Signal(INDEX_BITS)
-        latest = Signal(INDEX_BITS)
-        finish = Signal()
-        # An instruction that finishes now may be the one whose signal overflows.
-        m.d.comb += latest.eq(last_index)
-        m.d.sync += last_index.eq(latest)
-        for source in range(self.finishers):
-            with m.If(self.finish[source]):
-                m.d.comb += [finish.eq(1), latest.eq(self.finish_index[source])]
-        with m.If(finish | (state != State.RUN)):
+        m.d.sync += finish.eq(Cat(self.finish))
+        for source, index in enumerate(self.finish_index):
+            kept = Signal(INDEX_BITS, name=f"finish_index_{source}", reset_less=True)
+            m.d.sync += kept.eq(index)
+            with m.If(finish[source]):
+                m.d.sync += last_index.eq(kept)
+        silent = Signal(32)
+        expired = Signal()
+        m.d.sync += [
+            silent.eq(silent + 1),
+            expired.eq((self.commands.watchdog != 0) & (silent >= self.commands.watchdog) & ~finish.any()),
+        ]
+        with m.If(finish.any() | (state != State.RUN)):
             m.d.sync += silent.eq(0)
-        with m.Else():
-            m.d.sync += silent.eq(silent + 1)
         with m.If(self.begin):
-            m.d.sync += last_index.eq(0)
-        expired = (self.commands.watchdog != 0) & (silent >= self.commands.watchdog)
+            m.d.sync += [last_index.eq(0), expired.eq(0)]
 
         fault = Signal(ERROR)
         m.d.comb += [
-            fault.valid.eq(self.overflow | expired),
-            fault.code.eq(Mux(self.overflow, ErrorCode.SEMAPHORE_OVERFLOW, ErrorCode.WATCHDOG)),
-            fault.index.eq(latest),
+            fault.valid.eq(self.broken | self.overflow | expired),
+            fault.code.eq(
+                Mux(
+                    self.broken,
+                    ErrorCode.BUS_PROTOCOL,
+                    Mux(
+                        self.overflow,
+                        ErrorCode.SEMAPHORE_OVERFLOW,
+                        Mux(self.bus_idle, ErrorCode.WATCHDOG, ErrorCode.BUS_TIMEOUT),
+                    ),
+                )
+            ),
+            fault.index.eq(last_index),
         ]
-        for unit in reversed(range(self.units)):
-            with m.If(self.unit_error[unit].valid):
-                m.d.comb += fault.eq(self.unit_error[unit])
+        for error in reversed(errors):
+            with m.If(error.valid):
+                m.d.comb += fault.eq(error)
         return fault
 
     def elaborate(self, platform):
         m = Module()
         commands, status = self.commands, self.status
         state = Signal(State)
-        count = Signal(range(RESET_CYCLES))
+        count = Signal(range(RESET_CYCLES + 1))
+        finished = Signal()
         fault = self._fault(m, state)
+        m.d.sync += [finished.eq(self.finished), status.bursts.eq(~self.bus_idle)]
         m.d.comb += [
             self.begin.eq((state == State.READY) & commands.start & ~commands.soft_reset),
             self.running.eq(state == State.RUN),
-            self.halt.eq((state == State.STOPPED) | (state == State.DRAIN)),
-            self.reset_units.eq(state == State.RESET),
-            status.busy.eq((state != State.READY) & ~((state == State.STOPPED) & self.dma_idle)),
+            status.busy.eq((state != State.READY) & ((state != State.STOPPED) | status.bursts)),
             status.error.eq(status.error_code != ErrorCode.NONE),
             self.irq.eq(status.interrupt & commands.interrupt_enable),
         ]
@@ -169,22 +191,24 @@ class Controller(wiring.Component):
                 with m.If(fault.valid):
                     m.d.sync += [
                         state.eq(State.STOPPED),
+                        self.halt.eq(1),
                         status.error_code.eq(fault.code),
                         status.error_index.eq(fault.index),
                         status.interrupt.eq(1),
                     ]
-                with m.Elif(self.finished):
+                with m.Elif(finished):
                     m.d.sync += [state.eq(State.READY), status.done.eq(1), status.interrupt.eq(1)]
-            with m.Case(State.DRAIN):
-                with m.If(self.dma_idle):
-                    m.d.sync += [state.eq(State.RESET), count.eq(RESET_CYCLES - 1)]
             with m.Case(State.RESET):
-                m.d.sync += count.eq(count - 1)
+                # Units leave their reset a cycle after `reset_units`, so the machine is ready two cycles after it.
+                m.d.sync += [count.eq(count - 1), self.reset_units.eq(count > 2)]
                 with m.If(count == 0):
-                    m.d.sync += state.eq(State.READY)
+                    m.d.sync += [state.eq(State.READY), self.halt.eq(0)]
         with m.If(commands.soft_reset & (state != State.RESET)):
             m.d.sync += [
-                state.eq(State.DRAIN),
+                state.eq(State.RESET),
+                count.eq(RESET_CYCLES + 1),
+                self.halt.eq(1),
+                self.reset_units.eq(1),
                 *(flag.eq(0) for flag in (status.done, status.interrupt, status.error_code, status.error_index)),
             ]
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,14 +21,14 @@ class Counters(wiring.Component):
     Members
     -------
     clear : In(1)
-        All counters become zero.
+        All counters become zero, also of what happens in this cycle.
     count : In(1)
-        Counters count in this cycle (a program runs).
+        Cycles and events of this cycle count (a program runs).
     events : In(1).array(number of counters)
     cycles : Out(64), counts : Out(32).array(number of counters)
         32 bits wrap.
 
-    Latency: 1 cycle from an event to its count.
+    Latency: `latency = 2` cycles from an event to its count, 1 from a cycle to `cycles`.
 
     Source: ours.
     """
@@ -39,7 +39,7 @@ class Counters(wiring.Component):
     cycles: Signal
     counts: list[Signal]
 
-    latency = 1
+    latency = 2
 
     def __init__(self, counters: Sequence[Counter]):
         super().__init__(
@@ -54,11 +54,13 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        happened = Signal(len(self.events))
+        m.d.sync += happened.eq(Mux(self.count, Cat(self.events), 0))
         with m.If(self.count):
             m.d.sync += self.cycles.eq(self.cycles + 1)
-            for event, count in zip(self.events, self.counts, strict=True):
-                with m.If(event):
-                    m.d.sync += count.eq(count + 1)
+        for event, count in zip(happened, self.counts, strict=True):
+            with m.If(event):
+                m.d.sync += count.eq(count + 1)
         with m.If(self.clear):
-            m.d.sync += [self.cycles.eq(0), *(count.eq(0) for count in self.counts)]
+            m.d.sync += [happened.eq(0), self.cycles.eq(0), *(count.eq(0) for count in self.counts)]
         return m

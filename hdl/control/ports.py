@@ -137,6 +137,7 @@ class StatusInterface(wiring.PureInterface):
     done: Signal
     error: Signal
     interrupt: Signal
+    bursts: Signal
     error_code: Signal
     error_index: Signal
 
@@ -151,6 +152,7 @@ class Status(wiring.Signature):
                 "done": Out(1),
                 "error": Out(1),
                 "interrupt": Out(1),
+                "bursts": Out(1),
                 "error_code": Out(ERROR_CODE_BITS),
                 "error_index": Out(INDEX_BITS),
             }

@@ -7,7 +7,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, PAGE_BYTES, READ_BURST, read_beat
+from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS, BURST, PAGE_BYTES, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES
 from triovit.hdl.isa.layouts import INSTRUCTION_BITS
@@ -34,7 +34,7 @@ class Prefetcher(wiring.Component):
         First byte (from `memory_base`, a multiple of 64) and bytes (rounded down to a multiple of 64) of the program.
     memory_base : In(64)
         A multiple of 4096.
-    ar : Out(stream of READ_BURST), r : In(stream of `read_beat`)
+    ar : Out(stream of BURST), r : In(stream of `read_beat`)
         Client port of `ReadMaster`. `r.ready` is high whenever a beat can come.
     o : Out(stream of FETCHED)
     stop : In(1)
@@ -42,8 +42,9 @@ class Prefetcher(wiring.Component):
     idle : Out(1)
         No burst is under way.
 
-    Latency: 2 cycles from `start` to `ar`, 2 cycles from an instruction's last beat to `o`. Initiation interval: one
-    beat per cycle into the FIFO; an instruction every max(1, 64 / data_bytes) cycles out of it.
+    Latency: `latency = 3` cycles from `start` to `ar`, `beat_latency = 2` from an instruction's last beat to `o`.
+    Initiation interval: a burst every two cycles, one beat per cycle into the FIFO; an instruction every max(1, 64 /
+    data_bytes) cycles out of it.
 
     Source: ours.
     """
@@ -58,7 +59,8 @@ class Prefetcher(wiring.Component):
     stop: Signal
     idle: Signal
 
-    latency = 2
+    latency = 3
+    beat_latency = 2
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -72,7 +74,7 @@ class Prefetcher(wiring.Component):
                 "offset": In(32),
                 "size": In(32),
                 "memory_base": In(AXI_ADDRESS_BITS),
-                "ar": Out(stream.Signature(READ_BURST)),
+                "ar": Out(stream.Signature(BURST)),
                 "r": In(stream.Signature(read_beat(config.data_bytes))),
                 "o": Out(stream.Signature(FETCHED)),
                 "stop": In(1),
@@ -88,21 +90,25 @@ class Prefetcher(wiring.Component):
         # Beats of the FIFO that nobody has asked for yet, and beats that are asked for and not here yet.
         room = Signal(range(self._depth + 1))
         under_way = Signal(range(self._depth + 1))
-        window_end = Signal(beat_bits + 1)
-        length = Signal(9)
+        length = Signal(9)  # of the next burst
         asked = Signal(9)
+        known = Signal()  # there is a next burst, and `length` is its length
         go = Signal()
         received = Signal()
         offset = Signal(beat_bits + self._byte_bits)
         m.d.comb += [
-            window_end.eq((beat[window:] + 1) << window),
-            length.eq(Mux(window_end < end, window_end, end) - beat),
-            go.eq((beat != end) & (room >= length) & ~self.stop & (~self.ar.valid | self.ar.ready)),
+            go.eq(known & (room >= length) & ~self.stop & (~self.ar.valid | self.ar.ready)),
             asked.eq(Mux(go, length, 0)),
             offset.eq(beat << self._byte_bits),
             received.eq(self.r.valid & self.r.ready),
             self.r.ready.eq(under_way != 0),
             self.idle.eq(under_way == 0),
+        ]
+        m.d.sync += [
+            length.eq(Mux(beat[window:] == end[window:], end[:window], 1 << window) - beat[:window]),
+            known.eq((beat != end) & ~go),
+            room.eq(room - asked + popped),
+            under_way.eq(under_way + asked - received),
         ]
         with m.If(go):
             m.d.sync += [
@@ -113,13 +119,13 @@ class Prefetcher(wiring.Component):
             ]
         with m.Elif(self.ar.ready):
             m.d.sync += self.ar.valid.eq(0)
-        m.d.sync += [room.eq(room - asked + popped), under_way.eq(under_way + asked - received)]
         with m.If(self.start):
             whole = Cat(self.size[:6] & 0, self.size[6:])
             m.d.sync += [
                 beat.eq(self.offset >> self._byte_bits),
                 end.eq((self.offset + whole + self.config.data_bytes - 1) >> self._byte_bits),
                 room.eq(self._depth),
+                known.eq(0),
             ]
         return received & ~self.stop
 

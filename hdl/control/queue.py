@@ -27,7 +27,7 @@ class UnitQueue(wiring.Component):
         `o` takes them. A semaphore must have one taker only: then `o.valid`, once high, stays until the transfer or
         `halt`.
     semaphores : Out(SemaphorePort())
-        `wait`: mask of the head, zero when the queue is empty; `available`: answer in the same cycle; `take`: the
+        `wait`: mask of the head, anything when the queue is empty; `available`: answer in the same cycle; `take`: the
         transfer on `o` takes place.
     halt : In(1)
         No instruction leaves.
@@ -75,8 +75,7 @@ class UnitQueue(wiring.Component):
             queue.r_en.eq(self.semaphores.take),
             self.semaphores.take.eq(self.o.valid & self.o.ready),
             self.empty.eq(~queue.r_rdy),
+            # Every instruction starts with the same header, END is nothing but one.
+            self.semaphores.wait.eq(data.View(LAYOUT_OF[Opcode.END], head.word).wait),
         ]
-        # Every instruction starts with the same header, END is nothing but one.
-        with m.If(queue.r_rdy):
-            m.d.comb += self.semaphores.wait.eq(data.View(LAYOUT_OF[Opcode.END], head.word).wait)
         return m

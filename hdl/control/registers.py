@@ -31,7 +31,7 @@ class RegisterFile(wiring.Component):
     s_axil : In(AXI4LiteSignature(12))
     commands : Out(Commands())
         start, soft_reset, acknowledge_done, acknowledge_interrupt: a 1 is written to CONTROL.start, CONTROL.soft_reset,
-        STATUS.done, STATUS.interrupt (one cycle). interrupt_enable, watchdog: contents.
+        STATUS.done, STATUS.interrupt (one cycle, the one after the write). interrupt_enable, watchdog: contents.
     memory : Out(MemoryWindow()); program_offset, program_bytes, core_stride : Out(32)
         Contents.
     status : In(Status()), cycles : In(64), counts : In(32).array(number of counters)
@@ -90,6 +90,7 @@ class RegisterFile(wiring.Component):
             ("STATUS", "done"): status.done,
             ("STATUS", "error"): status.error,
             ("STATUS", "interrupt"): status.interrupt,
+            ("STATUS", "bursts"): status.bursts,
             **{(name, "value"): value for name, value in words.items()},
         }
 
@@ -130,6 +131,8 @@ class RegisterFile(wiring.Component):
                     key = (register.name, field.name)
                     kept[key] = value = Signal(field.width, init=field.reset, name=f"{register.name}_{field.name}")
                     m.d.comb += targets[key].eq(value)
+                elif field.access != "ro":
+                    m.d.sync += targets[register.name, field.name].eq(0)
 
         m.d.comb += [slave.write_error.eq(1), slave.read_error.eq(1)]
         with m.Switch(slave.write_address):
@@ -147,7 +150,7 @@ class RegisterFile(wiring.Component):
                             if field.access == "rw":
                                 m.d.sync += kept[key].eq((kept[key] & ~mask) | (new & mask))
                             elif field.access != "ro":
-                                m.d.comb += targets[key].eq(new & mask)
+                                m.d.sync += targets[key].eq(new & mask)
         with m.Switch(slave.read_address):
             for register in registers:
                 with m.Case(register.offset):

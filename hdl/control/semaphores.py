@@ -38,17 +38,19 @@ class Semaphores(wiring.Component):
     Members
     -------
     takers : In(SemaphorePort()).array(takers)
-        `wait`: semaphores that the taker wants; `available`: all of them are above zero (combinational; an empty mask
-        is always available); `take`: decrement them at the end of this cycle, only while available.
+        `wait`: semaphores that the taker wants; `available`: all of them are above zero (in the same cycle); an empty
+        mask is always available, another one not in the cycle after `take`, when the counters still show what has been
+        taken; `take`: decrement them, only while available.
     give : In(32).array(givers)
-        Increment these at the end of this cycle. Several givers, and a taker, may meet at one semaphore.
+        Increment these. Several givers, and a taker, may meet at one semaphore.
     clear : In(1)
-        All counters become zero; beats everything else.
+        All counters become zero; beats everything else, also what was given and taken in the cycle before.
     overflow : Out(1)
-        A counter leaves 0..255 at the end of this cycle (it wraps). Below 0 is possible only when two units wait for
-        one semaphore, which no legal program does.
+        A counter has left 0..255 (it wraps). Below 0 is possible only when two units wait for one semaphore, which no
+        legal program does.
 
-    Latency: 1 cycle from `give` or `take` to `available`.
+    Latency: `latency = 2` cycles from `give` or `take` to `available` and to `overflow`: what is given and taken goes
+    through a register.
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
@@ -61,7 +63,7 @@ class Semaphores(wiring.Component):
     clear: Signal
     overflow: Signal
 
-    latency = 1
+    latency = 2
 
     def __init__(self, givers: int, takers: int):
         check_integer("givers", givers, 1, 7)
@@ -80,19 +82,25 @@ class Semaphores(wiring.Component):
         planes = [Signal(SEMAPHORES, name=f"count_{bit}") for bit in range(SEMAPHORE_BITS)]
         nonzero = Signal(SEMAPHORES)
         m.d.comb += nonzero.eq(functools.reduce(operator.or_, planes))
-        for taker in self.takers:
-            m.d.comb += taker.available.eq(~(taker.wait & ~nonzero).any())
-
         # How many name each semaphore, 0..7 in three planes.
         given = taken = [Const(0, SEMAPHORES)] * 3
         for number, give in enumerate(self.give):
-            given = _sum(m, f"given_{number}", given, [give])
+            kept = Signal(SEMAPHORES, name=f"give_{number}")
+            m.d.sync += kept.eq(Mux(self.clear, 0, give))
+            given = _sum(m, f"given_{number}", given, [kept])
         for number, taker in enumerate(self.takers):
-            taken = _sum(m, f"taken_{number}", taken, [Mux(taker.take, taker.wait, 0)])
-        # One plane more shows a result outside 0..255: 256..262, or -7..-1 modulo 512.
-        increased = _sum(m, "increased", [*planes, Const(0, SEMAPHORES)], given)
-        following = _sum(m, "following", increased, taken, borrow=True)
-        m.d.comb += self.overflow.eq(following[SEMAPHORE_BITS].any() & ~self.clear)
+            took = Signal(name=f"took_{number}")
+            kept = Signal(SEMAPHORES, name=f"take_{number}")
+            m.d.comb += taker.available.eq(~(taker.wait & (~nonzero | took.replicate(SEMAPHORES))).any())
+            m.d.sync += [took.eq(taker.take), kept.eq(Mux(taker.take & ~self.clear, taker.wait, 0))]
+            taken = _sum(m, f"taken_{number}", taken, [kept])
+        # The change, -7..7, first: it is known long before the counter's carry. A ninth plane shows a result outside
+        # 0..255.
+        sign = Const(0, SEMAPHORES)
+        change = _sum(m, "change", [*given, sign], taken, borrow=True)
+        change += [change[-1]] * (SEMAPHORE_BITS + 1 - len(change))
+        following = _sum(m, "following", [*planes, sign], change)
+        m.d.sync += self.overflow.eq(following[SEMAPHORE_BITS].any() & ~self.clear)
         for plane, bits in zip(planes, following[:SEMAPHORE_BITS], strict=True):
             m.d.sync += plane.eq(Mux(self.clear, 0, bits))
         return m

@@ -104,18 +104,21 @@ class BurstSplitter(wiring.Component):
             length.eq(Mux(whole, final_beat[:window], config.burst_beats - 1) - beat[:window]),
             offset.eq(beat << byte_bits),
         ]
+        room = Signal()
         load = Signal()
         page = ceil_log2(PAGE_BYTES)
         m.d.comb += [
-            load.eq(self.i.valid & ~self.halt & (~self.o.valid | self.o.ready)),
-            self.i.ready.eq(load & whole),
+            room.eq(~self.halt & (~self.o.valid | self.o.ready)),
+            load.eq(self.i.valid & room),
+            self.i.ready.eq(room & whole),
         ]
         with m.If(load):
             m.d.sync += [
                 self.o.valid.eq(1),
                 begun.eq(~whole),
                 next_window.eq(beat[window:] + 1),
-                next_local.eq(local + ((length + 1) << lanes)),
+                # Of a burst that is not the run's last one.
+                next_local.eq(local + ((config.burst_beats - beat[:window]) << lanes)),
                 burst.address.eq(Cat(offset[:page], self.memory_base[page:] + offset[page:])),
                 burst.length.eq(length),
                 burst.local.eq(local),

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import READ_BURST, Response, read_beat
+from triovit.hdl.bus.axi4 import BURST, Response, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.ports import MemoryInterface, MemoryWindow, UnitInterface, UnitPort
 from triovit.hdl.dma.bursts import burst_layout, lane_mask
@@ -34,18 +34,17 @@ class LoadUnit(wiring.Component):
     unit : Out(UnitPort())
         LOAD instructions (the opcode is not looked at); `trace.done` and `signal` in the cycle in which the last word
         of an instruction is written. Errors: ILLEGAL_FIELD, LOCAL_ADDRESS, MEMORY_ADDRESS (see `RunWalker`),
-        READ_SLVERR, READ_DECERR. The unit halts itself after an error, until it is reset. Idle when no burst is under
-        way, and (unless halted) there is nothing to do.
-    ar : Out(stream of READ_BURST), r : In(stream of `read_beat`)
+        READ_SLVERR, READ_DECERR. The unit stops at an error, until it is reset: nothing is taken, written or finished
+        any more. Idle when no burst is under way and there is nothing to do.
+    ar : Out(stream of BURST), r : In(stream of `read_beat`)
         Client port of `ReadMaster`.
     write : Out(BufferWrite(config))
     memory : In(MemoryWindow()), core_stride : In(32)
         Registers. Bytes; the stride is a multiple of the word size.
-    halt : In(1)
-        No further instruction and burst; data of bursts under way is discarded. A beat on offer is withdrawn.
 
-    Latency: 3 cycles from `unit.i` to `ar` (4 to ARVALID), 1 from `r` to `write.valid`. Initiation interval: one burst
-    and one beat per cycle, without a gap between runs, planes, cores or instructions.
+    Latency: `latency = 3` cycles from `unit.i` to `ar`, `write_latency = 1` from `r` to `write.valid`. Initiation
+    interval: one burst and one beat per cycle, without a gap between runs, planes and cores; an instruction's first
+    burst comes a cycle after the burst before. A reset is safe at any time: see `ReadMaster`.
 
     Source: ours; decoupled access and execution as in VTA.
     """
@@ -56,21 +55,20 @@ class LoadUnit(wiring.Component):
     write: WriteInterface
     memory: MemoryInterface
     core_stride: Signal
-    halt: Signal
 
     latency = Transfer.latency
+    write_latency = 1
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config.validate()
         super().__init__(
             {
                 "unit": Out(UnitPort()),
-                "ar": Out(stream.Signature(READ_BURST)),
+                "ar": Out(stream.Signature(BURST)),
                 "r": In(stream.Signature(read_beat(config.data_bytes))),
                 "write": Out(BufferWrite(config)),
                 "memory": In(MemoryWindow()),
                 "core_stride": In(32),
-                "halt": In(1),
             }
         )
 
@@ -79,12 +77,11 @@ class LoadUnit(wiring.Component):
         m.submodules.transfer = transfer = Transfer(self.config, Opcode.LOAD)
         listed = burst_layout(self.config)
         m.submodules.under_way = under_way = fifo.SyncFIFO(width=listed.size, depth=self.config.read_bursts)
-        unit, write, bursts, stop = self.unit, self.write, transfer.o, transfer.stop
+        unit, write, bursts = self.unit, self.write, transfer.o
         connect(m, flipped(unit.i), transfer.i)
         connect(m, flipped(self.memory), transfer.memory)
         m.d.comb += [
             transfer.core_stride.eq(self.core_stride),
-            transfer.halt.eq(self.halt),
             unit.trace.start.eq(unit.i.valid & unit.i.ready),
             unit.trace.start_index.eq(unit.i.payload.index),
             # A burst goes to the bus and onto the list at once.
@@ -109,12 +106,12 @@ class LoadUnit(wiring.Component):
         bad = Signal()
         m.d.comb += [
             burst.eq(under_way.r_data),
-            self.r.ready.eq(under_way.r_rdy & (~write.valid | write.ready | stop)),
+            self.r.ready.eq(under_way.r_rdy & (~write.valid | write.ready)),
             take.eq(self.r.valid & self.r.ready),
             bad.eq(take & beat.response.matches(Response.SLVERR, Response.DECERR)),
             under_way.r_en.eq(take & beat.last),
             written.eq(write.valid & write.ready),
-            unit.trace.done.eq(written & finishes),
+            unit.trace.done.eq(written & finishes & ~transfer.failed),
             unit.trace.done_index.eq(index),
             unit.signal.eq(Mux(unit.trace.done, signal, 0)),
             *bus_error(
@@ -122,11 +119,9 @@ class LoadUnit(wiring.Component):
             ),
             unit.error.eq(transfer.error),
         ]
-        pending = Signal()
-        m.d.comb += write.valid.eq(pending & ~stop)
         with m.If(take):
             m.d.sync += [
-                pending.eq(~bad),
+                write.valid.eq(~bad & ~transfer.failed),
                 begun.eq(~beat.last),
                 next_local.eq(address + self.config.beat_words),
                 write.buffer.eq(burst.buffer),
@@ -138,12 +133,11 @@ class LoadUnit(wiring.Component):
                 signal.eq(burst.signal),
                 index.eq(burst.index),
             ]
-        with m.Elif(write.ready | stop):
-            m.d.sync += pending.eq(0)
+        with m.Elif(write.ready):
+            m.d.sync += write.valid.eq(0)
 
-        work = transfer.active | pending
         m.d.comb += [
-            unit.idle.eq(~bursts.valid & ~under_way.r_rdy & (stop | ~work)),
+            unit.idle.eq(~transfer.active & ~bursts.valid & ~under_way.r_rdy & ~write.valid),
             unit.busy.eq(~unit.idle),
         ]
         return m

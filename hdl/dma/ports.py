@@ -55,6 +55,10 @@ class BufferWrite(wiring.Signature):
         )
 
 
+READ_LATENCY = 1
+"""Cycles from the grant of a `BufferRead` to its data."""
+
+
 class ReadInterface(wiring.PureInterface):
     """Members of a `BufferRead`."""
 
@@ -71,11 +75,11 @@ class BufferRead(wiring.Signature):
     Members
     -------
     valid : Out(1), ready : In(1)
-        A read; `ready` grants it in this cycle.
+        A read, held until it is granted; `ready` grants it in this cycle.
     core : Out(bits of cores - 1), address : Out(20)
         Core, and on-chip word of lane 0, modulo 2**20.
     data : In(ArrayLayout(8 * block, beat_words))
-        The words, in the cycle after the grant.
+        The words, `READ_LATENCY` cycles after the grant.
     """
 
     def __init__(self, config: AcceleratorConfig):

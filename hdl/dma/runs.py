@@ -46,8 +46,36 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
+def per_core(buffer):
+    """Each core has this buffer, with data of its own in memory."""
+    return (buffer == Buffer.A) | (buffer == Buffer.O)
+
+
+class Loop:
+    """A counter of rows or planes; `last`, a register: it is in its last iteration.
+
+    count: iterations as the instruction says, while it is taken; kept: the same, kept. Counts of 0 are refused.
+    """
+
+    def __init__(self, name: str, count, kept):
+        self.count, self.kept = count, kept
+        self.left = Signal(len(count), name=f"{name}s_left", reset_less=True)
+        self.last = Signal(name=f"last_{name}", reset_less=True)
+        self.once = Signal(name=f"one_{name}", reset_less=True)  # there is only one iteration
+
+    def start(self, m) -> None:
+        once = self.count == 1
+        m.d.sync += [self.left.eq(self.count), self.last.eq(once), self.once.eq(once)]
+
+    def step(self, m) -> None:
+        m.d.sync += [
+            self.left.eq(Mux(self.last, self.kept, self.left - 1)),
+            self.last.eq(Mux(self.last, self.once, self.left == 2)),
+        ]
+
+
 class RunWalker(wiring.Component):
-    """Steps through cores, planes and rows of a LOAD or STORE and checks every run.
+    """Steps through cores, planes and rows of a LOAD or STORE and checks every run before it is offered.
 
     Parameters
     ----------
@@ -63,15 +91,16 @@ class RunWalker(wiring.Component):
     core_stride, memory_size : In(32)
         Bytes from a core's data to the next one's; bytes from the memory base that may be touched.
     halt : In(1)
-        No instruction is taken and no run offered any more; a run that is on offer stays.
+        No instruction is taken and nothing more is offered.
     active : Out(1)
         An instruction is being walked, or a run is on offer.
     error : Out(ERROR)
         ILLEGAL_FIELD (see `hdl.isa.rules`), LOCAL_ADDRESS (a run's last word is beyond the buffer),
-        MEMORY_ADDRESS (a run's end is beyond `memory_size`, or it does not start at a multiple of the word size). The
-        walker offers nothing more after an error, until it is reset.
+        MEMORY_ADDRESS (a run's end is beyond `memory_size`, or it does not start at a multiple of the word size). Such
+        a run is not offered; `halt` from the next cycle on keeps back those behind it.
 
-    Latency: 2 cycles from `i` to the first run; then a run per cycle, also from one instruction to the next.
+    Latency: `latency = 2` cycles from `i` to the first run; then a run per cycle, and a cycle between instructions.
+    `i.ready` comes from registers.
 
     Raises: ValueError for another opcode.
 
@@ -128,9 +157,8 @@ class RunWalker(wiring.Component):
             reset_less=True,
         )
         walking = Signal()
-        failed = Signal()
-        row = Signal(FIELD_BITS["rows"], reset_less=True)
-        plane = Signal(FIELD_BITS["planes"], reset_less=True)
+        rows = Loop("row", word.rows, fields.rows)
+        planes = Loop("plane", word.planes, fields.planes)
         core = Signal(core_bits(config), reset_less=True)
         # Positions of the present run, plane and core. One step beyond a legal run fits: a step that leaves the
         # buffer or the memory is found before the next one is made.
@@ -139,51 +167,48 @@ class RunWalker(wiring.Component):
         memory = Signal(MEMORY_BITS + 2, reset_less=True)
         memory_plane = Signal(MEMORY_BITS + 2, reset_less=True)
         memory_core = Signal(MEMORY_BITS + 2, reset_less=True)
-
-        per_core = Signal()
-        last_row = Signal()
-        last_plane = Signal()
         last_core = Signal()
         last = Signal()
-        m.d.comb += [
-            per_core.eq((fields.buffer == Buffer.A) | (fields.buffer == Buffer.O)),
-            last_row.eq(row + 1 == fields.rows),
-            last_plane.eq(plane + 1 == fields.planes),
-            last_core.eq(~per_core | (core == config.cores - 1)),
-            last.eq(last_row & last_plane & last_core),
-        ]
-        local_end = Signal(LOCAL_BITS + 3)
         memory_end = Signal(MEMORY_BITS + 3)
-        illegal = Signal()
+        m.d.comb += [
+            last_core.eq(~per_core(fields.buffer) | (core == config.cores - 1)),
+            last.eq(rows.last & planes.last & last_core),
+            memory_end.eq(memory + (fields.words << shift)),
+        ]
+
+        # The run on offer, with what its check needs.
+        run = self.o.payload
+        prepared = Signal()
+        local_end = Signal(LOCAL_BITS + 3, reset_less=True)
+        end = Signal(MEMORY_BITS + 3, reset_less=True)
+        odd = Signal(reset_less=True)
+        illegal = Signal(reset_less=True)
         local_bad = Signal()
-        memory_bad = Signal()
         bad = Signal()
         m.d.comb += [
-            local_end.eq(local + fields.words),
-            memory_end.eq(memory + (fields.words << shift)),
-            illegal.eq(breaks_a_rule(fields, {self.opcode: 1}, config.block)),
-            local_bad.eq(local_end > self._sizes()[fields.buffer]),
-            memory_bad.eq((memory_end > self.memory_size) | memory[:shift].any()),
-            bad.eq(illegal | local_bad | memory_bad),
-            self.error.valid.eq(walking & bad & ~failed),
+            local_bad.eq(local_end > self._sizes()[run.buffer]),
+            bad.eq(illegal | local_bad | odd | (end > self.memory_size)),
+            self.o.valid.eq(prepared & ~bad & ~self.halt),
+            self.error.valid.eq(prepared & bad),
             self.error.code.eq(
                 Mux(illegal, ErrorCode.ILLEGAL_FIELD, Mux(local_bad, ErrorCode.LOCAL_ADDRESS, ErrorCode.MEMORY_ADDRESS))
             ),
-            self.error.index.eq(fields.index),
+            self.error.index.eq(run.index),
         ]
-        with m.If(self.error.valid):
-            m.d.sync += failed.eq(1)
 
         step = Signal()  # the present run moves to the output register
-        run = self.o.payload
         m.d.comb += [
-            step.eq(walking & ~bad & ~failed & ~self.halt & (~self.o.valid | self.o.ready)),
-            self.i.ready.eq(~failed & ~self.halt & (~walking | (step & last))),
-            self.active.eq(walking | self.o.valid),
+            step.eq(walking & ~self.halt & (~prepared | self.o.ready)),
+            self.i.ready.eq(~walking & ~self.halt),
+            self.active.eq(walking | prepared),
         ]
         with m.If(step):
             m.d.sync += [
-                self.o.valid.eq(1),
+                prepared.eq(1),
+                local_end.eq(local + fields.words),
+                end.eq(memory_end),
+                odd.eq(memory[:shift].any()),
+                illegal.eq(breaks_a_rule(fields, {self.opcode: 1}, config.block)),
                 run.local.eq(local),
                 run.first.eq(memory >> shift),
                 run.final.eq((memory_end >> shift) - 1),
@@ -192,16 +217,16 @@ class RunWalker(wiring.Component):
                 run.last.eq(last),
                 run.index.eq(fields.index),
                 run.signal.eq(fields.signal),
-                row.eq(row + 1),
                 local.eq(local + fields.local_row),
                 memory.eq(memory + fields.memory_row),
             ]
-            with m.If(last_row):
-                m.d.sync += [row.eq(0), plane.eq(plane + 1)]
+            rows.step(m)
+            with m.If(rows.last):
+                planes.step(m)
                 m.d.sync += [signal.eq(local_plane + fields.local_plane) for signal in (local, local_plane)]
                 m.d.sync += [signal.eq(memory_plane + fields.memory_plane) for signal in (memory, memory_plane)]
-            with m.If(last_row & last_plane):
-                m.d.sync += [plane.eq(0), core.eq(core + 1)]
+            with m.If(rows.last & planes.last):
+                m.d.sync += core.eq(core + 1)
                 m.d.sync += [signal.eq(fields.local) for signal in (local, local_plane)]
                 m.d.sync += [
                     signal.eq(memory_core + self.core_stride) for signal in (memory, memory_plane, memory_core)
@@ -209,7 +234,7 @@ class RunWalker(wiring.Component):
             with m.If(last):
                 m.d.sync += walking.eq(0)
         with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += prepared.eq(0)
 
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
@@ -218,10 +243,10 @@ class RunWalker(wiring.Component):
                 fields.buffer.eq(buffer),
                 fields.signal.eq(word.signal),
                 fields.index.eq(self.i.payload.index),
-                row.eq(0),
-                plane.eq(0),
                 core.eq(0),
                 *(signal.eq(word.local) for signal in (local, local_plane)),
                 *(signal.eq(word.memory) for signal in (memory, memory_plane, memory_core)),
             ]
+            rows.start(m)
+            planes.start(m)
         return m

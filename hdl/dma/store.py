@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, fifo, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import AXI4Interface, AXI4Signature, Response, address_attributes
+from triovit.hdl.bus.axi4 import BURST, Response, write_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.ports import MemoryInterface, MemoryWindow, UnitInterface, UnitPort
 from triovit.hdl.dma.bursts import lane_mask
-from triovit.hdl.dma.ports import BufferRead, ReadInterface
+from triovit.hdl.dma.ports import READ_LATENCY, BufferRead, ReadInterface
 from triovit.hdl.dma.runs import LOCAL_BITS
 from triovit.hdl.dma.transfer import Transfer, bus_error
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import ErrorCode, Opcode
 
-BEAT_BUFFER = 4  # beats between O and the bus: enough to read O in every cycle with one cycle of read latency
+# Beats between O and the bus. A beat's place is taken with the request and free again 3 + READ_LATENCY cycles later at
+# the earliest, so that many are enough to read O in every cycle.
+BEAT_BUFFER = 8
+assert BEAT_BUFFER >= 3 + READ_LATENCY
 
 # What is known of a burst when its response comes.
 _ANSWER = data.StructLayout({"last": 1, "index": unsigned(INDEX_BITS), "signal": unsigned(SEMAPHORES)})
 
 
 class StoreUnit(wiring.Component):
-    """Executes STORE instructions: reads buffer O of every core and owns the AXI write channels.
+    """Executes STORE instructions: reads buffer O of every core and is the client of the write master.
 
     Addresses of the next bursts go out while data of earlier ones does. As in a LOAD, words keep their lanes: lane l
     of a beat is the word at on-chip address `local + l`, with strobes off for lanes outside the run.
@@ -36,156 +39,156 @@ class StoreUnit(wiring.Component):
     Members
     -------
     unit : Out(UnitPort())
-        STORE instructions (the opcode is not looked at); `trace.done` and `signal` in the cycle in which the response
-        to an instruction's last burst comes. Errors: LOCAL_ADDRESS, MEMORY_ADDRESS, ILLEGAL_FIELD (see `RunWalker`),
-        WRITE_SLVERR, WRITE_DECERR. The unit halts itself after an error, until it is reset. Idle when no burst is under
-        way, and (unless halted) there is nothing to do.
-    m_axi : Out(AXI4Signature, write channels)
+        STORE instructions (the opcode is not looked at); `trace.done` and `signal` in the cycle in which the answer to
+        an instruction's last burst comes. Errors: LOCAL_ADDRESS, MEMORY_ADDRESS, ILLEGAL_FIELD (see `RunWalker`),
+        WRITE_SLVERR, WRITE_DECERR. The unit stops at an error, until it is reset: no instruction is taken or finished
+        any more. Idle when no burst is under way and there is nothing to do.
+    aw : Out(stream of BURST), w : Out(stream of `write_beat`), answered : In(1), response : In(2)
+        Client port of `WriteMaster`.
     read : Out(BufferRead(config))
     memory : In(MemoryWindow()), core_stride : In(32)
         Registers. Bytes; the stride is a multiple of the word size.
-    halt : In(1)
-        No further instruction and burst; bursts under way end with strobes off and without reading O. Beats that have
-        been read already keep their strobes. A read that is not granted is withdrawn.
-    beat : Out(1)
-        A beat is transferred (for counters).
 
-    Latency: 4 cycles from `unit.i` to AWVALID and to the first `read.valid`, 2 from the grant to WVALID. Initiation
-    interval: one beat and one burst per cycle, without a gap between runs, planes, cores or instructions.
+    Latency: `latency = 3` cycles from `unit.i` to `aw`, `read_latency = 5` to the first `read.valid`, `data_latency` =
+    1 + READ_LATENCY from the grant to `w`. Initiation interval: one beat and one burst per cycle, without a gap between
+    runs, planes and cores; an instruction's first burst comes a cycle after the burst before. The outputs of `read`
+    are registers. A reset is safe at any time: see `WriteMaster`.
 
     Source: ours; decoupled access and execution as in VTA.
     """
 
     unit: UnitInterface
-    m_axi: AXI4Interface
+    aw: stream.Interface
+    w: stream.Interface
+    answered: Signal
+    response: Signal
     read: ReadInterface
     memory: MemoryInterface
     core_stride: Signal
-    halt: Signal
-    beat: Signal
 
-    latency = Transfer.latency + 1
+    latency = Transfer.latency
+    read_latency = Transfer.latency + 2
+    data_latency = READ_LATENCY + 1
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config.validate()
         super().__init__(
             {
                 "unit": Out(UnitPort()),
-                "m_axi": Out(AXI4Signature(config.data_bytes, read=False)),
+                "aw": Out(stream.Signature(BURST)),
+                "w": Out(stream.Signature(write_beat(config.data_bytes))),
+                "answered": In(1),
+                "response": In(2),
                 "read": Out(BufferRead(config)),
                 "memory": In(MemoryWindow()),
                 "core_stride": In(32),
-                "halt": In(1),
-                "beat": Out(1),
             }
         )
 
-    def _addresses(self, m, burst, data_list, answers):
-        """AW channel: a burst goes to the address register and onto both lists at once.
+    def _reads(self, m, data_list, layout, taken):
+        """Asks O for the beats of the bursts on the list, one after the other; `taken`: a beat has left the buffer.
 
-        The lists do not wait for AWREADY: a slave may want to see data first.
+        Returns the grant, and the lanes of its beat that belong to the run.
         """
-        axi, payload = self.m_axi, burst.payload
-        m.d.comb += [
-            burst.ready.eq((~axi.awvalid | axi.awready) & data_list.w_rdy & answers.w_rdy),
-            *address_attributes(axi, "aw", self.config.data_bytes),
-        ]
-        go = Signal()
-        m.d.comb += [go.eq(burst.valid & burst.ready), data_list.w_en.eq(go), answers.w_en.eq(go)]
-        m.d.comb += [data_list.w_data[: payload.shape().size].eq(payload), answers.w_data.eq(self._answer(payload))]
-        with m.If(go):
-            m.d.sync += [axi.awvalid.eq(1), axi.awaddr.eq(payload.address), axi.awlen.eq(payload.length)]
-        with m.Elif(axi.awready):
-            m.d.sync += axi.awvalid.eq(0)
-
-    @staticmethod
-    def _answer(payload):
-        return Cat(payload.last, payload.index, payload.signal)
-
-    def _beats(self, m, data_list, layout, stop):
-        """W channel: reads O beat by beat and puts what comes back into a small FIFO."""
-        config, axi, read = self.config, self.m_axi, self.read
-        beat_layout = data.StructLayout(
-            {"data": unsigned(8 * config.data_bytes), "strobes": config.data_bytes, "last": 1}
-        )
-        m.submodules.beats = beats = fifo.SyncFIFO(width=beat_layout.size, depth=BEAT_BUFFER)
+        config, read = self.config, self.read
         burst = Signal(layout)
         count = Signal(8)
         final = Signal()
-        local = Signal(LOCAL_BITS, reset_less=True)
-        reading = Signal()
+        local = Signal(LOCAL_BITS, reset_less=True)  # of the burst's next beat, if it is not the first
+        address = Signal(LOCAL_BITS)
         mask = Signal(config.beat_words, reset_less=True)
-        last = Signal(reset_less=True)
-        room = Signal()
+        free = Signal(range(BEAT_BUFFER + 1), init=BEAT_BUFFER)  # places that are neither filled nor asked for
         step = Signal()
+        granted = Signal()
         m.d.comb += [
             burst.eq(data_list.r_data),
             final.eq(count == burst.length),
-            room.eq(beats.level + reading < BEAT_BUFFER),
-            read.valid.eq(data_list.r_rdy & room & ~stop),
-            read.core.eq(burst.core),
-            read.address.eq(Mux(count == 0, burst.local, local)),
-            step.eq(data_list.r_rdy & room & (read.ready | stop)),
+            address.eq(Mux(count == 0, burst.local, local)),
+            step.eq(data_list.r_rdy & (free != 0) & (~read.valid | read.ready)),
+            granted.eq(read.valid & read.ready),
             data_list.r_en.eq(step & final),
         ]
-        m.d.sync += reading.eq(step)
+        m.d.sync += free.eq(free - step + taken)
         with m.If(step):
             m.d.sync += [
+                read.valid.eq(1),
+                read.core.eq(burst.core),
+                read.address.eq(address),
+                mask.eq(lane_mask(config, burst, count == 0, final)),
                 count.eq(Mux(final, 0, count + 1)),
-                local.eq(read.address + config.beat_words),
-                mask.eq(Mux(stop, 0, lane_mask(config, burst, count == 0, final))),
-                last.eq(final),
+                local.eq(address + config.beat_words),
             ]
-        entry = Signal(beat_layout)
-        out = Signal(beat_layout)
+        with m.Elif(read.ready):
+            m.d.sync += read.valid.eq(0)
+        return granted, mask
+
+    def _beats(self, m, beats, granted, mask):
+        """Puts what O answers into the buffer, and from there to the bus."""
+        config = self.config
+        arrives = granted
+        for stage in range(READ_LATENCY):
+            strobe = Signal(name=f"arrives_{stage}")
+            lanes = Signal(config.beat_words, name=f"lanes_{stage}", reset_less=True)
+            m.d.sync += [strobe.eq(arrives), lanes.eq(mask)]
+            arrives, mask = strobe, lanes
+        entry = Signal(self.w.payload.shape())
         m.d.comb += [
-            entry.data.eq(read.data),
+            entry.data.eq(self.read.data),
             entry.strobes.eq(Cat(enabled.replicate(config.block) for enabled in mask)),
-            entry.last.eq(last),
             beats.w_data.eq(entry),
-            beats.w_en.eq(reading),
-            out.eq(beats.r_data),
-            axi.wvalid.eq(beats.r_rdy),
-            axi.wdata.eq(out.data),
-            axi.wstrb.eq(out.strobes),
-            axi.wlast.eq(out.last),
-            beats.r_en.eq(axi.wready),
-            self.beat.eq(axi.wvalid & axi.wready),
+            beats.w_en.eq(arrives),
+            self.w.valid.eq(beats.r_rdy),
+            self.w.payload.eq(beats.r_data),
+            beats.r_en.eq(self.w.ready),
         ]
 
     def elaborate(self, platform):
         m = Module()
-        config, axi = self.config, self.m_axi
+        config = self.config
         m.submodules.transfer = transfer = Transfer(config, Opcode.STORE)
         layout = transfer.o.payload.shape()
         m.submodules.data_list = data_list = fifo.SyncFIFO(width=layout.size, depth=config.write_bursts)
         m.submodules.answers = answers = fifo.SyncFIFO(width=_ANSWER.size, depth=config.write_bursts)
-        unit, bursts, stop = self.unit, transfer.o, transfer.stop
+        m.submodules.beats = beats = fifo.SyncFIFO(width=self.w.payload.shape().size, depth=BEAT_BUFFER)
+        unit, bursts = self.unit, transfer.o
         connect(m, flipped(unit.i), transfer.i)
         connect(m, flipped(self.memory), transfer.memory)
+        # A burst goes to the bus and onto both lists at once.
+        room = Signal()
+        go = Signal()
         m.d.comb += [
             transfer.core_stride.eq(self.core_stride),
-            transfer.halt.eq(self.halt),
             unit.trace.start.eq(unit.i.valid & unit.i.ready),
             unit.trace.start_index.eq(unit.i.payload.index),
+            room.eq(data_list.w_rdy & answers.w_rdy),
+            self.aw.valid.eq(bursts.valid & room),
+            self.aw.payload.address.eq(bursts.payload.address),
+            self.aw.payload.length.eq(bursts.payload.length),
+            bursts.ready.eq(self.aw.ready & room),
+            go.eq(bursts.valid & bursts.ready),
+            data_list.w_en.eq(go),
+            data_list.w_data.eq(bursts.payload),
+            answers.w_en.eq(go),
+            answers.w_data.eq(Cat(bursts.payload.last, bursts.payload.index, bursts.payload.signal)),
         ]
-        self._addresses(m, bursts, data_list, answers)
-        self._beats(m, data_list, layout, stop)
+        granted, mask = self._reads(m, data_list, layout, beats.r_rdy & beats.r_en)
+        self._beats(m, beats, granted, mask)
 
         answer = Signal(_ANSWER)
         bad = Signal()
         m.d.comb += [
             answer.eq(answers.r_data),
-            axi.bready.eq(answers.r_rdy),
-            answers.r_en.eq(axi.bvalid),
-            bad.eq(axi.bvalid & axi.bready & axi.bresp.matches(Response.SLVERR, Response.DECERR)),
-            unit.trace.done.eq(axi.bvalid & axi.bready & answer.last & ~bad & ~stop),
+            answers.r_en.eq(self.answered),
+            bad.eq(self.answered & self.response.matches(Response.SLVERR, Response.DECERR)),
+            unit.trace.done.eq(self.answered & answer.last & ~bad & ~transfer.failed),
             unit.trace.done_index.eq(answer.index),
             unit.signal.eq(Mux(unit.trace.done, answer.signal, 0)),
-            *bus_error(bad, axi.bresp, answer.index, ErrorCode.WRITE_SLVERR, ErrorCode.WRITE_DECERR, transfer.response),
+            *bus_error(
+                bad, self.response, answer.index, ErrorCode.WRITE_SLVERR, ErrorCode.WRITE_DECERR, transfer.response
+            ),
             unit.error.eq(transfer.error),
-            # A burst whose response has come is over: its data list entry and its beats are gone, too.
-            unit.idle.eq(~bursts.valid & ~answers.r_rdy & (stop | ~transfer.active)),
+            # A burst whose answer has come is over: its data list entry and its beats are gone, too.
+            unit.idle.eq(~transfer.active & ~bursts.valid & ~answers.r_rdy),
             unit.busy.eq(~unit.idle),
         ]
         return m

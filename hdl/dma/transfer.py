@@ -33,14 +33,14 @@ class Transfer(wiring.Component):
     response : In(ERROR)
         `valid`: the bus has answered a burst of instruction `index` with an error.
     error : Out(ERROR)
-        ILLEGAL_FIELD, LOCAL_ADDRESS, MEMORY_ADDRESS (see `RunWalker`), or the response. Nothing follows the first one.
-    halt : In(1)
-    stop : Out(1)
-        Halted, from outside or, until it is reset, by an own error: no further instruction and burst.
+        ILLEGAL_FIELD, LOCAL_ADDRESS, MEMORY_ADDRESS (see `RunWalker`), or the response; one cycle.
+    failed : Out(1)
+        There was an error. Until it is reset nothing follows the first one: no instruction, burst or further error.
     active : Out(1)
         An instruction is being cut into bursts.
 
-    Latency: 3 cycles from `i` to `o`; then a burst per cycle, also over runs and instructions.
+    Latency: `latency = 3` cycles from `i` to `o`; then a burst per cycle, also over runs, and a cycle between
+    instructions. `i.ready` comes from registers.
 
     Raises: ValueError for another opcode.
 
@@ -51,13 +51,12 @@ class Transfer(wiring.Component):
     o: stream.Interface
     memory: MemoryInterface
     core_stride: Signal
-    halt: Signal
-    stop: Signal
+    failed: Signal
     active: Signal
     response: data.View
     error: data.View
 
-    latency = RunWalker.latency + 1
+    latency = RunWalker.latency + BurstSplitter.latency
 
     def __init__(self, config: AcceleratorConfig, opcode: Opcode):
         self.config, self.opcode = config, opcode
@@ -70,8 +69,7 @@ class Transfer(wiring.Component):
                 "core_stride": In(32),
                 "response": In(ERROR),
                 "error": Out(ERROR),
-                "halt": In(1),
-                "stop": Out(1),
+                "failed": Out(1),
                 "active": Out(1),
             }
         )
@@ -83,20 +81,18 @@ class Transfer(wiring.Component):
         connect(m, flipped(self.i), walker.i)
         connect(m, walker.o, splitter.i)
         connect(m, splitter.o, flipped(self.o))
-        failed = Signal()
         m.d.comb += [
-            self.stop.eq(self.halt | failed),
             self.active.eq(walker.active),
-            walker.halt.eq(self.stop),
+            walker.halt.eq(self.failed),
             walker.core_stride.eq(self.core_stride),
             walker.memory_size.eq(self.memory.size),
-            splitter.halt.eq(self.stop),
+            splitter.halt.eq(self.failed),
             splitter.memory_base.eq(self.memory.base),
             self.error.eq(Mux(self.response.valid, self.response, walker.error)),
-            self.error.valid.eq((self.response.valid | walker.error.valid) & ~self.stop),
+            self.error.valid.eq((self.response.valid | walker.error.valid) & ~self.failed),
         ]
         with m.If(self.error.valid):
-            m.d.sync += failed.eq(1)
+            m.d.sync += self.failed.eq(1)
         return m
 
 

@@ -50,6 +50,7 @@ __all__ = [
     "TransformedElaboratable",
     "driven_signals",
     "memory_outputs",
+    "read_signals",
     "rtlil_to_verilog",
 ]
 
@@ -76,6 +77,11 @@ check_version(importlib.metadata.version("amaranth"))
 def driven_signals(value) -> SignalSet:
     """Signals that an assignment, a switch or the left-hand side of one drives."""
     return value._lhs_signals()
+
+
+def read_signals(value) -> SignalSet:
+    """Signals that the value of an expression, or the effect of a statement, depends on."""
+    return value._rhs_signals()
 
 
 def memory_outputs(memory: MemoryInstance) -> list:

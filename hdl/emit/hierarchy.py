@@ -27,6 +27,7 @@ from triovit.hdl.emit.amaranth_private import (
     TransformedElaboratable,
     driven_signals,
     memory_outputs,
+    read_signals,
 )
 from triovit.hdl.emit.fingerprint import fingerprint
 from triovit.hdl.emit.names import plain_name, unique_name
@@ -97,6 +98,8 @@ class Hierarchy:
         self._driven: dict[Fragment, SignalSet] = {}
         self._shared = SignalSet()  # signals with bits driven from several fragments
         self._collect_drivers(design.fragment)
+        self._resets: dict[Fragment, SignalSet] = {}
+        self._collect_resets(design.fragment)
         self._taken = {name, *self._external(design.fragment)}
         top, names = self._cut(design.fragment)
         self._emit(top, [(port, *entry) for port, entry in ports.items()], names, name, fragment.origins)
@@ -127,6 +130,27 @@ class Hierarchy:
         self._driven[fragment] = driven
         return driven
 
+    def _collect_resets(self, fragment):
+        """Reset signals that each fragment has any use for: registers without a reset need none."""
+        resets = SignalSet()
+        if not isinstance(fragment, _LEAVES):
+            for name, block in fragment.statements.items():
+                reset = None if name == "comb" else fragment.domains[name].rst
+                if reset is not None and any(
+                    not signal.reset_less for statement in block for signal in driven_signals(statement)
+                ):
+                    resets.add(reset)
+        values = fragment.ports.values() if isinstance(fragment, Instance) else ()
+        read = [value for value, kind in values if kind == "i"]
+        if not isinstance(fragment, _LEAVES):
+            read += [statement for block in fragment.statements.values() for statement in block]
+        known = [domain.rst for domain in fragment.domains.values() if domain.rst is not None]
+        resets.update(reset for reset in known if any(reset in read_signals(value) for value in read))
+        for subfragment, _name, _src_loc in fragment.subfragments:
+            resets.update(self._collect_resets(subfragment))
+        self._resets[fragment] = resets
+        return resets
+
     def _boundary(self, fragment, parent):
         """Ports of a submodule as (name, signal, direction); None when it cannot be cut out of its parent."""
         crossing = SignalDict((signal, None) for signal in self._used[fragment] if signal in self._used[parent])
@@ -135,11 +159,16 @@ class Hierarchy:
             return None  # pins, or signals with bits driven on both sides: left to Amaranth
         ports, names = SignalDict(), set()
         for domain in fragment.domains.values():
-            prefix = "" if domain.name == "sync" else f"{domain.name}_"
             for signal, suffix in ((domain.clk, "clk"), (domain.rst, "rst")):
-                if signal is not None and signal in crossing:
-                    ports[signal] = (prefix + suffix, PortDirection.Input)
-                    names.add(prefix + suffix)
+                if signal is not None and signal in crossing and (suffix == "clk" or signal in self._resets[fragment]):
+                    ports.setdefault(signal, (domain.name, suffix))
+        for suffix in ("clk", "rst"):
+            found = [signal for signal, port in ports.items() if port[1] == suffix]
+            for signal in found:
+                # A module in one domain has the same ports whichever domain that is.
+                prefix = "" if ports[signal][0] == "sync" or len(found) == 1 else f"{ports[signal][0]}_"
+                ports[signal] = (prefix + suffix, PortDirection.Input)
+                names.add(prefix + suffix)
         clocks = set(names)
         for origin in fragment.origins or ():
             if isinstance(origin, wiring.Component):
@@ -147,8 +176,9 @@ class Hierarchy:
                     if signal not in ports:
                         ports[signal] = (unique_name(name, names), flow)
                         names.add(ports[signal][0])
+        resets = SignalSet(domain.rst for domain in fragment.domains.values() if domain.rst is not None)
         for signal in crossing:
-            if signal not in ports and len(signal):
+            if signal not in ports and len(signal) and signal not in resets:
                 ports[signal] = (unique_name(plain_name(signal.name or "signal"), names), PortDirection.Input)
                 names.add(ports[signal][0])
         result = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amaranth.hdl import ClockDomain, Fragment, Instance, Signal
 
-from triovit.hdl.emit.amaranth_private import PortDirection, rtlil_to_verilog
+from triovit.hdl.emit.amaranth_private import PortDirection, driven_signals, rtlil_to_verilog
 from triovit.hdl.emit.hierarchy import Hierarchy, ModuleRecord, member_ports
 from triovit.hdl.emit.names import IDENTIFIER, with_plain_names
 
@@ -92,7 +92,8 @@ def emit_verilog(
 ) -> EmittedVerilog:  # fmt: skip
     """Verilog of `component` as module `name`.
 
-    component: `amaranth.lib.wiring.Component` in the one clock domain "sync" (or defining further ones itself).
+    component: `amaranth.lib.wiring.Component` in the clock domain "sync", or defining that itself. Further domains that
+    it defines and gives no clock, only a reset, have the clock of "sync".
     name: a Verilog identifier; the other modules are called <name>_<class in snake case>. ports: other names for top
     ports, by their default name ({"clk": "aclk", "rst": "aresetn"}); the defaults are clk, rst, and the members'
     paths joined with an underscore. reset_active_low: the reset port is low while in reset. header: lines for the
@@ -186,6 +187,10 @@ def _top_ports(component, fragment, rename, reset_active_low):
         if reset_active_low:
             domain.rst = Signal(name="rst")
             fragment.add_statements("comb", domain.rst.eq(~reset))
+        driven = [driven_signals(statement) for statement in fragment.statements.get("comb", ())]
+        for other in fragment.domains.values():
+            if not any(other.clk in signals for signals in driven):
+                other.clk = clock
         fragment.add_domains(domain)
         members = [("", clock, PortDirection.Input), ("", reset, PortDirection.Input), *members]
     table = {}

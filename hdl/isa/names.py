@@ -108,3 +108,13 @@ class ErrorCode(enum.IntEnum):
         "No instruction finished for WATCHDOG cycles",
         "Raise WATCHDOG if the memory is slow; else the program waits for what never comes: compile again",
     )
+    BUS_PROTOCOL = (
+        14,
+        "The memory broke a rule of AXI: an answer that nobody asked for, RLAST in a wrong place, a foreign ID, EXOKAY",
+        "Reset the machine and all that stands between it and the memory; check the interconnect",
+    )
+    BUS_TIMEOUT = (
+        15,
+        "No instruction finished for WATCHDOG cycles while the memory owed an answer to a burst",
+        "Raise WATCHDOG if the memory is slow; else STATUS.bursts stays set: reset the memory and the machine",
+    )

@@ -132,7 +132,8 @@ _MAP = (
                 1,
                 1,
                 "w1",
-                "Stop, wait for bursts under way, bring all units to their initial state, clear STATUS",
+                "Stop, bring all units to their initial state, clear STATUS; bursts under way end without any effect "
+                "(see STATUS.bursts)",
             ),
             RegisterField("interrupt_enable", 2, 1, "rw", "The interrupt output follows STATUS.interrupt"),
         ),
@@ -148,6 +149,13 @@ _MAP = (
             RegisterField("done", 1, 1, "w1c", "A program has ended without an error; also cleared by the next start"),
             RegisterField("error", 2, 1, "ro", "The machine has stopped (see ERROR); cleared by a soft reset"),
             RegisterField("interrupt", 3, 1, "w1c", "Set with done and with error"),
+            RegisterField(
+                "bursts",
+                4,
+                1,
+                "ro",
+                "Bursts are under way on the AXI port; after a soft reset: leave the memory alone until there are none",
+            ),
         ),
     ),
     _word("ERROR", 0x028, "ro", "Code of the first error, 0: none"),
@@ -155,7 +163,8 @@ _MAP = (
         "ERROR_INDEX",
         0x02C,
         "ro",
-        "Number of the instruction that caused it; for SEMAPHORE_OVERFLOW and WATCHDOG: that finished last",
+        "Number of the instruction that caused it; for SEMAPHORE_OVERFLOW, WATCHDOG, BUS_PROTOCOL and BUS_TIMEOUT: "
+        "that finished last",
     ),
     _word(
         "PROGRAM_OFFSET",

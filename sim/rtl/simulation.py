@@ -156,11 +156,14 @@ class RtlSimulation:
     def _read_units(path: Path) -> list[dict]:
         """Units of an emitted map: name, number, trace."""
         try:
-            return json.loads(path.read_text(encoding="utf-8"))["units"]
+            units = json.loads(path.read_text(encoding="utf-8"))["units"]
         except (OSError, ValueError, KeyError) as error:
             raise FileNotFoundError(
                 f"{path} must be the map of an accelerator, with its units: emit the Verilog again ({error!r})"
             ) from None
+        if not all(unit["trace"] for unit in units):
+            raise ValueError(f"{path}: simulations need trace ports: emit the Verilog with them (--trace, trace=True)")
+        return units
 
     def _header(self) -> str:
         """C++ header that names the units' numbers and trace ports."""

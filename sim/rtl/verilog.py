@@ -37,6 +37,6 @@ def verilog_folder(config: AcceleratorConfig, progress: Progress | None = None) 
     folder = build_root() / "verilog" / f"{config.name}-{verilog_key(config)}"
 
     def emit(partial: Path) -> None:
-        emit_accelerator(config).write(partial)
+        emit_accelerator(config, trace=True).write(partial)
 
     return kept(folder, emit, f"emitting the Verilog of {config.name}", progress)

@@ -98,7 +98,7 @@ def test_prefix_is_an_identifier(refused, tmp_path, prefix):
 def test_lint_findings_make_the_status_1(triovit, monkeypatch, tmp_path):
     findings = ["%Warning-LATCH: triovit.v:1: a [latch]"]
     monkeypatch.setattr(generate, "lint", lambda files, top: findings)
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Emitted())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix, trace: Emitted())
     outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--lint")
     assert outcome.status == 1 and outcome.report["lint"] == findings
     assert findings[0] in outcome.out and "1 lines" in outcome.out
@@ -124,7 +124,7 @@ class Emitted:
 def small(monkeypatch, tmp_path):
     """The small module in the accelerator's place, and a folder of builds that has nothing of it."""
     monkeypatch.setenv("TRIOVIT_BUILD", str(tmp_path / "build"))
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Emitted())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix, trace: Emitted())
 
 
 @pytest.mark.parametrize("device, cell", [("xcup", "DSP48E2"), ("ecp5", "MULT18X18D"), ("generic", None)])
@@ -208,7 +208,7 @@ def test_synthesis_that_fails_names_the_log(refused, monkeypatch, tmp_path, trio
             files[0].write_text("module triovit(input a); nothing b(); endmodule")
             return files
 
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Broken())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix, trace: Broken())
     outcome = triovit("generate", "--config", "trio-tiny", "-o", tmp_path / "out", "--synthesize", "generic")
     assert outcome.status == 2 and outcome.report is None
     last = outcome.err.splitlines()[-1]
@@ -235,7 +235,7 @@ def test_failure_leaves_the_folder_as_it_was(triovit, monkeypatch, tmp_path):
             super().write(folder)
             raise OSError(28, "No space left on device", "triovit.json")
 
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Half())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix, trace: Half())
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "triovit.v").write_text("old")
     for folder in ("old", "new/deep"):
@@ -257,7 +257,7 @@ def started(folder, *words):
     """`triovit generate` of the small module in a process of its own."""
     code = (
         "import sys\nfrom tests.flow.test_generate import Emitted, generate\nfrom triovit.flow.cli import main\n"
-        "generate.emit_accelerator = lambda config, prefix: Emitted()\nsys.exit(main(sys.argv[1:]))"
+        "generate.emit_accelerator = lambda config, prefix, trace: Emitted()\nsys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "generate", "--config", "trio-tiny", "-o", str(folder), *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -308,7 +308,7 @@ def test_a_full_disk_leaves_the_old_files_and_names_the_new_one(tmp_path):
 
 
 def test_synthesis_in_a_folder_of_any_name(triovit, monkeypatch, tmp_path):
-    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix: Emitted())
+    monkeypatch.setattr(generate, "emit_accelerator", lambda config, prefix, trace: Emitted())
     folder = tmp_path / "build 'folder' \"ä\" $HOME #1 %s;&(x)"
     outcome = triovit("generate", "--config", "trio-tiny", "-o", folder, "--synthesize", "generic", "--lint")
     assert outcome.report["cells"] and not [line for line in outcome.report["lint"] if "%Error" in line]

@@ -20,19 +20,22 @@ def test_bench():
 
 @pytest.mark.parametrize("config", (TINY, WIDE), ids=lambda config: config.name)
 def test_ports(config):
-    top = Accelerator(config)
+    top = Accelerator(config, trace=True)
     assert len(top.m_axi.rdata) == len(top.m_axi.wdata) == 8 * config.data_bytes
     assert len(top.s_axil.araddr) == REGISTER_ADDRESS_BITS and len(top.interrupt) == 1
     names = {name for name, _, _ in member_ports(top)}
     units = ("fetch", "load", "store", "rmac", "mat")
-    assert {
-        f"trace_{unit}_{event}" for unit in units for event in ("start", "done", "start_index", "done_index")
-    } < names
+    assert {f"trace_{unit}_{event}" for unit in units for event in ("start", "done", "start_index", "done_index")} == {
+        name for name in names if name.startswith("trace_")
+    }
+    assert {name for name, _, _ in member_ports(Accelerator(config))} == {
+        n for n in names if not n.startswith("trace_")
+    }
 
 
 def test_the_map_names_units_counters_and_semaphores():
     """What simulators and drivers read beside the Verilog is what the Verilog has."""
-    emitted = emit_accelerator(TINY)
+    emitted = emit_accelerator(TINY, trace=True)
     table = emitted.map()
     ports = {port["name"] for port in table["ports"]}
     assert {unit["name"]: unit["number"] for unit in table["units"]} == {unit.name.lower(): unit for unit in Unit}
@@ -42,6 +45,22 @@ def test_the_map_names_units_counters_and_semaphores():
     assert [counter["number"] for counter in table["counters"]] == list(range(8))
     assert {"giver": "load", "taker": "rmac", "number": 2} in table["semaphores"]
     assert len(table["semaphores"]) == len(SEMAPHORE_NAMES)
+    plain = emit_accelerator(TINY).map()
+    assert {unit["trace"] for unit in plain["units"]} == {None}
+    assert {port["name"] for port in plain["ports"]} == {name for name in ports if not name.startswith("trace_")}
+
+
+def test_resets():
+    """A module has one clock and at most one reset; arrays of registers that need none have none."""
+    modules = emit_accelerator(TINY).modules
+    resets = {}
+    for name, record in modules.items():
+        ports = [port for port, _, _ in record.ports]
+        assert not [port for port in ports if port.endswith(("_clk", "_rst"))], name
+        assert ("clk" in ports) == (name != "triovit"), name
+        resets[record.component] = "rst" in ports
+    assert not any(resets[name] for name in ("RMACCell", "PostLane", "BankedMemory", "AdderTree", "NestAddress"))
+    assert all(resets[name] for name in ("LoadUnit", "ReadMaster", "Core", "Semaphores", "Controller"))
 
 
 def test_a_configuration_is_checked():

@@ -59,10 +59,10 @@ def combinational_paths(emitted, folder) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("config", (TINY, WIDE), ids=lambda config: config.name)
 def test_accelerator(config, tmp_path):
-    """Trace ports are for simulation: they may show what happens within the cycle."""
-    paths = combinational_paths(emit_accelerator(config), tmp_path)
-    paths = {name: sources for name, sources in paths.items() if not name.startswith("trace_")}
+    """Trace ports among them."""
+    paths = combinational_paths(emit_accelerator(config, trace=True), tmp_path)
     assert {"interrupt", "s_axil_awready", "m_axi_rready", "m_axi_wvalid", "m_axi_bready"} < paths.keys()
+    assert {"trace_store_done", "trace_fetch_start", "trace_rmac_start"} < paths.keys()
     assert not {name: sources for name, sources in paths.items() if sources}
 
 

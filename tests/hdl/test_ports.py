@@ -18,7 +18,7 @@ def test_ports_are_declared(monkeypatch):
         components.append(self)
 
     monkeypatch.setattr(wiring.Component, "__init__", watched)
-    Fragment.get(Accelerator(TINY), None)
+    Fragment.get(Accelerator(TINY, trace=True), None)
     by_list = {trace_port(unit) for unit in traced(engines_of(TINY))}
     missing, kinds = {}, {type(component): component for component in components}
     for kind, component in kinds.items():

@@ -26,7 +26,7 @@ COPIED, MULTIPLIED = 0, 100  # first words of the results in O
 def folder(tmp_path_factory):
     """The accelerator with the fifth unit as Verilog."""
     folder = tmp_path_factory.mktemp("five")
-    emit_accelerator(TINY, PIPELINES).write(folder)
+    emit_accelerator(TINY, PIPELINES, trace=True).write(folder)
     return folder
 
 
@@ -103,7 +103,7 @@ def test_its_error_stops_the_machine(folder):
 
 
 def test_its_instructions_are_illegal_without_it(tmp_path):
-    emit_accelerator(TINY).write(tmp_path)
+    emit_accelerator(TINY, trace=True).write(tmp_path)
     registers, *_ = run(tmp_path, body(), np.zeros((WORDS, BLOCK), np.int8))
     assert registers[0] & 0b110 == 0b100 and registers[1:3] == [ErrorCode.ILLEGAL_OPCODE, 4]
 

@@ -4,7 +4,7 @@ from amaranth.sim import Simulator
 from triovit.hdl.control.controller import RESET_CYCLES, Controller
 from triovit.hdl.isa.names import ErrorCode
 
-FLAGS = ("busy", "done", "error", "interrupt", "halt", "reset_units", "running", "irq")
+FLAGS = ("busy", "done", "error", "interrupt", "bursts", "halt", "reset_units", "running", "irq")
 
 
 class Bench:
@@ -53,7 +53,8 @@ def run(scenario):
 
     async def bench(ctx):
         b = Bench(ctx, dut)
-        b.set(dma_idle=1, interrupt_enable=1)
+        b.set(bus_idle=1, interrupt_enable=1)
+        await b.tick()
         await scenario(b)
 
     sim = Simulator(dut)
@@ -69,10 +70,12 @@ def test_run_and_finish():
         assert b.ctx.get(b.dut.begin) == 1
         await b.tick()
         assert b.ctx.get(b.dut.begin) == 0  # start is ignored while busy
-        b.set(start=0, dma_idle=0)
+        b.set(start=0, bus_idle=0)
         await b.tick(50)
-        assert b.flags == {"busy", "running"}
+        assert b.flags == {"busy", "running", "bursts"}
+        b.set(bus_idle=1)
         await b.pulse("finished")
+        await b.tick()
         assert b.flags == {"done", "interrupt", "irq"} and b.error == (ErrorCode.NONE, 0)
         b.set(interrupt_enable=0)
         assert b.flags == {"done", "interrupt"}
@@ -82,6 +85,7 @@ def test_run_and_finish():
         await b.pulse("start")
         assert b.flags == {"busy", "running"}  # the next start clears done
         await b.pulse("finished")
+        await b.tick()
         await b.pulse("acknowledge_done")
         assert b.flags == {"interrupt", "irq"}
 
@@ -89,41 +93,89 @@ def test_run_and_finish():
 
 
 def test_first_error_stops():
-    """Lowest index first, later errors change nothing, start does nothing, soft reset waits for the bursts."""
+    """Lowest index first, later errors change nothing, start does nothing, busy until the bursts have ended."""
 
     async def scenario(b):
         await b.pulse("start")
-        b.set(dma_idle=0)
+        b.set(bus_idle=0)
         b.fail(3, ErrorCode.ILLEGAL_FIELD, 33)
         b.fail(1, ErrorCode.MEMORY_ADDRESS, 11)
-        b.set(overflow=1, finished=1)
+        b.set(finished=1)
         assert "halt" not in b.flags
         await b.tick()
         for unit in (1, 3):
             b.fail(unit, valid=0)
-        b.set(overflow=0, finished=0)
-        assert b.flags == {"busy", "error", "interrupt", "irq", "halt"}
-        assert b.error == (ErrorCode.MEMORY_ADDRESS, 11)
+        b.set(overflow=1, broken=1, finished=0)  # of the same cycle: they come through a register
+        assert "halt" not in b.flags
+        await b.tick()
+        b.set(overflow=0, broken=0)
+        assert b.flags == {"busy", "error", "interrupt", "irq", "halt", "bursts"}
+        assert Controller.latency == 2 and b.error == (ErrorCode.MEMORY_ADDRESS, 11)
         b.fail(0, ErrorCode.READ_SLVERR, 5)
         await b.pulse("start", 3)
         b.fail(0, valid=0)
         assert b.error == (ErrorCode.MEMORY_ADDRESS, 11) and "running" not in b.flags
-        b.set(dma_idle=1)
+        b.set(bus_idle=1)
+        await b.tick()
         assert b.flags == {"error", "interrupt", "irq", "halt"}
         await b.pulse("acknowledge_interrupt")
         assert b.flags == {"error", "halt"}
-        b.set(dma_idle=0)
-        await b.pulse("soft_reset")
-        await b.tick(20)
-        assert b.flags == {"busy", "halt"} and b.error == (ErrorCode.NONE, 0)
-        b.set(dma_idle=1)
-        await b.tick()
-        for _ in range(RESET_CYCLES):
-            assert b.flags == {"busy", "reset_units"}
-            await b.tick()
-        assert b.flags == set()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("bus_idle", [0, 1])
+def test_soft_reset(stopped, bus_idle):
+    """Whatever the memory does: RESET_CYCLES of reset, two for the units to leave it, and the machine is as new."""
+
+    async def scenario(b):
         await b.pulse("start")
-        assert b.flags == {"busy", "running"}
+        b.set(bus_idle=bus_idle)
+        if stopped:
+            b.fail(2, ErrorCode.ILLEGAL_FIELD, 7)
+        await b.tick(3)
+        b.fail(2, ErrorCode.READ_SLVERR, 5)  # nobody cares any more
+        await b.pulse("soft_reset")
+        bursts = set() if bus_idle else {"bursts"}
+        for _ in range(RESET_CYCLES):
+            assert b.flags == {"busy", "halt", "reset_units", *bursts} and b.error == (ErrorCode.NONE, 0)
+            await b.tick()
+        b.fail(2, valid=0)
+        for _ in range(2):
+            assert b.flags == {"busy", "halt", *bursts} and b.error == (ErrorCode.NONE, 0)
+            await b.pulse("soft_reset")  # is under way
+        assert b.flags == bursts
+        # Both commands at once: reset.
+        b.set(start=1, soft_reset=1)
+        assert b.ctx.get(b.dut.begin) == 0
+        await b.tick()
+        b.set(start=0, soft_reset=0)
+        assert b.flags == {"busy", "halt", "reset_units", *bursts}
+        await b.tick(RESET_CYCLES + 2)
+        assert b.flags == bursts
+        await b.pulse("start")
+        assert b.flags == {"busy", "running", *bursts}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("code", [ErrorCode.SEMAPHORE_OVERFLOW, ErrorCode.BUS_PROTOCOL])
+def test_errors_that_are_no_units(code):
+    """They stop a cycle later, the rule of AXI first; both name what finished last, two cycles before."""
+    strobe = "overflow" if code == ErrorCode.SEMAPHORE_OVERFLOW else "broken"
+
+    async def scenario(b):
+        await b.pulse("start")
+        b.finish(2, 77)
+        await b.tick()
+        b.finish(2, 88)
+        await b.tick()
+        b.finish(2, 99)
+        b.set(**({"overflow": 1} | {strobe: 1}))
+        assert "halt" not in b.flags
+        await b.tick()
+        assert Controller.stop_latency == 1 and b.error == (code, 77) and "halt" in b.flags
 
     run(scenario)
 
@@ -135,19 +187,8 @@ def test_every_source(unit):
         b.fail(unit, ErrorCode.WRITE_DECERR, 0xFFFF0000 + unit)
         await b.tick()
         b.fail(unit, valid=0)
-        assert b.error == (ErrorCode.WRITE_DECERR, 0xFFFF0000 + unit) and {"halt", "error"} <= b.flags
-
-    run(scenario)
-
-
-def test_overflow_names_the_last_finished():
-    async def scenario(b):
-        await b.pulse("start")
-        b.finish(2, 77)
         await b.tick()
-        b.finish(2, 88, valid=0)
-        await b.pulse("overflow")
-        assert b.error == (ErrorCode.SEMAPHORE_OVERFLOW, 77)
+        assert b.error == (ErrorCode.WRITE_DECERR, 0xFFFF0000 + unit) and {"halt", "error"} <= b.flags
 
     run(scenario)
 
@@ -155,18 +196,20 @@ def test_overflow_names_the_last_finished():
 def test_errors_count_while_running_only():
     async def scenario(b):
         b.fail(0, ErrorCode.ILLEGAL_FIELD, 1)
-        b.set(overflow=1)
+        b.set(overflow=1, broken=1)
         await b.tick(3)
         assert b.flags == set() and b.error == (ErrorCode.NONE, 0)
 
     run(scenario)
 
 
-def test_watchdog():
+@pytest.mark.parametrize("bus_idle", [0, 1])
+def test_watchdog(bus_idle):
     """Exactly `watchdog` silent cycles; every finished instruction, from any source, starts anew; 0 is off."""
+    flags = {"busy", "running"} if bus_idle else {"busy", "running", "bursts"}
 
     async def scenario(b):
-        b.set(watchdog=10)
+        b.set(watchdog=10, bus_idle=bus_idle)
         await b.tick(30)  # not while ready
         await b.pulse("start")
         for source in range(4):
@@ -174,38 +217,17 @@ def test_watchdog():
             b.finish(source, 40 + source)
             await b.tick()
             b.finish(source, valid=0)
-        await b.tick(10)
-        assert b.flags == {"busy", "running"}
+        await b.tick(10 + Controller.latency)
+        assert b.flags == flags
         await b.tick()
-        assert b.flags == {"error", "interrupt", "irq", "halt"} and b.error == (ErrorCode.WATCHDOG, 43)
+        code = ErrorCode.WATCHDOG if bus_idle else ErrorCode.BUS_TIMEOUT
+        assert "halt" in b.flags and "error" in b.flags and b.error == (code, 43)
         await b.pulse("soft_reset")
         await b.tick(10)
         b.set(watchdog=0)
         await b.pulse("start")
         await b.tick(60)
-        assert b.flags == {"busy", "running"}
-
-    run(scenario)
-
-
-def test_soft_reset_of_a_running_machine():
-    async def scenario(b):
-        await b.pulse("start")
-        b.set(dma_idle=0)
-        await b.pulse("soft_reset")
-        assert b.flags == {"busy", "halt"}
-        b.fail(0, ErrorCode.READ_SLVERR, 5)  # of a burst that is drained: nobody cares any more
-        await b.tick(5)
-        assert b.flags == {"busy", "halt"} and b.error == (ErrorCode.NONE, 0)
-        b.fail(0, valid=0)
-        b.set(dma_idle=1)
-        await b.tick(1 + RESET_CYCLES)
-        assert b.flags == set()
-        # Both commands at once: reset.
-        b.set(start=1, soft_reset=1)
-        assert b.ctx.get(b.dut.begin) == 0
-        await b.tick()
-        assert b.flags == {"busy", "halt"}
+        assert b.flags == flags
 
     run(scenario)
 

@@ -12,6 +12,7 @@ OKAY, SLVERR = 0, 2
 CONFIG = PRESETS["trio-zcu102"]
 MAP = register_map(CONFIG)
 STATE = {"busy": ("STATUS", 0), "done": ("STATUS", 1), "error": ("STATUS", 2), "interrupt": ("STATUS", 3)}
+STATE["bursts"] = ("STATUS", 4)
 COUNTERS = (
     "LOAD_BUSY", "STORE_BUSY", "RMAC_BUSY", "MAT_BUSY", "RMAC_STALL", "MAT_STALL", "BEATS_READ", "BEATS_WRITTEN",
 )  # fmt: skip
@@ -112,11 +113,12 @@ def test_state():
 
 
 def test_commands():
-    """Each command is one strobe of one cycle; a strobe that is off in the byte lanes is none."""
+    """Each command is one strobe of one cycle, a cycle after the write; a strobe off in the byte lanes is none."""
 
     async def bench(ctx, dut, master, strobes):
         for name, (register, bit) in COMMANDS.items():
             assert await master.write(ctx, REGISTERS[register], 1 << bit) == OKAY
+            await ctx.tick()
             assert strobes == {n: int(n == name) for n in COMMANDS}
             strobes[name] = 0
         await master.write(ctx, REGISTERS["CONTROL"], 7, 0b1110)

@@ -25,6 +25,8 @@ from tests.hdl.dma.dma_bench import (
     wait_for,
     words_of,
 )
+from triovit.hdl.dma.load import LoadUnit
+from triovit.hdl.dma.read_master import ReadMaster
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 from triovit.sim.bench import stall_patterns
 
@@ -105,7 +107,7 @@ async def every_alignment(dut):
 
 @cocotb.test()
 async def cycles(dut):
-    """AR 4 cycles after the instruction; a beat per cycle for long runs and for single words, over instructions."""
+    """A beat per cycle for long runs and for single words; an instruction's first one after a gap of a cycle."""
     c = config()
     memory = await set_up(dut, Timing(), SIZE, 4096)
     buffers, monitor, queue = Buffers(dut, stall_patterns(0)["none"]), Monitor(dut, "load"), source(dut, "load")
@@ -132,15 +134,16 @@ async def cycles(dut):
         words = f["words"] * f["rows"] * f["planes"] * cores_of(f["buffer"])
         beats = 3 * (words // c.beat_words if f is long else words)
         assert len(memory.log["r"]) == beats
-        assert memory.log["r"][-1] - memory.log["r"][0] == beats - 1
-        assert buffers.cycles[-1] - buffers.cycles[0] == beats - 1
+        gaps = 2 if f is short else 0  # in bursts of several beats they do not show
+        assert memory.log["r"][-1] - memory.log["r"][0] == beats - 1 + gaps
+        assert buffers.cycles[-1] - buffers.cycles[0] == beats - 1 + gaps
         assert len(queue.cycles) == accepted + 3
     memory.check()
 
 
 @cocotb.test()
 async def latencies(dut):
-    """4 cycles from an instruction to ARVALID, 1 from a beat to `write_valid`."""
+    """Cycles from an instruction to ARVALID, and from a beat to `write_valid`, as the attributes say."""
     await set_up(dut, Timing(), SIZE)
     word = encoded(instruction(Opcode.LOAD, transfer(buffer=Buffer.B), 1), 0)
     dut.load_i_payload.value, dut.load_i_valid.value = word, 1
@@ -149,14 +152,18 @@ async def latencies(dut):
         await RisingEdge(dut.clk)
         dut.load_i_valid.value = 0
         cycle += 1
-    assert cycle == 4
+    assert cycle == LoadUnit.latency + ReadMaster.latency == 4
     cycle_of = {}
     for cycle in range(12):
         await RisingEdge(dut.clk)
         for name in ("m_axi_rvalid", "load_write_valid", "load_trace_done"):
             if getattr(dut, name).value == 1:
                 cycle_of.setdefault(name, cycle)
-    assert cycle_of["load_write_valid"] == cycle_of["load_trace_done"] == cycle_of["m_axi_rvalid"] + 1
+    assert (
+        cycle_of["load_write_valid"]
+        == cycle_of["load_trace_done"]
+        == (cycle_of["m_axi_rvalid"] + ReadMaster.beat_latency + LoadUnit.write_latency)
+    )
 
 
 @cocotb.test()
@@ -199,10 +206,10 @@ async def errors(dut):
         await wait_for(dut, lambda: monitor.errors, f"error {changes}", 300)  # noqa: B023
         await ClockCycles(dut.clk, 60)
         assert monitor.errors == [(code, 50 + number)], changes
-        assert not monitor.done and monitor.started == [50 + number]
+        assert not monitor.done and monitor.started[0] == 50 + number
         if bursts is not None:
             assert len(memory.read_bursts) - before == bursts, changes
-        assert dut.load_idle.value == 1 and dut.load_write_valid.value == 0
+        assert memory.quiet and dut.idle.value == 1 and dut.load_write_valid.value == 0
         queue.stop()
         dut.load_i_valid.value = 0
         await reset(dut)
@@ -233,20 +240,20 @@ async def bus_errors(dut, response):
     loads = [transfer(buffer=Buffer.C, words=words, local=k * words, memory=k * words * c.block) for k in range(4)]
     queue.send(encoded(instruction(Opcode.LOAD, f, 1 << k), k) for k, f in enumerate(loads))
     await wait_for(dut, lambda: monitor.errors, "error", 2000)
-    await wait_for(dut, lambda: memory.quiet, "drain", 2000)
-    await ClockCycles(dut.clk, 3)
+    await wait_for(dut, lambda: dut.idle.value == 1, "drain", 2000)
     assert monitor.errors == [(ErrorCode.READ_SLVERR if response == SLVERR else ErrorCode.READ_DECERR, 2)]
     assert [index for index, _ in monitor.done] == [0, 1]
-    assert dut.load_idle.value == 1 and memory.quiet
+    assert memory.quiet
     for f in loads[3:]:
         assert set(buffers.contents[Buffer.C][0][f["local"] : f["local"] + words]) == {-1}
     memory.check()
 
 
 @cocotb.test()
-@cocotb.parametrize(timing=["random", "slow"])
-async def halt_and_restart(dut, timing):
-    """Halts at many moments of a transfer: bursts end, nothing is written, and after a reset all is as new."""
+@cocotb.parametrize(timing=["random", "slow"], drain=[True, False])
+async def reset_and_restart(dut, timing, drain):
+    """Resets at many moments of a transfer, whether its bursts have ended or not: after it all is as new, and beats of
+    bursts of before are thrown away."""
     c = config()
     memory = await set_up(dut, TIMINGS[timing], SIZE)
     buffers = Buffers(dut, stall_patterns(4)["random"])
@@ -255,21 +262,21 @@ async def halt_and_restart(dut, timing):
     )
     expected = nothing()
     load(expected, memory, f)
+    under_way = 0
     for delay in (3, 5, 6, 14, 40):
         queue = source(dut, "load")
         queue.send(encoded(instruction(Opcode.LOAD, f, 1), k) for k in range(3))
         await ClockCycles(dut.clk, delay)
-        dut.halt.value = 1
-        await RisingEdge(dut.clk)
-        written = len(buffers.cycles)
-        await wait_for(dut, lambda: dut.load_idle.value == 1, "idle", 2000)
-        assert memory.quiet and dut.m_axi_arvalid.value == 0
-        asked = len(memory.read_bursts)
-        await ClockCycles(dut.clk, 70)
-        assert (len(buffers.cycles), len(memory.read_bursts)) == (written, asked)
         queue.stop()
-        dut.load_i_valid.value = 0
+        dut.load_i_valid.value, dut.halt.value = 0, 1
+        if drain:
+            await wait_for(dut, lambda: dut.idle.value == 1, "idle", 2000)
+            assert memory.quiet and dut.m_axi_arvalid.value == 0
+        asked = len(memory.read_bursts) + int(dut.m_axi_arvalid.value)
+        await ClockCycles(dut.clk, 30 if drain else 1)
+        assert len(memory.read_bursts) <= asked
         await reset(dut)
+        under_way += not memory.quiet
         buffers.contents = nothing()
         monitor, queue = Monitor(dut, "load"), source(dut, "load")
         queue.send([encoded(instruction(Opcode.LOAD, f, 9), 3)])
@@ -277,4 +284,5 @@ async def halt_and_restart(dut, timing):
         assert monitor.done == [(3, 9)] and not monitor.errors
         assert buffers.contents[Buffer.B] == expected[Buffer.B]
         queue.stop()
+    assert drain or under_way >= 2
     memory.check()

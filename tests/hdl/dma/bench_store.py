@@ -23,7 +23,8 @@ from tests.hdl.dma.dma_bench import (
     source,
     wait_for,
 )
-from triovit.hdl.dma.store import BEAT_BUFFER
+from triovit.hdl.dma.store import StoreUnit
+from triovit.hdl.dma.write_master import WriteMaster
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 from triovit.sim.bench import stall_patterns
 
@@ -69,7 +70,7 @@ async def random_transfers(dut, timing, stall):
     assert memory.bytes == expected and memory.written == touched
     await ClockCycles(dut.clk, 4)
     memory.check()
-    assert not monitor.errors
+    assert not monitor.errors and not results.errors, results.errors
     assert monitor.started == list(range(100, 100 + len(transfers)))
     assert monitor.done == [(100 + k, signal) for k, signal in enumerate(signals)]
     assert memory.quiet and dut.store_idle.value == 1
@@ -122,14 +123,15 @@ async def cycles(dut):
         assert len(memory.log["w"]) == beats
         # With few bursts allowed, single-beat bursts wait for responses.
         enough = f is long or c.write_bursts >= 8
-        assert memory.log["w"][-1] - memory.log["w"][0] == beats - 1 or not enough
-        assert memory.log["w"][-1] - memory.log["w"][0] <= 1.7 * beats
+        gaps = 2 if f is short else 0  # in bursts of several beats they do not show
+        assert memory.log["w"][-1] - memory.log["w"][0] == beats - 1 + gaps or not enough
+        assert memory.log["w"][-1] - memory.log["w"][0] <= 2.1 * beats
     memory.check()
 
 
 @cocotb.test()
 async def latencies(dut):
-    """4 cycles from an instruction to AWVALID and the first read, 2 from the grant to WVALID."""
+    """Cycles from an instruction to AWVALID, to the first read and to WVALID, as the attributes say."""
     await set_up(dut, Timing(), SIZE)
     dut.store_i_payload.value, dut.store_i_valid.value = encoded(instruction(Opcode.STORE, transfer(), 1), 0), 1
     cycle_of = {}
@@ -139,7 +141,12 @@ async def latencies(dut):
         for name in ("m_axi_awvalid", "store_read_valid", "m_axi_wvalid"):
             if getattr(dut, name).value == 1:
                 cycle_of.setdefault(name, cycle)
-    assert cycle_of == {"m_axi_awvalid": 4, "store_read_valid": 4, "m_axi_wvalid": 6}
+    assert StoreUnit.latency + WriteMaster.latency == 4 and StoreUnit.read_latency == 5
+    assert cycle_of == {
+        "m_axi_awvalid": StoreUnit.latency + WriteMaster.latency,
+        "store_read_valid": StoreUnit.read_latency,
+        "m_axi_wvalid": StoreUnit.read_latency + StoreUnit.data_latency + WriteMaster.latency,
+    }
 
 
 @cocotb.test()
@@ -166,7 +173,7 @@ async def errors(dut):
         await wait_for(dut, lambda: monitor.errors, f"error {changes}", 300)  # noqa: B023
         await ClockCycles(dut.clk, 40)
         assert monitor.errors == [(code, 50 + number)], changes
-        assert not monitor.done and not memory.write_bursts and dut.store_idle.value == 1
+        assert not monitor.done and not memory.write_bursts and dut.idle.value == 1
         queue.stop()
         dut.store_i_valid.value = 0
         await reset(dut)
@@ -187,7 +194,7 @@ async def bus_errors(dut, response):
     stores = [transfer(words=words, local=k * words, memory=k * words * c.block) for k in range(4)]
     queue.send(encoded(instruction(Opcode.STORE, f, 1 << k), k) for k, f in enumerate(stores))
     await wait_for(dut, lambda: monitor.errors, "error", 2000)
-    await wait_for(dut, lambda: dut.store_idle.value == 1, "drain", 2000)
+    await wait_for(dut, lambda: dut.idle.value == 1, "drain", 2000)
     assert memory.quiet
     assert monitor.errors == [(ErrorCode.WRITE_SLVERR if response == SLVERR else ErrorCode.WRITE_DECERR, 2)]
     assert monitor.done == [(0, 1), (1, 2)]
@@ -195,9 +202,10 @@ async def bus_errors(dut, response):
 
 
 @cocotb.test()
-@cocotb.parametrize(timing=["random", "slow"])
-async def halt_and_restart(dut, timing):
-    """Halts at many moments: bursts end with strobes off and without reads of O, and after a reset all is as new."""
+@cocotb.parametrize(timing=["random", "slow"], drain=[True, False])
+async def reset_and_restart(dut, timing, drain):
+    """Resets at many moments, whether bursts have ended or not: beats that were missing come with strobes off, and
+    after it all is as new."""
     c = config()
     memory = await set_up(dut, TIMINGS[timing], SIZE)
     results = Results(dut, stall_patterns(4)["random"])
@@ -209,24 +217,25 @@ async def halt_and_restart(dut, timing):
         local_row=13 * c.beat_words,
         core_stride=stride,
     )
+    under_way = 0
     for delay in (3, 5, 6, 14, 40):
         queue = source(dut, "store")
         queue.send(encoded(instruction(Opcode.STORE, f, 1), k) for k in range(3))
         await ClockCycles(dut.clk, delay)
-        dut.halt.value = 1
-        await RisingEdge(dut.clk)
-        reads, sent = results.reads, len(memory.log["w"])
-        await wait_for(dut, lambda: dut.store_idle.value == 1, "idle", 3000)
-        assert memory.quiet and dut.m_axi_awvalid.value == 0 and dut.m_axi_wvalid.value == 0
-        assert results.reads == reads
-        # What had been read before may still carry strobes: the beat buffer, and a beat on its way into it.
-        assert not any(memory.strobes[sent + BEAT_BUFFER + 1 :])
-        asked = len(memory.write_bursts)
-        await ClockCycles(dut.clk, 30)
-        assert len(memory.write_bursts) == asked
         queue.stop()
-        dut.store_i_valid.value = 0
+        dut.store_i_valid.value, dut.halt.value = 0, 1
+        await RisingEdge(dut.clk)
+        sent = len(memory.log["w"])
+        if drain:
+            await wait_for(dut, lambda: dut.idle.value == 1, "idle", 3000)
+            assert memory.quiet and dut.m_axi_awvalid.value == 0 and dut.m_axi_wvalid.value == 0
+            # What was on offer already keeps its strobes.
+            assert not any(memory.strobes[sent + 1 :])
+        asked = len(memory.write_bursts) + int(dut.m_axi_awvalid.value)
+        await ClockCycles(dut.clk, 30 if drain else 1)
+        assert len(memory.write_bursts) <= asked
         await reset(dut)
+        under_way += not memory.quiet
         monitor, queue = Monitor(dut, "store"), source(dut, "store")
         expected = bytearray(memory.bytes)
         store(expected, results, f)
@@ -235,6 +244,7 @@ async def halt_and_restart(dut, timing):
         assert monitor.done == [(3, 9)] and not monitor.errors
         assert memory.bytes == expected
         queue.stop()
+    assert drain or under_way >= 2
     memory.check()
 
 
@@ -247,9 +257,9 @@ async def zero_strobes_when_halted_at_once(dut):
     queue = source(dut, "store")
     queue.send([encoded(instruction(Opcode.STORE, transfer(words=8 * c.beat_words), 1), 0)])
     await ClockCycles(dut.clk, 30)
-    assert memory.write_bursts and not memory.strobes and dut.store_idle.value == 0
+    assert memory.write_bursts and not memory.strobes and dut.store_idle.value == 0 and dut.idle.value == 0
     dut.halt.value = 1
-    await wait_for(dut, lambda: dut.store_idle.value == 1, "idle", 200)
+    await wait_for(dut, lambda: dut.idle.value == 1, "idle", 200)
     beats = sum(beats for _, beats in memory.write_bursts)
     assert memory.strobes == [0] * beats and not memory.written and results.reads == 0
     memory.check()

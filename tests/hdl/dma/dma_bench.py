@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 
 import cocotb
 import numpy as np
@@ -11,6 +12,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tests.hdl.bus.axi_memory import AxiMemory, Timing
 from tests.hdl.dma.dma import CONFIGS
 from triovit.hdl.control.errors import ERROR
+from triovit.hdl.dma.ports import READ_LATENCY
 from triovit.hdl.isa.instructions import Instruction, field_offsets
 from triovit.hdl.isa.layouts import ISSUED
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
@@ -127,7 +129,7 @@ class Monitor:
         while True:
             await ReadOnly()
             if self.dut.rst.value == 0:
-                self.beats += int(self.dut.store_beat.value if self.unit == "store" else self.dut.beat.value)
+                self.beats += int(self.dut.write_beat.value if self.unit == "store" else self.dut.read_beat.value)
                 if self._value("trace_start"):
                     self.started.append(self._value("trace_start_index"))
                 if self._value("trace_done"):
@@ -172,7 +174,7 @@ class Buffers:
                             memory[(address + lane) % len(memory)] = data >> (8 * c.block * lane) & (
                                 (1 << 8 * c.block) - 1
                             )
-            elif waiting is not None and dut.halt.value == 0:
+            elif waiting is not None and dut.reset.value == 0:
                 self.errors.append("a write was withdrawn")
                 waiting = None
             await RisingEdge(dut.clk)
@@ -180,7 +182,7 @@ class Buffers:
 
 
 class Results:
-    """Buffer O behind STORE's read port; data is right in the cycle after a grant only."""
+    """Buffer O behind STORE's read port; data is right in one cycle only, READ_LATENCY after the grant."""
 
     def __init__(self, dut, stall, seed=0):
         c = config()
@@ -194,25 +196,33 @@ class Results:
             for _ in range(c.cores)
         ]
         self.reads = 0
+        self.errors: list[str] = []
         self._garbage = random.Random(seed)
         cocotb.start_soon(self._run())
 
     async def _run(self):
         c, dut = config(), self.dut
-        word_bits, answer = 8 * c.block, None
+        word_bits, answers, waiting = 8 * c.block, deque([None] * READ_LATENCY), None
         while True:
+            answer = answers.popleft()
             dut.store_read_data.value = self._garbage.getrandbits(8 * c.data_bytes) if answer is None else answer
             ready = not self.stall()
             dut.store_read_ready.value = int(ready)
             await ReadOnly()
-            answer = None
-            if ready and dut.rst.value == 0 and dut.store_read_valid.value == 1:
+            answer, asked = None, None
+            if dut.rst.value == 0 and dut.reset.value == 0 and dut.store_read_valid.value == 1:
+                asked = int(dut.store_read_core.value), int(dut.store_read_address.value)
+            if waiting is not None and asked != waiting and dut.reset.value == 0:
+                self.errors.append(f"the request changed from {waiting} to {asked} while it waited")
+            waiting = None if ready else asked
+            if ready and asked:
                 self.reads += 1
-                memory = self.contents[int(dut.store_read_core.value)]
-                address = int(dut.store_read_address.value)
+                core, address = asked
+                memory = self.contents[core]
                 answer = sum(
                     memory[(address + lane) % len(memory)] << (word_bits * lane) for lane in range(c.beat_words)
                 )
+            answers.append(answer)
             await RisingEdge(dut.clk)
 
 
@@ -226,9 +236,10 @@ async def wait_for(dut, condition, what: str, limit: int = 20000) -> int:
 
 
 async def reset(dut):
-    """Reset the units, the way the controller does after a halt."""
-    dut.halt.value, dut.rst.value = 0, 1
+    """Reset the units, as the controller does in a soft reset: the masters go on, and belong to nobody meanwhile."""
+    dut.halt.value, dut.reset.value = 1, 1
     for _ in range(4):
         await RisingEdge(dut.clk)
-    dut.rst.value = 0
+    dut.reset.value = 0
     await RisingEdge(dut.clk)
+    dut.halt.value = 0

@@ -43,7 +43,7 @@ def bursts(opcode, count, answer=None):
 def test_cycles(opcode):
     taken, came, errors = bursts(opcode, 8)
     assert Transfer.latency == 3 and came[0] == taken[0] + Transfer.latency
-    assert came == list(range(came[0], came[0] + 8)) and not errors
+    assert came == list(range(came[0], came[0] + 16, 2)) and not errors
 
 
 def test_nothing_follows_an_error_of_the_bus():

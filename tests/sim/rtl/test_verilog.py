@@ -67,7 +67,7 @@ def test_a_changed_contract_is_emitted_again(tmp_path, monkeypatch):
             (folder / "triovit.v").write_text(text)
 
     monkeypatch.setenv("TRIOVIT_BUILD", str(tmp_path))
-    monkeypatch.setattr(verilog, "emit_accelerator", lambda config: Emitted())
+    monkeypatch.setattr(verilog, "emit_accelerator", lambda config, trace: Emitted())
     text = "old"
     assert (verilog_folder(TINY) / "triovit.v").read_text() == "old"
     text = "new"
