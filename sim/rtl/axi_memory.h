@@ -1,5 +1,5 @@
-// AXI4 memory behind the accelerator's master port: latency, shared bandwidth, random stalls, injected errors, and
-// the protocol rules a master has to keep. One ID, in-order responses. A cycle is: drive() sets the memory's outputs,
+// AXI4 memory behind the accelerator's master port: latency, shared bandwidth, random stalls, injected errors, rules that
+// it breaks itself on demand, and the protocol rules a master has to keep. One ID, in-order responses. A cycle is: drive() sets the memory's outputs,
 // the design settles, sample() looks at both sides' outputs, which is what the next clock edge will see.
 #pragma once
 
@@ -58,7 +58,33 @@ class ChannelRule {
     void reset() { waiting_ = false; }
 };
 
-enum Response : uint8_t { OKAY = 0, SLVERR = 2, DECERR = 3 };
+enum Response : uint8_t { OKAY = 0, EXOKAY = 1, SLVERR = 2, DECERR = 3 };
+
+// Rules that the memory can break, and ways not to answer. Names: `fault_of`.
+enum class Fault {
+    NONE,
+    EARLY_LAST,    // RLAST on the first of several beats, which ends the burst
+    LATE_LAST,     // no RLAST on the last beat, but on one more
+    READ_ID,       // a beat of another ID
+    READ_EXOKAY,   // a beat of an exclusive access
+    STRAY_BEAT,    // a beat that no burst asked for
+    WRITE_ID,      // a response of another ID
+    WRITE_EXOKAY,  // a response to an exclusive access
+    STRAY_ANSWER,  // a response to no burst
+    EARLY_ANSWER,  // a response before the burst's data
+    MUTE_READS,    // no beats any more
+    MUTE_WRITES,   // no responses any more
+    DEAF           // no address and no data is taken any more
+};
+
+inline Fault fault_of(const std::string& name) {
+    static const char* const names[] = {"early-last",   "late-last",    "read-id",      "read-exokay",
+                                        "stray-beat",   "write-id",     "write-exokay", "stray-answer",
+                                        "early-answer", "mute-reads",   "mute-writes",  "deaf"};
+    for (int i = 0; i < 12; i++)
+        if (name == names[i]) return Fault(i + 1);
+    return Fault::NONE;
+}
 
 struct ErrorRegion {
     bool write;
@@ -79,8 +105,9 @@ template <typename Top, int BYTES>
 class AxiMemory {
     struct Address {
         uint64_t address;
-        uint32_t beats, size, burst;
-        uint32_t padding;
+        uint32_t beats;
+        uint8_t size, burst, cache, protection, id;
+        uint8_t padding[7];
     };
     // Bytes only, so that there is no padding between the members and payloads can be compared as a whole.
     struct Beat {
@@ -92,6 +119,7 @@ class AxiMemory {
     struct Burst {
         uint64_t address, ready;
         uint32_t beats, done;
+        bool answered;  // before its data
     };
     struct WriteResponse {
         uint64_t ready;
@@ -106,9 +134,17 @@ class AxiMemory {
     uint64_t tokens_ = 0;
     uint8_t write_response_ = OKAY;
     bool read_last_served_ = false;
+    Fault fault_ = Fault::NONE;
+    uint64_t spared_ = 0;               // bursts of the fault's direction that it leaves alone
+    uint64_t reads_over_ = 0, writes_over_ = 0;  // bursts that have ended since the fault was set
+    bool stray_ = false, ends_ = false;  // the beat on offer belongs to no burst; it ends its burst
+    bool stray_answer_ = false;
     Staller stall_[5];
     ChannelRule<Address> ar_rule_, aw_rule_;
     ChannelRule<Beat> w_rule_;
+
+    // The fault strikes at a burst, the oldest one, once as many as are spared have ended.
+    bool strikes(Fault fault, uint64_t over) const { return fault_ == fault && over >= spared_; }
 
     static constexpr uint64_t COST = uint64_t(BYTES) * 1024;
 
@@ -126,6 +162,9 @@ class AxiMemory {
         a.beats = 1u + (write ? top_->m_axi_awlen : top_->m_axi_arlen);
         a.size = write ? top_->m_axi_awsize : top_->m_axi_arsize;
         a.burst = write ? top_->m_axi_awburst : top_->m_axi_arburst;
+        a.cache = write ? top_->m_axi_awcache : top_->m_axi_arcache;
+        a.protection = write ? top_->m_axi_awprot : top_->m_axi_arprot;
+        a.id = write ? top_->m_axi_awid : top_->m_axi_arid;
         return a;
     }
 
@@ -139,6 +178,7 @@ class AxiMemory {
 
     void check_address(const Address& a, const char* name, uint64_t cycle) {
         const std::string channel(name);
+        if (a.id != 0) violations.add(cycle, channel + ": ID is not 0, though answers come in order");
         if (a.burst != 1) violations.add(cycle, channel + ": burst type is not INCR");
         if ((1u << a.size) != BYTES) violations.add(cycle, channel + ": size is not the data width");
         const uint64_t first = a.address & ~uint64_t(BYTES - 1);
@@ -172,7 +212,7 @@ class AxiMemory {
             if (final != bool(beat.last)) violations.add(cycle, final ? "W: wlast missing" : "W: wlast too early");
             beats_.pop_front();
             if (final) {
-                responses_.push_back({cycle + settings_.write_latency, write_response_});
+                if (!burst.answered) responses_.push_back({cycle + settings_.write_latency, write_response_});
                 write_response_ = OKAY;
                 writes_.pop_front();
             }
@@ -193,6 +233,11 @@ class AxiMemory {
         for (int channel = 0; channel < 5; channel++) stall_[channel].set(settings.seed, channel, settings.stall_threshold);
     }
 
+    void set_fault(Fault fault, uint64_t spared) {
+        fault_ = fault, spared_ = spared;
+        reads_over_ = writes_over_ = 0;
+    }
+
     bool idle() const { return reads_.empty() && writes_.empty() && beats_.empty() && responses_.empty(); }
     size_t reads() const { return reads_.size(); }
     size_t writes() const { return writes_.size() + responses_.size(); }
@@ -205,6 +250,7 @@ class AxiMemory {
         top_->m_axi_arready = top_->m_axi_awready = top_->m_axi_wready = 0;
         top_->m_axi_rvalid = top_->m_axi_bvalid = 0;
         top_->m_axi_rresp = top_->m_axi_bresp = top_->m_axi_rlast = 0;
+        top_->m_axi_rid = top_->m_axi_bid = 0;
     }
 
     void drive(uint64_t cycle) {
@@ -215,11 +261,13 @@ class AxiMemory {
         } else {
             tokens_ = 2 * COST;
         }
-        top_->m_axi_arready = reads_.size() < settings_.outstanding && !stall_[0].stalled();
-        top_->m_axi_awready = writes() < settings_.outstanding && !stall_[1].stalled();
+        const bool deaf = strikes(Fault::DEAF, reads_over_);
+        top_->m_axi_arready = reads_.size() < settings_.outstanding && !stall_[0].stalled() && !deaf;
+        top_->m_axi_awready = writes() < settings_.outstanding && !stall_[1].stalled() && !deaf;
         // Reads and writes that both want the last tokens take turns.
         bool read = !top_->m_axi_rvalid && !reads_.empty() && cycle >= reads_.front().ready && !stall_[3].stalled();
-        bool write = top_->m_axi_wvalid && beats_.size() < 512 && !stall_[2].stalled();
+        bool write = top_->m_axi_wvalid && beats_.size() < 512 && !stall_[2].stalled() && !deaf;
+        if (strikes(Fault::MUTE_READS, reads_over_)) read = false;
         if (read && write && tokens_ < 2 * COST) (read_last_served_ ? read : write) = false;
         read = read && tokens_ >= COST;
         write = write && tokens_ >= COST;
@@ -228,18 +276,50 @@ class AxiMemory {
         if (read) {
             const Burst& burst = reads_.front();
             const uint64_t address = (burst.address & ~uint64_t(BYTES - 1)) + uint64_t(burst.done) * BYTES;
+            const bool last = burst.done + 1 >= burst.beats;
+            const bool first = burst.done == 0;
             top_->m_axi_rresp = response_at(false, address);
             if (top_->m_axi_rresp == DECERR)
                 std::memset(&top_->m_axi_rdata, 0xdb, BYTES);  // no memory there
             else
                 std::memcpy(&top_->m_axi_rdata, &bytes[address - base], BYTES);
-            top_->m_axi_rlast = burst.done + 1 == burst.beats;
+            ends_ = last, stray_ = false;
+            top_->m_axi_rid = 0;
+            if (first && !last && strikes(Fault::EARLY_LAST, reads_over_)) {
+                ends_ = true, fault_ = Fault::NONE;
+            } else if (burst.done + 1 == burst.beats && strikes(Fault::LATE_LAST, reads_over_)) {
+                ends_ = false, fault_ = Fault::NONE;
+            } else if (strikes(Fault::READ_ID, reads_over_)) {
+                top_->m_axi_rid = 1, fault_ = Fault::NONE;
+            } else if (strikes(Fault::READ_EXOKAY, reads_over_)) {
+                top_->m_axi_rresp = EXOKAY, fault_ = Fault::NONE;
+            }
+            top_->m_axi_rlast = ends_;
             top_->m_axi_rvalid = 1;
             tokens_ -= COST;
+        } else if (!top_->m_axi_rvalid && reads_.empty() && !top_->m_axi_arvalid &&
+                   strikes(Fault::STRAY_BEAT, reads_over_)) {
+            std::memset(&top_->m_axi_rdata, 0xdb, BYTES);
+            top_->m_axi_rresp = OKAY, top_->m_axi_rid = 0;
+            top_->m_axi_rlast = top_->m_axi_rvalid = 1;
+            stray_ = true, fault_ = Fault::NONE;
         }
-        if (!top_->m_axi_bvalid && !responses_.empty() && cycle >= responses_.front().ready && !stall_[4].stalled()) {
+        if (!top_->m_axi_bvalid && !responses_.empty() && cycle >= responses_.front().ready && !stall_[4].stalled() &&
+            !strikes(Fault::MUTE_WRITES, writes_over_)) {
             top_->m_axi_bvalid = 1;
             top_->m_axi_bresp = responses_.front().response;
+            top_->m_axi_bid = 0;
+            stray_answer_ = false;
+            if (strikes(Fault::WRITE_ID, writes_over_)) {
+                top_->m_axi_bid = 1, fault_ = Fault::NONE;
+            } else if (strikes(Fault::WRITE_EXOKAY, writes_over_)) {
+                top_->m_axi_bresp = EXOKAY, fault_ = Fault::NONE;
+            }
+        } else if (!top_->m_axi_bvalid && !writes() && !top_->m_axi_awvalid &&
+                   strikes(Fault::STRAY_ANSWER, writes_over_)) {
+            top_->m_axi_bvalid = 1;
+            top_->m_axi_bresp = top_->m_axi_bid = 0;
+            stray_answer_ = true, fault_ = Fault::NONE;
         }
     }
 
@@ -254,12 +334,14 @@ class AxiMemory {
         if (top_->m_axi_arvalid && top_->m_axi_arready) {
             const Address a = address_of(false);
             check_address(a, "AR", cycle);
-            reads_.push_back({a.address, cycle + settings_.read_latency, a.beats, 0});
+            reads_.push_back({a.address, cycle + settings_.read_latency, a.beats, 0, false});
         }
         if (top_->m_axi_awvalid && top_->m_axi_awready) {
             const Address a = address_of(true);
             check_address(a, "AW", cycle);
-            writes_.push_back({a.address, 0, a.beats, 0});
+            const bool early = beats_.empty() && strikes(Fault::EARLY_ANSWER, writes_over_);
+            if (early) responses_.push_back({cycle + 1, OKAY}), fault_ = Fault::NONE;
+            writes_.push_back({a.address, 0, a.beats, 0, early});
         }
         if (top_->m_axi_wvalid && top_->m_axi_wready) {
             const Beat beat = write_beat();
@@ -271,10 +353,11 @@ class AxiMemory {
         drop_r = top_->m_axi_rvalid && top_->m_axi_rready;
         if (drop_r) {
             bytes_read += BYTES;
-            if (++reads_.front().done == reads_.front().beats) reads_.pop_front();
+            if (!stray_) reads_.front().done++;
+            if (!stray_ && ends_) reads_.pop_front(), reads_over_++;
         }
         drop_b = top_->m_axi_bvalid && top_->m_axi_bready;
-        if (drop_b) responses_.pop_front();
+        if (drop_b && !stray_answer_) responses_.pop_front(), writes_over_++;
     }
 
     // In reset a master must not offer anything.

@@ -353,6 +353,12 @@ int main(int argc, char** argv) {
             memory.errors.push_back({direction == "write", address, length, uint8_t(number(line, "response"))});
         } else if (kind == "no-errors") {
             memory.errors.clear();
+            memory.set_fault(Fault::NONE, 0);
+        } else if (kind == "fault") {  // what, and bursts that are spared
+            const std::string name = word(line, "fault");
+            const Fault fault = fault_of(name);
+            if (fault == Fault::NONE) fail("unknown fault: " + name);
+            memory.set_fault(fault, number(line, "bursts"));
         } else if (kind == "mark") {
             sim.mark++;
         } else if (kind == "events") {

@@ -37,6 +37,13 @@ Cycles = Callable[[str, int], None]  # progress: the label of the last mark, and
 EVENT_START, EVENT_DONE = 0, 1
 EVENTS = np.dtype([("cycle", "<u8"), ("index", "<u4"), ("mark", "<u2"), ("unit", "u1"), ("event", "u1")])
 RESPONSES = {"SLVERR": 2, "DECERR": 3}
+# What the memory can do wrong: rules of AXI that it breaks, and ways of not answering.
+BROKEN_RULES = (
+    "early-last", "late-last", "read-id", "read-exokay", "stray-beat", "write-id", "write-exokay", "stray-answer",
+    "early-answer",
+)  # fmt: skip
+SILENCES = ("mute-reads", "mute-writes", "deaf")
+FAULTS = (*BROKEN_RULES, *SILENCES)
 ADDRESSES, BASE = 1 << AXI_ADDRESS_BITS, PAGE_BYTES
 _FOLDER = Path(__file__).parent
 
@@ -222,8 +229,15 @@ class RtlSimulation:
             raise ValueError(f'direction must be "read" or "write", not {direction!r}')
         self._add(f"error {direction} {address} {length} {RESPONSES[response]}")
 
+    def inject_fault(self, fault: str, after: int = 0) -> None:
+        """Break a rule of AXI, once, or stop answering (one of FAULTS), at the first burst that it can strike, leaving
+        alone the next `after` bursts of its direction."""
+        if fault not in FAULTS:
+            raise ValueError(f"fault must be one of {', '.join(FAULTS)}, not {fault!r}")
+        self._add(f"fault {fault} {after}")
+
     def clear_errors(self) -> None:
-        """End all injected errors."""
+        """End all injected errors and faults."""
         self._add("no-errors")
 
     def mark(self, label: str = "") -> None:

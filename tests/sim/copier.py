@@ -26,6 +26,7 @@ def port_table(data_bytes):
     table |= {"s_axil_wdata": In(32), "s_axil_wstrb": In(4), "s_axil_wvalid": In(1), "s_axil_wready": Out(1)}
     table |= {"s_axil_bresp": Out(2), "s_axil_bvalid": Out(1), "s_axil_bready": In(1)}
     table |= {"s_axil_rdata": Out(32), "s_axil_rresp": Out(2), "s_axil_rvalid": Out(1), "s_axil_rready": In(1)}
+    table |= {"m_axi_awid": Out(1), "m_axi_arid": Out(1), "m_axi_rid": In(1), "m_axi_bid": In(1)}
     table |= {"m_axi_rdata": In(8 * data_bytes), "m_axi_rresp": In(2), "m_axi_rlast": In(1), "m_axi_rvalid": In(1)}
     table |= {"m_axi_rready": Out(1), "m_axi_wdata": Out(8 * data_bytes), "m_axi_wstrb": Out(data_bytes)}
     table |= {"m_axi_wlast": Out(1), "m_axi_wvalid": Out(1), "m_axi_wready": In(1)}

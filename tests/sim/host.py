@@ -17,7 +17,7 @@ from triovit.sim.rtl.verilog import verilog_folder
 
 SOFT_RESET = field_mask("CONTROL", "soft_reset")
 DONE, FAILED = (field_mask("STATUS", name, "interrupt") for name in ("done", "error"))
-BUSY = field_mask("STATUS", "busy")
+BUSY, BURSTS = (field_mask("STATUS", name) for name in ("busy", "bursts"))
 
 
 @dataclass
@@ -74,14 +74,16 @@ class Host:
             self.write(name, value)
         self.write("CONTROL", INTERRUPT_ENABLE | START)
 
-    def finish(self, memory_bytes: int, *, limit: int = 1_000_000, soft_reset: bool = False) -> int:
-        """Wait for the interrupt and look at everything; returns the number of the run."""
+    def finish(
+        self, memory_bytes: int, *, limit: int = 1_000_000, soft_reset: bool = False, patience: int = 3000
+    ) -> int:
+        """Wait for the interrupt and look at everything; returns the number of the run. patience: see `soft_reset`."""
         wait = self.simulation.wait_interrupt(limit)
         names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", *self.counters)
         registers = {name: self.read(name) for name in names}
         handles = _Handles(wait, registers, self.simulation.dump(self.memory.base, memory_bytes))
         if soft_reset:
-            handles.after_reset = self.soft_reset()
+            handles.after_reset = self.soft_reset(patience)
         else:
             self.write("STATUS", ACKNOWLEDGE)
         self._runs.append(handles)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.sim.broken_programs import MEMORY, broken_programs, good_instructions
 from tests.sim.configurations import TINY
-from tests.sim.host import BUSY, DONE, FAILED, Host
+from tests.sim.host import BURSTS, BUSY, DONE, FAILED, Host
 from tests.sim.random_programs import random_program
 from triovit.hdl.isa.names import ErrorCode
 from triovit.machine.functional import FunctionalSimulator
@@ -21,7 +21,9 @@ TIMINGS = {
 
 
 def test_every_error_has_a_case():
-    assert {case.error for case in CASES} == set(ErrorCode) - {ErrorCode.NONE}
+    assert {case.error for case in CASES} == set(ErrorCode) - {
+        ErrorCode.NONE, ErrorCode.BUS_PROTOCOL, ErrorCode.BUS_TIMEOUT,  # see test_bus_faults.py
+    }  # fmt: skip
 
 
 def test_the_program_that_is_broken_is_good():
@@ -60,7 +62,7 @@ def test_error_and_recovery(outcomes, number):
     failed, recovered, expected = (part[number % len(part)] for part in outcomes)
     case = CASES[number]
     assert (failed.error, failed.index) == (case.error, case.index)
-    assert failed.status & ~BUSY == FAILED  # bursts may be under way
+    assert failed.status & ~(BUSY | BURSTS) == FAILED  # bursts may be under way
     assert failed.after_reset == 0
     assert (recovered.error, recovered.status) == (ErrorCode.NONE, DONE)
     assert np.array_equal(recovered.memory, expected)
