@@ -7,7 +7,7 @@ BASE := .venv/installed-base
 ALL := .venv/installed-all
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types docs measurements setup clean
+.PHONY: demo test lint types docs measurements results setup clean
 
 demo: $(BASE)  ## one image through the quantized network on the simulated accelerator, checked against the integer model
 	@$(BIN)/triovit compare
@@ -27,6 +27,10 @@ docs: setup  ## tables of the pages that come from the code, written again
 
 measurements: setup  ## synthesizes what the estimate of resources is fitted to, minutes each
 	@$(BIN)/python -m triovit.flow.measurements
+
+results: setup  ## synthesizes, times and places what docs/results/hardware.md tells, some twenty minutes, and writes its tables
+	@$(BIN)/python -m docs.hardware
+	@$(BIN)/python -m docs.tables
 
 setup: $(ALL) build/typing/triovit  ## everything: the extras as well, what quantizes and what tests
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.tables import commands, configurations, instruction_set, networks, quantization, resources
+from docs.tables import commands, configurations, hardware, instruction_set, networks, quantization, resources
 
 CONTENTS: dict[str, Callable[[], str]] = {
     **instruction_set.CONTENTS,
@@ -13,4 +13,5 @@ CONTENTS: dict[str, Callable[[], str]] = {
     **networks.CONTENTS,
     **quantization.CONTENTS,
     **resources.CONTENTS,
+    **hardware.CONTENTS,
 }
