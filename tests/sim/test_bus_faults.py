@@ -1,4 +1,4 @@
-"""A memory that breaks the rules of AXI, does not answer, or is reset: an error and a way on, never wrong data or a hang."""
+"""A memory that breaks the rules of AXI, does not answer, or is reset: an error, a way on, no wrong data, no hang."""
 
 import numpy as np
 import pytest

@@ -45,7 +45,7 @@ def test_offsets_are_stable():
 def test_fields_are_stable():
     masks = {r.name: {f.name: f.mask for f in r.fields} for r in register_map(PRESETS["trio-core"])}
     assert masks["CONTROL"] == {"start": 1, "soft_reset": 2, "interrupt_enable": 4}
-    assert masks["STATUS"] == {"busy": 1, "done": 2, "error": 4, "interrupt": 8}
+    assert masks["STATUS"] == {"busy": 1, "done": 2, "error": 4, "interrupt": 8, "bursts": 16}
     values = {r.name: r.reset for r in register_map(PRESETS["trio-zcu102"])}
     assert values["CONFIG_ARRAY"] == 0x04_40_08_10
     assert values["CONFIG_BURSTS"] == 0x06_4_4
