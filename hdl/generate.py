@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from triovit.hdl.accelerator import Accelerator
+from triovit.hdl.aux.multiply_add import MODULE as MULTIPLY_ADD_MODULE
 from triovit.hdl.compute.engines import Pipeline
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.engines import semaphores
@@ -70,6 +71,6 @@ def emit_accelerator(
         ports={"clk": "aclk", "rst": "aresetn"},
         reset_active_low=True,
         header=header,
-        rename={RAM_MODULE: f"{prefix}_ram"},
+        rename={RAM_MODULE: f"{prefix}_ram", MULTIPLY_ADD_MODULE: f"{prefix}_multiply_add"},
         tables=unit_tables(config, accelerator.engines, trace=trace),
     )

@@ -83,6 +83,7 @@ def test_it_lets_through():
 
 def test_latency():
     assert HardswishGate().latency == HardswishGate().multiplier.latency == 2
+    assert THRESHOLD.size == 1 + 16 + 14 + 15
 
 
 def test_model_refuses_what_the_gate_cannot_do():

@@ -64,6 +64,7 @@ def test_latencies(options, latency, addend_latency):
 
 def test_model_ignores_what_is_not_connected():
     assert MultiplyAdd(8, 8).model(3, 5, d=7, c=9, cascade_in=1 << 20) == 15
+    assert MultiplyAdd(8, 8, pre_add=True, addend="c").model(3, 5) == 15
     assert MultiplyAdd(8, 8, pre_add=True, addend="c").model(3, 5, d=7, c=9) == 59
     assert MultiplyAdd(8, 8, addend="cascade").model(3, np.array([5, 6]), cascade_in=-1).tolist() == [14, 17]
 

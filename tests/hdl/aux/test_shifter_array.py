@@ -77,6 +77,7 @@ def test_model_without_zero_point():
 
 def test_parameters():
     assert ShifterArray(64).latency == 2
+    assert ShifterArray(2).i.shape().size == 2 * (48 + 1 + 1 + 6 + 8) + 3
     for lanes in (0, 65):
         with pytest.raises(ValueError, match=rf"lanes must be 1\.\.64, not {lanes}"):
             ShifterArray(lanes)
