@@ -5,6 +5,9 @@ configuration.json, registers.md and triovit_registers.h. With --prefix NAME the
 <NAME>.json, <NAME>_configuration.json and so on, the names of all modules begin with it, and those of the C header with
 it in capitals: accelerators of different prefixes can stand in one design, one folder and one program.
 
+With --trace the top module also has ports that show which instructions each unit accepts and ends, as the simulators
+of this project want them; leave it out for hardware.
+
   triovit generate -o build/core
   triovit generate --config trio-tiny --prefix left -o build/cores
   triovit generate --config trio-zcu102 -o build/zcu102 --lint --synthesize xcup --part XCZU9EG

@@ -15,6 +15,7 @@ from tests.hdl.formal import run_yosys
 from tests.sim.test_processes import gone
 from triovit.flow import generate, synthesis
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
+from triovit.sim.rtl.simulation import RtlSimulation
 
 TINY = PRESETS["trio-tiny"]
 
@@ -41,6 +42,18 @@ def test_files(generated):
     assert report["bytes"] == len(text) and report["multipliers"] == 2 * 4 * 4
     assert "#define" in (folder / "triovit_registers.h").read_text()
     assert "trio-tiny" in (folder / "registers.md").read_text()
+
+
+def test_trace_ports_only_where_asked_for(generated, triovit, tmp_path):
+    """They change no configuration: the hash is the same."""
+    assert triovit("generate", "--config", "trio-tiny", "--trace", "-o", tmp_path / "out").status == 0
+    folder, _, report = generated
+    texts = [(place / "triovit.v").read_text() for place in (folder, tmp_path / "out")]
+    assert ["input trace_" in text or "output trace_" in text or " trace_load_done;" in text for text in texts] == [False, True]
+    assert all(report["hash"] in text for text in texts)
+    with pytest.raises(ValueError, match="simulations need trace ports: emit the Verilog with them"):
+        RtlSimulation(folder, TINY.data_bytes)
+    RtlSimulation(tmp_path / "out", TINY.data_bytes)
 
 
 def test_lint_is_clean_and_finds_faults(generated, tmp_path):

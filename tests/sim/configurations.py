@@ -11,6 +11,8 @@ ODD = dataclasses.replace(
     TINY, name="odd", feature_bytes=16000, output_bytes=8008, weight_bytes=6000, parameter_bytes=64 * 99,
     attention_bytes=960, divisors=201,
 ).validate()  # fmt: skip
+# The widest bus of blocks of 4: four words per beat.
+BROAD = dataclasses.replace(TINY, name="broad", data_bytes=16).validate()
 # The paper's blocks behind a bus of eight words.
 WIDE = AcceleratorConfig(
     name="wide", data_bytes=64, feature_bytes=1 << 16, output_bytes=1 << 15, read_bursts=2

@@ -10,7 +10,15 @@ from amaranth.lib.wiring import In, Out
 
 START, SOURCE, TARGET, BEATS, STATUS, CYCLES, CLEAR, FAULT = range(0, 32, 4)
 BURST, DEPTH = 16, 64
-FAULTS = {"crossing": 1, "last": 2, "unstable": 3}  # values of the register FAULT; 0 for none
+FAULTS = {
+    "crossing": 1,
+    "last": 2,
+    "unstable": 3,
+    "prot": 4,
+    "id": 5,
+    "cache": 6,
+    "strobes": 7,
+}  # values of the register FAULT; 0 for none
 UNITS = ("load", "store")
 TABLES = {"units": [{"name": unit, "number": k + 1, "trace": f"trace_{unit}"} for k, unit in enumerate(UNITS)]}
 
@@ -46,6 +54,8 @@ class Copier(wiring.Component):
         m = Module()
         registers = {address: Signal(32, name=f"register_{address:x}") for address in (SOURCE, TARGET, BEATS, FAULT)}
         self.fault = registers[FAULT]
+        self.odd = Signal()  # every second cycle: what depends on it does not stay while it waits
+        m.d.sync += self.odd.eq(~self.odd)
         start, busy, error, cycles = Signal(), Signal(), Signal(), Signal(32)
         self._registers(m, registers, start, error, busy, cycles)
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=8 * self.data_bytes, depth=DEPTH)
@@ -112,6 +122,8 @@ class Copier(wiring.Component):
             self.m_axi_arlen.eq(burst - 1),
             self.m_axi_arsize.eq(self.data_bytes.bit_length() - 1),
             self.m_axi_arburst.eq(1),
+            self.m_axi_arprot.eq(self.odd & (self.fault == FAULTS["prot"])),
+            self.m_axi_arid.eq(self.fault == FAULTS["id"]),
             self.m_axi_rready.eq(1),  # space was reserved with the address
             fifo.w_en.eq(self.m_axi_rvalid),
             fifo.w_data.eq(self.m_axi_rdata),
@@ -146,9 +158,10 @@ class Copier(wiring.Component):
             self.m_axi_awlen.eq(burst - 1),
             self.m_axi_awsize.eq(self.data_bytes.bit_length() - 1),
             self.m_axi_awburst.eq(1),
+            self.m_axi_awcache.eq(self.odd & (self.fault == FAULTS["cache"])),
             self.m_axi_wvalid.eq((beats != 0) & fifo.r_rdy),
             self.m_axi_wdata.eq(fifo.r_data),
-            self.m_axi_wstrb.eq((1 << self.data_bytes) - 1),
+            self.m_axi_wstrb.eq(((1 << self.data_bytes) - 1) ^ (self.odd & (self.fault == FAULTS["strobes"]))),
             self.m_axi_wlast.eq(Mux(self.fault == FAULTS["last"], beats == 2, last)),
             self.m_axi_bready.eq(1),
             given.eq(self.m_axi_wvalid & self.m_axi_wready),

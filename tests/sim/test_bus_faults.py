@@ -1,4 +1,4 @@
-"""A memory that breaks the rules of AXI, does not answer, or is reset: an error, a way on, no wrong data, no hang."""
+"""A memory that breaks the rules of AXI or does not answer, and resets: an error, a way on, never wrong data."""
 
 import numpy as np
 import pytest

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.sim.configurations import ODD, PAIR, TINY, WIDE
+from tests.sim.configurations import BROAD, NARROW, ODD, PAIR, TINY, WIDE, WIDEST
 from tests.sim.host import DONE, Host
 from tests.sim.random_programs import RandomProgram, random_program
 from triovit.hdl.isa.instructions import Instruction
@@ -18,7 +18,10 @@ TIMINGS = (
     MemoryModel(read_latency=60, write_latency=20, outstanding=4),
     MemoryModel(read_latency=9, stall_probability=0.3, seed=2),
 )
-CONFIGURATIONS = {"tiny": (TINY, 240), "pair": (PAIR, 45), "wide": (WIDE, 30), "odd": (ODD, 60)}
+CONFIGURATIONS = {
+    "tiny": (TINY, 240), "pair": (PAIR, 45), "narrow": (NARROW, 20), "broad": (BROAD, 20), "wide": (WIDE, 30),
+    "odd": (ODD, 60), "widest": (WIDEST, 12),
+}  # fmt: skip
 
 
 def programs_of(configuration: str) -> list[RandomProgram]:
@@ -35,7 +38,10 @@ def run_all(programs: list[RandomProgram]):
     return host.execute()
 
 
-@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+@pytest.mark.parametrize(
+    "configuration",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "widest" else name for name in CONFIGURATIONS],
+)
 def test_rtl_and_functional_simulator_agree(configuration):
     programs = programs_of(configuration)
     outcomes = run_all(programs)

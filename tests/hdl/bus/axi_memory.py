@@ -10,6 +10,7 @@ import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
 OKAY, SLVERR, DECERR = 0, 2, 3
+ADDRESS = ("addr", "len", "size", "burst", "cache", "prot", "id")  # of AR and AW: all that stays while it waits
 
 
 @dataclass
@@ -36,8 +37,9 @@ class AxiMemory:
     """Memory at `base` with `size` bytes behind `<prefix>_ar*`, `_r*`, `_aw*`, `_w*`, `_b*`.
 
     read_errors, write_errors: byte offset of a beat (or burst) -> response. Raises AssertionError in `check` for a
-    burst that breaks the rules: crosses 4 KB, is not INCR of whole aligned beats, is longer than allowed, changes while
-    it waits, or touches bytes outside the memory with strobes on. Logs cycles of all transfers in `log[channel]`.
+    burst that breaks the rules: crosses 4 KB, is not INCR of whole aligned beats with ID 0, is longer than allowed,
+    changes in anything while it waits, or touches bytes outside the memory with strobes on. Logs cycles of all
+    transfers in `log[channel]`.
     """
 
     def __init__(self, dut, prefix, clock, *, data_bytes, size, base=0, longest=256, timing=None):
@@ -96,6 +98,9 @@ class AxiMemory:
         size, burst = int(self._port(f"{channel}size").value), int(self._port(f"{channel}burst").value)
         if (1 << size, burst) != (self.data_bytes, 1):
             self.errors.append(f"{channel} size {size} burst {burst}")
+        identifier = int(self._port(f"{channel}id").value)
+        if identifier:
+            self.errors.append(f"{channel} ID {identifier}")
         offset = address - self.base
         if not 0 <= offset < len(self.bytes):
             self.errors.append(f"{channel} address {address:#x} is outside the memory")
@@ -152,6 +157,7 @@ class AxiMemory:
                     self._port("rlast").value = int(burst.done + 1 == burst.beats)
                     reading = True
                 self._port("rvalid").value = int(reading)
+                self._port("rid").value = 0
             if writes:
                 blocked = self.timing.data_before_address and not self._data
                 self._port("awready").value = int(not blocked and not self._coin())
@@ -160,10 +166,11 @@ class AxiMemory:
                     self._port("bresp").value = self._answers[0].response
                     answering = True
                 self._port("bvalid").value = int(answering)
+                self._port("bid").value = 0
             await ReadOnly()
             if self.dut.rst.value == 0:
                 if reads:
-                    if self._stable("ar", ("araddr", "arlen")):
+                    if self._stable("ar", [f"ar{name}" for name in ADDRESS]):
                         burst = self._address("ar", cycle)
                         self._reads.append(burst)
                         self.read_bursts.append((burst.address, burst.beats))
@@ -176,7 +183,7 @@ class AxiMemory:
                         if burst.done == burst.beats:
                             self._reads.popleft()
                 if writes:
-                    if self._stable("aw", ("awaddr", "awlen")):
+                    if self._stable("aw", [f"aw{name}" for name in ADDRESS]):
                         burst = self._address("aw", cycle)
                         self._writes.append(burst)
                         self.write_bursts.append((burst.address, burst.beats))

@@ -139,7 +139,11 @@ def test_broken_rules_are_reported(folder, fault):
     simulation = RtlSimulation(folder(), 16, MemoryModel(stall_probability=0.5), memory_bytes=1 << 18)
     simulation.write_register(FAULT, FAULTS[fault])
     copy(simulation, pattern(100))
-    message = {"crossing": "crosses 4 KiB", "last": "W: wlast", "unstable": "AR: payload changed"}[fault]
+    message = {
+        "crossing": "crosses 4 KiB", "last": "W: wlast", "unstable": "AR: payload changed",
+        "prot": "AR: payload changed", "id": "AR: ID is not 0", "cache": "AW: payload changed",
+        "strobes": "W: payload changed",
+    }[fault]  # fmt: skip
     with pytest.raises(ProtocolError, match=message):
         simulation.execute()
     assert any(message in line for line in simulation.execute(check=False).violations)
