@@ -13,6 +13,7 @@ from triovit.hdl.emit.verilog import EmittedVerilog, emit_verilog
 from triovit.hdl.isa.engines import Engine, counters, trace_port, traced
 from triovit.hdl.isa.registers import register_map
 from triovit.hdl.memory.ram import RAM_MODULE
+from triovit.hdl.multiplier.dsp48e2 import PACKED_MODULE
 
 TOP = "triovit"
 
@@ -58,7 +59,7 @@ def emit_accelerator(
     """The accelerator as module `prefix` with `aclk`, `aresetn`, `m_axi_*`, `s_axil_*`; see `hdl.accelerator`.
 
     pipelines: what its computing units are made of, by default those of the configuration. prefix: name of the top
-    module, with which the names of all others begin, that of the hand-written RAM too: accelerators of different
+    module, with which the names of all others begin, those of the hand-written ones too: accelerators of different
     prefixes can stand in one design. trace: with trace ports, which the simulators of `sim.rtl` need. Raises
     ConfigurationError for an impossible configuration, ValueError for a prefix that is no identifier of Verilog.
     """
@@ -71,6 +72,10 @@ def emit_accelerator(
         ports={"clk": "aclk", "rst": "aresetn"},
         reset_active_low=True,
         header=header,
-        rename={RAM_MODULE: f"{prefix}_ram", MULTIPLY_ADD_MODULE: f"{prefix}_multiply_add"},
+        rename={
+            RAM_MODULE: f"{prefix}_ram",
+            MULTIPLY_ADD_MODULE: f"{prefix}_multiply_add",
+            PACKED_MODULE: f"{prefix}_packed_multiplier",
+        },
         tables=unit_tables(config, accelerator.engines, trace=trace),
     )

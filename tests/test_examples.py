@@ -40,7 +40,7 @@ EXAMPLES = {
     "rmac_engine.py": (
         False,
         ("rmac.v", "rmac.json"),
-        [r"16 rmac_rmac_cell", r"cycle  9  out ", r"every row is the model's"],
+        [r"6 rmac_multiplier_pair", r"cycle 10  out ", r"every row is the model's"],
     ),
 }
 

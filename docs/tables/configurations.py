@@ -10,12 +10,15 @@ from triovit.hdl.config.accelerator import BLOCKS_WORDS, NAME_WORDS, PRESETS, Ac
 from triovit.hdl.config.buffers import SHARED, buffers
 from triovit.hdl.config.engines import engines_of, semaphores
 from triovit.hdl.config.ranges import BLOCKS, Range, ranges
+from triovit.hdl.multiplier.styles import STYLES
 
 UNITS = ((1 << 20, "Mi"), (1 << 10, "Ki"))
 
 
-def size(number: int) -> str:
-    """A number, in units of 1024 or 1024^2 where it is a whole number of them."""
+def size(number: int | str) -> str:
+    """A number, in units of 1024 or 1024^2 where it is a whole number of them; a text as it is."""
+    if isinstance(number, str):
+        return number
     return next((f"{number // unit} {name}" for unit, name in UNITS if number % unit == 0), str(number))
 
 
@@ -25,7 +28,7 @@ def legal(name: str, block: int) -> str:
     def words(legal: Range) -> str:
         return f"{size(legal.low)}..{size(legal.high)}"
 
-    fixed = {"name": NAME_WORDS, "block": BLOCKS_WORDS}
+    fixed = {"name": NAME_WORDS, "block": BLOCKS_WORDS, "multiplier_style": " or ".join(STYLES)}
     return fixed.get(name) or words(ranges(block, data_bytes=block)[name])
 
 
@@ -39,7 +42,7 @@ def fields() -> str:
 
     def row(field: dataclasses.Field) -> tuple[str, ...]:
         choices = list(dict.fromkeys(legal(field.name, block) for block in BLOCKS))
-        default = field.default if isinstance(field.default, str) else size(cast(int, field.default))
+        default = size(cast(int | str, field.default))
         return (
             code(field.name),
             default,

@@ -1,4 +1,4 @@
-"""MAT engine: multiplier-and-adder-tree lanes for convolutions over input channels and for MatMuls.
+"""MAT engine: lanes of multipliers and accumulators for convolutions over input channels and for MatMuls.
 
-`lane` is the multipliers, the tree and the accumulator of one output channel, `engine` the array with its control.
+`engine` is the engine. (`stalling`, with `lane`, is the one before it, whose streams have a ready.)
 """

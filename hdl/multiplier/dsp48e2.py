@@ -96,23 +96,23 @@ class PackedMultiplier(wiring.Component):
     def twin(self) -> Module:
         """The same registers in Amaranth."""
         m = Module()
-        d = Signal(signed(WIDE), reset_less=True)
-        a = Signal(signed(WIDE), reset_less=True)
-        ad = Signal(signed(WIDE), reset_less=True)
-        b1 = Signal(signed(NARROW), reset_less=True)
-        b2 = Signal(signed(NARROW), reset_less=True)
+        upper = Signal(signed(WIDE), reset_less=True)
+        lower = Signal(signed(WIDE), reset_less=True)
+        packed = Signal(signed(WIDE), reset_less=True)
+        shared1 = Signal(signed(NARROW), reset_less=True)
+        shared2 = Signal(signed(NARROW), reset_less=True)
         product = Signal(signed(WIDE + NARROW), reset_less=True)
         z = Signal(Addend, reset_less=True)
-        p = Signal(signed(P), reset_less=True)
+        total = Signal(signed(P), reset_less=True)
         cascade = self.cascade_in.as_signed() if self.cascaded else 0
         with m.If(self.en[0]):
-            m.d.sync += [d.eq(Cat(C(0, OFFSET), self.a[1]).as_signed()), a.eq(self.a[0]), b1.eq(self.b)]
+            m.d.sync += [upper.eq(Cat(C(0, OFFSET), self.a[1]).as_signed()), lower.eq(self.a[0]), shared1.eq(self.b)]
         with m.If(self.en[1]):
-            m.d.sync += [ad.eq(d + a), b2.eq(b1)]
+            m.d.sync += [packed.eq(upper + lower), shared2.eq(shared1)]
         with m.If(self.en[2]):
-            m.d.sync += product.eq(ad * b2)
+            m.d.sync += product.eq(packed * shared2)
         m.d.sync += z.eq(self.addend)
         with m.If(self.en[3]):
-            m.d.sync += p.eq(product + Mux(z == Addend.ZERO, 0, Mux(z == Addend.CASCADE, cascade, p)))
-        m.d.comb += [self.p.eq(p), self.cascade_out.eq(p)]
+            m.d.sync += total.eq(product + Mux(z == Addend.ZERO, 0, Mux(z == Addend.CASCADE, cascade, total)))
+        m.d.comb += [self.p.eq(total), self.cascade_out.eq(total)]
         return m

@@ -41,30 +41,30 @@ module triovit_packed_multiplier #(
         .P(p), .PCOUT(cascade_out)
     );
 `else
-    reg signed [26:0] d, a, ad;
-    reg signed [17:0] b1, b2;
-    reg signed [44:0] m;
+    reg signed [26:0] upper, lower, packed_operand;
+    reg signed [17:0] shared1, shared2;
+    reg signed [44:0] product;
     reg [1:0] z;
-    reg [47:0] sum;
-    wire [47:0] pcin = CASCADED ? cascade_in : 48'd0;
+    reg [47:0] total;
+    wire [47:0] cascade = CASCADED ? cascade_in : 48'd0;
 
     always @(posedge clk) begin
         if (en[0]) begin
-            d  <= {a1[7], a1, 18'd0};
-            a  <= {{19{a0[7]}}, a0};
-            b1 <= {{10{b[7]}}, b};
+            upper <= {a1[7], a1, 18'd0};
+            lower <= {{19{a0[7]}}, a0};
+            shared1 <= {{10{b[7]}}, b};
         end
         if (en[1]) begin
-            ad <= d + a;
-            b2 <= b1;
+            packed_operand <= upper + lower;
+            shared2 <= shared1;
         end
         if (en[2])
-            m <= ad * b2;
+            product <= packed_operand * shared2;
         z <= addend;
         if (en[3])
-            sum <= {{3{m[44]}}, m} + (z == 2'd0 ? 48'd0 : z == 2'd1 ? pcin : sum);
+            total <= {{3{product[44]}}, product} + (z == 2'd0 ? 48'd0 : z == 2'd1 ? cascade : total);
     end
-    assign p = sum;
-    assign cascade_out = sum;
+    assign p = total;
+    assign cascade_out = total;
 `endif
 endmodule

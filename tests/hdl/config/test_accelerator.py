@@ -28,9 +28,9 @@ def test_hashes_are_stable():
     """Programs, reports and machines that were built carry them."""
     hashes = {name: f"{config.hash:016x}" for name, config in PRESETS.items()}
     assert hashes == {
-        "trio-core": "2422ce3241e48a95",
-        "trio-zcu102": "aae96493e9cec0d0",
-        "trio-tiny": "6ad7b25f5dec91ab",
+        "trio-core": "74effcb6a48022c3",
+        "trio-zcu102": "1d291053cf27562e",
+        "trio-tiny": "396f918c412a2b7b",
     }
 
 
@@ -73,6 +73,8 @@ def test_all_broken_rules_are_told_at_once():
         ({"queue_depth": 1}, "queue_depth must be 2..64"),
         ({"read_bursts": 3}, "read_bursts must be a power of two"),
         ({"write_bursts": 128}, "write_bursts must be a power of two in 1..64, not 128"),
+        ({"multiplier_style": "lut"}, "multiplier_style must be one of generic, dsp48e2, not 'lut'"),
+        ({"multiplier_style": 8}, "multiplier_style must be a text, one of generic, dsp48e2, not 8"),
     ],
 )
 def test_rules(values, message):

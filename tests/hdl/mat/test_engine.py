@@ -4,6 +4,7 @@ import pytest
 from tests.hdl.mat.reference import mat_timeline
 from tests.hdl.timeline import simulate
 from triovit.hdl.mat.engine import MATEngine
+from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize("style", ["generic", "dsp48e2"])
@@ -76,3 +77,13 @@ def test_parameters(arguments, error, text):
 def test_latency():
     assert [MATEngine(2, multipliers).latency for multipliers in (2, 8, 16)] == [6, 12, 20]
     MATEngine(2, 2, 20), MATEngine(32, 31, 32)  # the limits themselves are legal
+
+
+@pytest.mark.parametrize("lanes, multipliers, style", [(8, 8, "dsp48e2"), (4, 4, "generic"), (16, 16, "dsp48e2")])
+def test_bench(lanes, multipliers, style):
+    run_bench(
+        MATEngine(lanes, multipliers, multiplier_style=style),
+        "tests.hdl.mat.bench_engine",
+        name="mat_engine",
+        parameters={"lanes": lanes, "multipliers": multipliers, "style": style},
+    )

@@ -7,6 +7,7 @@ from tests.hdl.rmac.reference import rmac_timeline
 from tests.hdl.timeline import simulate
 from triovit.hdl.rmac.engine import RMACEngine
 from triovit.hdl.rmac.operands import RMACMode
+from triovit.sim.bench import run_bench
 
 # Each size of lanes and of macs with each style; a whole table takes minutes.
 SIZES = [(2, 16), (4, 4), (8, 2), (16, 8), (2, 3), (6, 5)]
@@ -122,3 +123,13 @@ def test_spacing():
     assert [engine.spacing(outer, outer, rows, resumed=True) for rows in (0, 2, 3, 8)] == [3, 3, 3, 8]
     assert engine.spacing(row_sum, pointwise) == 4
     assert engine.spacing(row_sum, row_sum, 1, resumed=True) == 8
+
+
+@pytest.mark.parametrize("lanes, macs, style", [(8, 8, "dsp48e2"), (4, 4, "generic"), (16, 16, "dsp48e2")])
+def test_bench(lanes, macs, style):
+    run_bench(
+        RMACEngine(lanes, macs, multiplier_style=style),
+        "tests.hdl.rmac.bench_engine",
+        name="rmac_engine",
+        parameters={"lanes": lanes, "macs": macs, "style": style},
+    )
