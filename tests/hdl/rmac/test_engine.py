@@ -17,7 +17,7 @@ SIZES = [(2, 16), (4, 4), (8, 2), (16, 8), (2, 3), (6, 5)]
 @pytest.mark.parametrize("lanes, macs", SIZES)
 def test_all_modes(lanes, macs, style):
     engine = RMACEngine(lanes, macs, multiplier_style=style)
-    simulate(engine, rmac_timeline(engine, 1, accumulations=50))
+    simulate(engine, rmac_timeline(engine, 1, accumulations=30))
 
 
 @pytest.mark.parametrize("mode", RMACMode)
