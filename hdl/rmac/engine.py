@@ -190,7 +190,8 @@ class RMACEngine(wiring.Component):
             rows.chain.first.eq(delayed(m, p.first, bottom, "first")[bottom]),
             rows.chain.last.eq(delayed(m, p.last, bottom, "last")[bottom]),
         ]
-        drain = Signal(rows.drain.shape())
+        layout = rows.drain.shape()
+        drain = data.View(layout, Signal(layout.size, name="drain"))
         m.d.comb += [
             drain.valid.eq(alone & p.last),
             drain.rows.eq(Mux(row_sum, self.lanes, p.rows)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -127,7 +127,7 @@ class RMACRows(wiring.Component):
         m.d.comb += [
             self.ram.write_en.eq(delayed(m, stored, 2, "stored")[2]),
             self.ram.write_address.eq(delayed(m, row, 2, "stored_row")[2]),
-            self.ram.write_data.eq(totals.as_value()),
+            self.ram.write_data.eq(Cat(*(totals[k] for k in range(self.macs)))),
             self.o.valid.eq(leaving),
             self.o.payload.acc.eq(totals),
             self.o.payload.last.eq(last),
@@ -136,16 +136,17 @@ class RMACRows(wiring.Component):
 
     def _build_sequence(self, m: Module):
         """Number of the lane whose row is chosen in this cycle, and what happens to it."""
-        layout = {"valid": 1, "begins": 1, "ends": 1, "fold": 1, "resumed": 1, "final": 1}
+        layout = data.StructLayout({"valid": 1, "begins": 1, "ends": 1, "fold": 1, "resumed": 1, "final": 1})
         left = Signal(range(self.lanes + 1))
         lane = Signal(range(self.lanes), reset_less=True)
-        drain = Signal(self.drain.shape(), reset_less=True)
+        shape = self.drain.shape()
+        drain = data.View(shape, Signal(shape.size, name="drain_now", reset_less=True))
         begins = Signal(reset_less=True)
         with m.If(self.drain.valid):
             m.d.sync += [left.eq(self.drain.rows), lane.eq(0), drain.eq(self.drain), begins.eq(1)]
         with m.Elif(left != 0):
             m.d.sync += [left.eq(left - 1), lane.eq(lane + Mux(drain.double, 2, 1)), begins.eq(0)]
-        flags = Signal(data.StructLayout(layout))
+        flags = data.View(layout, Signal(layout.size, name="flags"))
         m.d.comb += [
             flags.valid.eq(left != 0),
             flags.begins.eq(begins),
@@ -157,7 +158,7 @@ class RMACRows(wiring.Component):
             self.ram.read_address.eq(lane),
         ]
         later = delayed(m, flags.as_value(), self.lead, "flags")[-1]
-        return delayed(m, lane, self.lead, "lane")[-1], data.View(flags.shape(), later)
+        return delayed(m, lane, self.lead, "lane")[-1], data.View(layout, later)
 
     def _build_addends(self, m: Module, row, from_copy, valid):
         """Registers of the numbers that are added to the totals."""

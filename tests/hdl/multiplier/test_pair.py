@@ -203,3 +203,13 @@ def test_styles():
     assert pair_of("generic") is MultiplierPair and pair_of("dsp48e2") is PackedPair
     with pytest.raises(ValueError, match="multiplier_style must be one of generic, dsp48e2, not 'lut'"):
         pair_of("lut")
+
+
+@pytest.mark.parametrize(
+    "own, chain, cascade, sums", [(1, 8, 48, 37), (8, 8, 48, 37), (9, 8, 48, 40), (31, 8, 48, 40), (1, 9, 50, 40)]
+)
+def test_widths(own, chain, cascade, sums):
+    """Two bits are followed beside more than 8 products, and go along with cascades of more than 8."""
+    packed, plain = PackedPair(own, chain), MultiplierPair(own, chain)
+    assert (len(packed.cascade_in), len(packed.cascade_out), len(packed.sums)) == (cascade, cascade, sums)
+    assert (len(plain.cascade_in), len(plain.cascade_out), len(plain.sums)) == (40, 40, 40)

@@ -20,14 +20,14 @@ def engine_under_test():
 @cocotb.parametrize(seed=[11, 12])
 async def all_modes(dut, seed):
     engine = engine_under_test()
-    await compare(dut, engine, rmac_timeline(engine, seed, accumulations=120))
+    await compare(dut, engine, rmac_timeline(engine, seed, accumulations=60))
 
 
 @cocotb.test()
 @cocotb.parametrize(mode=[0, 1, 2, 3])
 async def groups_without_gaps(dut, mode):
     engine = engine_under_test()
-    await compare(dut, engine, rmac_timeline(engine, mode, accumulations=40, modes=(RMACMode(mode),), gaps=(0,)))
+    await compare(dut, engine, rmac_timeline(engine, mode, accumulations=25, modes=(RMACMode(mode),), gaps=(0,)))
 
 
 @cocotb.test()
