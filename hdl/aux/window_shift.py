@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -69,7 +70,7 @@ class WindowShift(wiring.Component):
         )
 
     @staticmethod
-    def model(value, shift, zero_point=0):
+    def model(value, shift, zero_point: np.ndarray | int = 0):
         """The result without its limits, int64: value: integers of `width` bits; shift: 0..max_shift."""
         return zero_point + arithmetic.rounding_shift(value, shift)
 
