@@ -49,10 +49,7 @@ def test_trace_ports_only_where_asked_for(generated, triovit, tmp_path):
     assert triovit("generate", "--config", "trio-tiny", "--trace", "-o", tmp_path / "out").status == 0
     folder, _, report = generated
     texts = [(place / "triovit.v").read_text() for place in (folder, tmp_path / "out")]
-    assert ["input trace_" in text or "output trace_" in text or " trace_load_done;" in text for text in texts] == [
-        False,
-        True,
-    ]
+    assert ["output trace_load_done;" in text for text in texts] == [False, True]
     assert all(report["hash"] in text for text in texts)
     with pytest.raises(ValueError, match="simulations need trace ports: emit the Verilog with them"):
         RtlSimulation(folder, TINY.data_bytes)
