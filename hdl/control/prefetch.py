@@ -35,7 +35,7 @@ class Prefetcher(wiring.Component):
     memory_base : In(64)
         A multiple of 4096.
     ar : Out(stream of BURST), r : In(stream of `read_beat`)
-        Client port of `ReadMaster`. `r.ready` is high whenever a beat can come.
+        Client port of `ReadMaster`. `r.ready` is always high.
     o : Out(stream of FETCHED)
     stop : In(1)
         Ask for nothing more and discard what comes.
@@ -100,8 +100,8 @@ class Prefetcher(wiring.Component):
             go.eq(known & (room >= length) & ~self.stop & (~self.ar.valid | self.ar.ready)),
             asked.eq(Mux(go, length, 0)),
             offset.eq(beat << self._byte_bits),
-            received.eq(self.r.valid & self.r.ready),
-            self.r.ready.eq(under_way != 0),
+            received.eq(self.r.valid),
+            self.r.ready.eq(1),  # there is room for all that was asked for
             self.idle.eq(under_way == 0),
         ]
         m.d.sync += [
