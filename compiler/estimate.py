@@ -15,7 +15,7 @@ from triovit.compiler.memory.program import CompiledProgram
 from triovit.compiler.memory.streams import Stream, Streams
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES
 from triovit.hdl.isa.names import QUEUED_UNITS, Opcode, Unit
-from triovit.machine.cycles import START, Traffic, compute_steps, drain, transfer_traffic
+from triovit.machine.cycles import Traffic, compute_steps, drain, transfer_traffic
 from triovit.machine.memory_timing import MemoryTiming
 
 TRANSFERS, COMPUTERS = (Unit.LOAD, Unit.STORE), (Unit.RMAC, Unit.MAT)
@@ -211,7 +211,7 @@ class _Run:
         steps = self.steps[self.queues[unit][0]]
         for member in together:
             index = self._take(member)
-            self.free[member] = self.now + steps + START
+            self.free[member] = self.now + steps
             if head.opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV) and head.source:
                 self.fetching[member] = self.now + steps
             self._finish(index, self.now + steps + drain(self.config, head.opcode))

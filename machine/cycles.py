@@ -19,8 +19,9 @@ from triovit.hdl.isa.registers import DEFAULT_WATCHDOG
 from triovit.machine.memory_timing import MemoryTiming
 from triovit.machine.nests import NESTS, engines, nest
 
-START = 3  # cycles between a unit's instructions: what is idle, and the first step's way
-DRAIN = 23  # from the last step to the signal being seen: operands 2, engine 4, results 14, semaphores 3
+# From an instruction's last step to the first step of one that waits for its signal: operands 5, engine 7, results 10,
+# semaphores and start 4. A unit's own instructions follow each other without a gap.
+DRAIN = 26
 READ_OVERHEAD = 8  # of a LOAD beside the memory's latency and its beats
 WRITE_OVERHEAD = 16  # of a STORE
 BURST_OVERHEAD = 1  # of a burst beside latency and beats, until its place is free for the next
@@ -37,12 +38,20 @@ def compute_steps(config: AcceleratorConfig, i: Instruction) -> int:
     # Residual operands take cycles of O's read port.
     stalls = rows if i.residual and i.source else 0
     root = LAYER_NORM_ROOT if i.opcode == Opcode.RMAC_LAYER_NORM else 0
+    if i.opcode in (Opcode.RMAC_OUTER, Opcode.RMAC_ROW_SUM):
+        rows = max(rows, config.block)  # the sums of all lanes leave the array one after the other
     return loops.accumulations * max(loops.steps + stalls, rows) + root
 
 
 def drain(config: AcceleratorConfig, opcode: Opcode) -> int:
-    """Cycles from an instruction's last step to its signal being seen; a convolution's sums are skewed by a block."""
-    return DRAIN + (config.block if opcode in (Opcode.RMAC_CONV, Opcode.MAT_CONV) else 0)
+    """Cycles from an instruction's last step to the first of one that waits for its signal; a convolution's sums are
+    skewed by a block, those of a row sum are added up lane by lane."""
+    late = {
+        Opcode.RMAC_CONV: config.block - 2,
+        Opcode.MAT_CONV: config.block - 3,
+        Opcode.RMAC_ROW_SUM: config.block - 1,
+    }
+    return DRAIN + late.get(opcode, 0)
 
 
 class Traffic(NamedTuple):

@@ -106,7 +106,7 @@ def memories(config: AcceleratorConfig) -> str:
                 shape.word_bits,
                 shape.banks,
                 shape.write_width,
-                f"{shape.read_width}, every second one too" if len(shape.strides) > 1 else shape.read_width,
+                shape.read_width,
                 "once" if space in SHARED else "in each core",
             )
             for space, shape in buffers(config).items()

@@ -1,204 +1,222 @@
-"""One core: its buffers, the data paths of its engines and the post-processing pipeline.
+"""One core: its buffers, the data paths of its engines, the queues of their rows and post-processing.
 
-A core decides nothing: all control comes from the pipelines' controls and `ResultControl`, which drive every core
-alike.
+A core decides nothing: all control comes from the pipelines' controls, `ResultControl` and `ComputeUnits`, which drive
+every core alike, and passes a register in the core first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.aux.post_processing import PostProcessing
-from triovit.hdl.compute.engines import Pipeline, pipelines_of
-from triovit.hdl.compute.ports import OperandsInterface, RowInterface, RowOffer, by_space, members_of, operands, words
-from triovit.hdl.compute.results import result_control
-from triovit.hdl.compute.steps import WORD_ADDRESS_BITS
+from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
+from triovit.hdl.compute.pins import ReadPins, ReadPinsInterface, WritePins, WritePinsInterface
+from triovit.hdl.compute.ports import (
+    OperandsInterface,
+    by_name,
+    members_of,
+    operands,
+    row_layout,
+    words,
+)
+from triovit.hdl.compute.results import post_control, row_control
+from triovit.hdl.compute.row_queue import RowQueue
+from triovit.hdl.compute.timing import PINS
 from triovit.hdl.config.accelerator import AcceleratorConfig
-from triovit.hdl.config.buffers import buffers
+from triovit.hdl.config.buffers import Banks, buffers
 from triovit.hdl.dma.ports import beat_words
-from triovit.hdl.dma.runs import LOCAL_BITS
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.layouts import RECORD_LAYOUT
-from triovit.hdl.isa.names import Destination
-from triovit.hdl.memory.banked import BankedMemory
+from triovit.hdl.memory.bank_array import BankArray
+from triovit.hdl.memory.column_memory import ColumnMemory
 from triovit.hdl.memory.ram import Ram
+from triovit.hdl.memory.rotator import Rotator
 
 
-class BufferInterface(wiring.PureInterface):
-    """Members of a `BufferPort`."""
-
-    en: Signal
-    address: Signal
-    double: Signal
-
-
-class BufferPort(wiring.Signature):
-    """Read port of a buffer; directions of the reader. double: every second word (A only)."""
-
-    def __init__(self):
-        super().__init__({"en": Out(1), "address": Out(WORD_ADDRESS_BITS), "double": Out(1)})
-
-
-class CoreLoadInterface(wiring.PureInterface):
-    """Members of a `CoreLoad`."""
-
-    a: Signal
-    o: Signal
-    address: Signal
-    data: data.View
-    mask: Signal
-
-
-class CoreLoad(wiring.Signature):
-    """A LOAD's write of a core's own buffers; directions of the LOAD. a, o: strobes."""
-
-    def __init__(self, config: AcceleratorConfig):
-        super().__init__(
-            {
-                "a": Out(1),
-                "o": Out(1),
-                "address": Out(LOCAL_BITS),
-                "data": Out(beat_words(config)),
-                "mask": Out(config.beat_words),
-            }
-        )
-
-
-class PathPort(wiring.Signature):
-    """What a pipeline's control drives in every core, and what core 0 answers; directions of the control."""
-
-    def __init__(self, control, status):
-        super().__init__({"control": Out(control), "status": In(status)})
+def bank_array(shape: Banks) -> BankArray:
+    """The memory of a row of the table of buffers."""
+    return BankArray(shape.words, shape.banks, shape.word_bits, shape.write_width)
 
 
 class Core(wiring.Component):
     """Data path of a core.
 
     Parameters: config; pipelines: by default those of the configuration.
-    Members:
-      a, o, k (In, BufferPort): reads of the core's buffers. shared (In, operands of B and C), p (In, 16 words): outputs
-      of the buffers that cores share. load (In, CoreLoad): given only in cycles without a result for the same buffer.
-      paths (In, a PathPort each pipeline): control of its engines. results (In, result_control). Both are the same for
-      every core.
-      rows (Out, array of RowOffer): engines offer a row of psums.
-      o_data (Out, beat words): buffer O's output, for STORE.
+    Members, all but `o_data` for a register in the core:
+      a, o (In, ReadPins), k (In, ReadPins): reads of the core's buffers. shared (In, operands of B and C), p (In, 16
+      words): outputs of the buffers that cores share.
+      write_a, write_o, write_k, write_codes (In, WritePins): a word of each port is the result, or LOAD's, which `load`
+      (In, beat words) has in the order of banks.
+      paths (In, the control of each pipeline). row (In, row_control), post (In, post_control).
+      o_data (Out, banks of O): O's output, `BankArray.latency` + 1 cycles after `o`, for STORE.
     """
 
-    a: BufferInterface
-    o: BufferInterface
-    k: BufferInterface
+    a: ReadPinsInterface
+    o: ReadPinsInterface
+    k: ReadPinsInterface
+    write_a: WritePinsInterface
+    write_o: WritePinsInterface
+    write_k: WritePinsInterface
+    write_codes: WritePinsInterface
+    load: data.View
     shared: OperandsInterface
     p: data.View
-    load: CoreLoadInterface
     paths: wiring.PureInterface
-    results: data.View
-    rows: list[RowInterface]
+    row: data.View
+    post: data.View
     o_data: data.View
 
     def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):
         self.config = config
         self.pipelines = pipelines_of(config) if pipelines is None else pipelines
         self._paths = [pipeline.path(config) for pipeline in self.pipelines]
-        rows = sum(pipeline.rows for pipeline in self.pipelines)
+        shapes, units = buffers(config), len(computing(self.pipelines))
         super().__init__(
             {
-                "a": In(BufferPort()),
-                "o": In(BufferPort()),
-                "k": In(BufferPort()),
+                "a": In(ReadPins(shapes[Space.A])),
+                "o": In(ReadPins(shapes[Space.O])),
+                "k": In(ReadPins(shapes[Space.K])),
+                "write_a": In(WritePins(shapes[Space.A])),
+                "write_o": In(WritePins(shapes[Space.O])),
+                "write_k": In(WritePins(shapes[Space.K])),
+                "write_codes": In(WritePins(shapes[Space.DIVISOR])),
+                "load": In(beat_words(config)),
                 "shared": In(operands(config, (Space.B, Space.C))),
-                "p": In(words(config, 16)),
-                "load": In(CoreLoad(config)),
+                "p": In(words(config, shapes[Space.P].banks)),
                 "paths": In(
                     wiring.Signature(
                         {
-                            pipeline.name: Out(PathPort(path.control.shape(), path.status.shape()))
+                            pipeline.name: Out(path.control.shape())
                             for pipeline, path in zip(self.pipelines, self._paths, strict=True)
                         }
                     )
                 ),
-                "results": In(result_control(rows)),
-                "rows": Out(RowOffer()).array(rows),
-                "o_data": Out(words(config, config.beat_words)),
+                "row": In(row_control(units)),
+                "post": In(post_control(units)),
+                "o_data": Out(words(config, shapes[Space.O].banks)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         shapes = buffers(self.config)
-        m.submodules.a = a = BankedMemory(*shapes[Space.A])
-        m.submodules.o = o = BankedMemory(*shapes[Space.O])
-        m.submodules.k = k = BankedMemory(*shapes[Space.K])
-        m.submodules.codes = codes = Ram(shapes[Space.DIVISOR].word_bits, shapes[Space.DIVISOR].words)
-        m.submodules.post = post = PostProcessing(self.config.block, self.config.accumulator_bits)
-        for port, memory in ((self.a, a), (self.o, o), (self.k, k)):
-            m.d.comb += [memory.read_en.eq(port.en), memory.read_address.eq(port.address)]
-        m.d.comb += [a.read_double.eq(self.a.double), self.o_data.eq(o.read_data)]
-        outputs = {Space.A: a.read_data, Space.O: o.read_data[0], Space.K: k.read_data, **by_space(self.shared)}
+        m.submodules.a = a = bank_array(shapes[Space.A])
+        m.submodules.o = o = bank_array(shapes[Space.O])
+        m.submodules.k = k = ColumnMemory(
+            shapes[Space.K].words, shapes[Space.K].banks, self.config.block, shapes[Space.K].style
+        )
+        m.submodules.codes = codes = Ram(shapes[Space.DIVISOR].word_bits, shapes[Space.DIVISOR].words, "distributed")
+        outputs = self._build_reads(m, a, o, k)
         rows = self._build_paths(m, outputs)
-        self._build_results(m, rows, post, o, codes)
-        self._build_writes(m, post.o, a, o, k, codes)
+        result = self._build_results(m, rows, outputs["o"], codes)
+        self._build_writes(m, result, a, o, k, codes)
         return m
 
-    def _build_paths(self, m, outputs) -> list:
-        """The engines behind the buffers; returns their rows."""
-        rows = []
-        for pipeline, path, port in zip(self.pipelines, self._paths, members_of(self.paths), strict=True):
-            m.submodules[pipeline.name] = path
-            m.d.comb += [path.control.eq(port.control), port.status.eq(path.status)]
-            m.d.comb += [operand.eq(outputs[space]) for space, operand in by_space(path.operands).items()]
-            rows += path.rows
-        return rows
+    @staticmethod
+    def _register(m, value, name: str, reset: bool = False):
+        """The register of the core behind one of its inputs."""
+        return delayed(m, value, 1, name, reset=reset)[-1]
 
-    def _build_results(self, m, rows, post, o, codes):
-        """A row of psums, chosen in T0, meets its records, residual operand and divisor code in T1."""
-        ctl, block = self.results, self.config.block
-        row = Signal(data.ArrayLayout(signed(32), block), reset_less=True)
-        for number, (source, offer) in enumerate(zip(rows, self.rows, strict=True)):
+    def _build_reads(self, m, a, o, k) -> dict:
+        """The core's buffers up to the operands that pipelines see, by their names there."""
+        shifts = {}
+        for name, port, memory in (("a", self.a, a), ("o", self.o, o)):
             m.d.comb += [
-                source.ready.eq(ctl.ready[number]),
-                offer.valid.eq(source.valid),
-                offer.last.eq(source.payload.last),
+                memory.read_en.eq(self._register(m, port.enables, f"{name}_enables")),
+                memory.read_rows.eq(self._register(m, port.rows, f"{name}_rows")),
             ]
-            with m.If(ctl.take & (ctl.source == number)):
-                m.d.sync += row.eq(source.payload.acc)
-        records = data.View(data.ArrayLayout(RECORD_LAYOUT, block), self.p.as_value())
+            shifts[name] = delayed(m, port.shift, 1 + memory.latency, f"{name}_shift")[-1]
         m.d.comb += [
-            codes.read_en.eq(ctl.code_en),
-            codes.read_address.eq(ctl.code_address),
-            *(post.i.acc[k].eq(row[k]) for k in range(block)),
-            post.i.parameters.eq(records),
-            post.i.residual.eq(o.read_data[0]),
-            post.i.code.eq(codes.read_data),
-            post.i.mode.eq(ctl.mode),
-            post.i.fraction_bits.eq(ctl.fraction_bits),
-            post.i.use_residual.eq(ctl.use_residual),
-            post.i.log2_offset.eq(ctl.log2_offset),
-            post.i.high_byte.eq(ctl.high_byte),
+            k.read_en.eq(self._register(m, self.k.enables[0], "k_en")),
+            k.read_row.eq(self._register(m, self.k.rows[0], "k_row")),
         ]
+        m.submodules.rotator = rotator = Rotator(self.config.block, 8 * self.config.block)
+        word = Signal(words(self.config, 1))
+        m.d.comb += [
+            rotator.i.eq(a.read_data),
+            rotator.shift.eq(shifts["a"]),
+            word[0].eq(o.read_data[shifts["o"]]),
+            self.o_data.eq(o.read_data),
+        ]
+        shared = {name: self._register(m, value, f"shared_{name}") for name, value in by_name(self.shared).items()}
+        return {"a": rotator.o, "o": word, "k": k.read_data, **shared}
+
+    def _build_paths(self, m, outputs) -> list:
+        """The engines behind the buffers, with a queue for each unit's rows; returns the queues."""
+        queues = []
+        for pipeline, path, control in zip(self.pipelines, self._paths, members_of(self.paths), strict=True):
+            m.submodules[pipeline.name] = path
+            m.d.comb += path.control.eq(self._register(m, control, f"{pipeline.name}_control", reset=True))
+            m.d.comb += [target.eq(outputs[name]) for name, target in by_name(path.operands).items()]
+            for engine, row in zip(pipeline.engines, path.rows, strict=True):
+                m.submodules[f"{engine.unit.name.lower()}_rows"] = queue = RowQueue(self.config)
+                m.d.comb += [queue.i.valid.eq(row.valid), queue.i.acc.eq(row.acc)]
+                queues.append(queue)
+        return queues
+
+    def _build_results(self, m, queues, o_word, codes):
+        """A row of psums meets its records, residual operand and divisor code; returns the result."""
+        block = self.config.block
+        m.submodules.post = post = PostProcessing(block, self.config.accumulator_bits, self.config.multiplier_style)
+        row = self._register(m, self.row, "row", reset=True)
+        control = self._register(m, self.post, "control")
+        acc = Signal(row_layout(self.config))
+        with m.Switch(control.unit):
+            for number, queue in enumerate(queues):
+                m.d.comb += queue.take.eq(row.take[number])
+                with m.Case(number):
+                    m.d.comb += acc.eq(queue.o)
+        records = data.View(data.ArrayLayout(RECORD_LAYOUT, block), self._register(m, self.p.as_value(), "records"))
+        m.d.comb += [
+            codes.read_en.eq(row.code_en),
+            codes.read_address.eq(row.code_address),
+            post.i.acc.eq(acc),
+            post.i.parameters.eq(records),
+            post.i.residual.eq(self._register(m, o_word.as_value(), "residual")),
+            post.i.code.eq(codes.read_data),
+            post.i.mode.eq(control.mode),
+            post.i.fraction_bits.eq(control.fraction_bits),
+            post.i.use_residual.eq(control.use_residual),
+            post.i.log2_offset.eq(control.log2_offset),
+            post.i.high_byte.eq(control.high_byte),
+        ]
+        return post.o
 
     def _build_writes(self, m, result, a, o, k, codes):
-        """Write ports: a result first, else a LOAD (the accelerator offers one only where no result is)."""
-        ctl, load = self.results, self.load
-        for memory, destination, loaded in ((a, Destination.A, load.a), (o, Destination.O, load.o)):
-            write = ctl.write[destination.position]
+        """Write ports: each word of a port is the result or LOAD's."""
+        load = self._register(m, self.load, "load")
+        pins = {
+            name: (
+                self._register(m, port.enables, f"write_{name}_enables", reset=True),
+                self._register(m, port.rows, f"write_{name}_rows"),
+            )
+            for name, port in (
+                ("a", self.write_a),
+                ("o", self.write_o),
+                ("k", self.write_k),
+                ("codes", self.write_codes),
+            )
+        }
+        for name, port, memory in (("a", self.write_a, a), ("o", self.write_o, o)):
+            from_result = self._register(m, port.from_result, f"write_{name}_from_result")
+            m.d.comb += [memory.write_en.eq(pins[name][0]), memory.write_rows.eq(pins[name][1])]
             m.d.comb += [
-                memory.write_en.eq(write | loaded),
-                memory.write_address.eq(Mux(write, ctl.out, load.address)),
-                memory.write_data.eq(load.data),
-                memory.write_mask.eq(Mux(write, 1, load.mask)),
+                memory.write_data[lane].eq(Mux(from_result, result.as_value(), load[lane]))
+                for lane in range(len(memory.write_data))
             ]
-            with m.If(write):
-                m.d.comb += memory.write_data[0].eq(result)
         m.d.comb += [
-            k.write_en.eq(ctl.write[Destination.K.position]),
-            k.write_address.eq(ctl.attention),
-            k.write_data[0].eq(result),
-            k.write_mask.eq(1),
-            codes.write_en.eq(ctl.write[Destination.DIVISOR.position]),
-            codes.write_address.eq(ctl.pixel),
+            k.write_en.eq(pins["k"][0]),
+            k.write_row.eq(pins["k"][1][0]),
+            k.write_data.eq(result),
+            codes.write_en.eq(pins["codes"][0][0]),
+            codes.write_address.eq(pins["codes"][1][0]),
             codes.write_data.eq(result[0]),
         ]
+
+
+assert PINS == 2  # a register of addresses before the core, and the core's own

@@ -19,11 +19,11 @@ class Pipeline:
     """Units that share the way from instruction to rows of psums, and the two components it is made of.
 
     engines: the units, in order of priority.
-    control(config): once. Members `units` (array of Out(IssuePort())), `reads` (Out(requests(...))), `control` (Out(a
-    layout)) and `status` (In(a layout)); `latency`, cycles from an accepted instruction to its first beat at an engine.
-    path(config): in each core. Members `control` and `status` of the same layouts, the other way round, `operands`
-    (In(operands(...))) and `rows`, an array of Out(stream of `row_layout`), a member for each name in the engines'
-    `rows`, in order. `status` and the rows' flags are those of core 0; all cores are in the same state.
+    control(config): once. Members `units` (array of Out(IssuePort())), `reads` (Out(requests(...))) and `control`
+    (Out(a layout)). It decides when a read is granted; from then on operands and rows come at fixed distances
+    (`hdl.compute.timing`), and it says when a row does.
+    path(config): in each core. Members `control` (In(the layout), a cycle later), `operands` (In(operands(...))) and
+    `rows` (array of Out(RowPort()), a member for each unit): rows are never refused.
     """
 
     engines: tuple[Engine, ...]
@@ -38,10 +38,6 @@ class Pipeline:
     def reads(self) -> frozenset[Space]:
         """Spaces that its units read."""
         return frozenset().union(*(engine.reads for engine in self.engines))
-
-    @property
-    def rows(self) -> int:
-        return sum(len(engine.rows) for engine in self.engines)
 
 
 _OF = {engine.unit: engine for engine in ENGINES["trio"]}

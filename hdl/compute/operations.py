@@ -36,7 +36,7 @@ class Operation:
     kind: what the data path does with a step. counts: iterations of the six levels. features: strides of the features'
     address. results: strides of the result's address at levels 3, 4, 5.
     values: strides of a second operand, which a step reads in a second cycle; None for one read a step.
-    row: which of the unit's engines gives the rows (`hdl.isa.engines.Engine.rows`).
+    rows: rows of psums of a result; None: as many as its window has pixels.
     weights: words of weights that a step takes. records: record blocks from group to group.
     window: level of the loop whose steps are windows of pixels or tokens, of `pixels` each; None: a step is one pixel.
     double: windows take every second word. two_passes: the outermost loop reads the same features, weights and records
@@ -48,7 +48,7 @@ class Operation:
     features: tuple[Bits, Bits, Bits, Bits, Bits, Bits]
     results: tuple[Bits, Bits, Bits]
     values: tuple[Bits, Bits, Bits, Bits, Bits, Bits] | None = None
-    row: int = 0
+    rows: Bits | None = 1
     weights: int = 1
     records: Bits = 1
     window: int | None = None
@@ -83,6 +83,7 @@ def depthwise(f, block: int, joint: Bits) -> Operation:
         # A window is `block` words wide with either stride.
         features=(0, 1, f.in_row, block, Mux(f.stride, f.in_row << 1, f.in_row), f.in_group),
         results=(pixels, f.out_row, f.out_group),
+        rows=None,
         window=3,
         pixels=pixels,
         double=f.stride,
@@ -96,6 +97,7 @@ def outer_product(f, block: int, joint: Bits) -> Operation:
         features=(0, block, f.in_row, 0, f.in_block, 0),
         values=(0, block, f.in_row, 0, 0, f.in_group),
         results=(0, f.out_row, f.out_group),
+        rows=block,
         records=0,
         window=1,
         pixels=block,
@@ -109,7 +111,6 @@ def row_sum(f, block: int, joint: Bits) -> Operation:
         counts=(1, windows(f.cols, block), f.rows, 1, 1, f.groups),
         features=(0, block, f.in_row, 0, 0, f.in_group),
         results=(0, 0, f.out_group),
-        row=1,
         records=~kept,
         window=1,
         pixels=block,
@@ -122,7 +123,6 @@ def layer_norm(f, block: int, joint: Bits) -> Operation:
         counts=(1, 1, 1, 1, f.blocks, 2),
         features=(0, 0, 0, 0, f.in_block, 0),
         results=(0, f.out_group, 0),
-        row=2,
         two_passes=True,
     )
 

@@ -1,14 +1,17 @@
-"""Control of the R-MAC and the MAT unit: a sequencer each, and what takes their steps to the engines."""
+"""Control of the R-MAC and the MAT unit: a sequencer each, the issue of their steps, and their beats."""
 
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
-from triovit.hdl.compute.operands import READY, OperandControl, operand_control
+from triovit.hdl.aux.delay_line import delayed
+from triovit.hdl.compute.beats import Beats, pair_control
+from triovit.hdl.compute.issue import FAULT_LATENCY, IssueControl
 from triovit.hdl.compute.ports import READ_SPACES, IssueInterface, IssuePort, RequestsInterface, requests
 from triovit.hdl.compute.sequencer import Sequencer
+from triovit.hdl.compute.timing import OPERANDS
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.names import ErrorCode, Unit
 
@@ -18,25 +21,24 @@ class PairControl(wiring.Component):
 
     Parameters: config.
     Members: see `hdl.compute.engines.Pipeline`. units: R-MAC, MAT.
-    Latency: `latency = 3` cycles from an accepted instruction to its first beat at an engine (an outer product: 4).
+    Latency: `latency` cycles from an instruction's begin (`accepted`) to its first beat at an engine; an outer product
+    has one more.
     Errors: ILLEGAL_FIELD (Sequencer), LOCAL_ADDRESS for a feature or weight beyond its buffer.
     """
 
     units: list[IssueInterface]
     reads: RequestsInterface
     control: data.View
-    status: data.View
 
-    latency = 3
+    latency = OPERANDS
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__(
             {
                 "units": Out(IssuePort()).array(2),
-                "reads": Out(requests(READ_SPACES)),
-                "control": Out(operand_control(config)),
-                "status": In(READY),
+                "reads": Out(requests(config, READ_SPACES)),
+                "control": Out(pair_control(config.block)),
             }
         )
 
@@ -44,37 +46,46 @@ class PairControl(wiring.Component):
         m = Module()
         m.submodules.rmac_sequencer = rmac = Sequencer(self.config, Unit.RMAC)
         m.submodules.mat_sequencer = mat = Sequencer(self.config, Unit.MAT)
-        m.submodules.operands = operands = OperandControl(self.config)
-        connect(m, rmac.o, operands.rmac.steps)
-        connect(m, mat.o, operands.mat.steps)
+        m.submodules.issue = issue = IssueControl(self.config)
+        m.submodules.beats = beats = Beats(self.config)
+        connect(m, rmac.o, issue.rmac.steps)
+        connect(m, mat.o, issue.mat.steps)
         m.d.comb += [
             rmac.partner_joined.eq(mat.joined),
             mat.release.eq(rmac.releases),
-            operands.ready.eq(self.status),
-            self.control.eq(operands.control),
+            beats.rmac_step.eq(issue.rmac_step),
+            beats.mat_step.eq(issue.mat_step),
+            self.control.eq(beats.control),
         ]
         for mine, inner in (
-            (self.reads.a, operands.a),
-            (self.reads.o, operands.o),
-            (self.reads.k, operands.k),
-            (self.reads.b, operands.b),
-            (self.reads.c, operands.c),
+            (self.reads.a, issue.a),
+            (self.reads.o, issue.o),
+            (self.reads.k, issue.k),
+            (self.reads.b, issue.b),
+            (self.reads.c, issue.c),
         ):
             connect(m, inner, flipped(mine))
-        sides = (operands.rmac, operands.mat)
-        for unit, sequencer, side in zip(self.units, (rmac, mat), sides, strict=True):
+        parts = ((rmac, issue.rmac, beats.rmac_row, "rmac"), (mat, issue.mat, beats.mat_row, "mat"))
+        for unit, (sequencer, side, row, name) in zip(self.units, parts, strict=True):
             connect(m, flipped(unit.i), sequencer.i)
             connect(m, side.results, flipped(unit.results))
+            # A refused instruction is told as late as a read beyond a buffer, so that the first error comes first.
+            refused = delayed(m, sequencer.error, FAULT_LATENCY, f"{name}_refused", reset=True)[-1]
             m.d.comb += [
                 unit.accepted.eq(sequencer.accepted),
                 unit.signal.eq(sequencer.signal),
-                unit.index.eq(sequencer.index),
+                unit.index.eq(sequencer.accepted_index),
+                unit.row.eq(row),
                 unit.busy.eq(sequencer.busy),
                 unit.stall.eq(side.stall),
-                # A step is older than the instruction that the sequencer looks at, and belongs to the same one if that
-                # is not refused.
-                unit.error.valid.eq(sequencer.error | side.fault),
-                unit.error.code.eq(Mux(sequencer.error, sequencer.error_code, ErrorCode.LOCAL_ADDRESS)),
-                unit.error.index.eq(sequencer.index),
+                unit.error.valid.eq(side.fault | refused),
+                unit.error.code.eq(Mux(side.fault, ErrorCode.LOCAL_ADDRESS, ErrorCode.ILLEGAL_FIELD)),
+                unit.error.index.eq(
+                    Mux(
+                        side.fault,
+                        delayed(m, sequencer.index, FAULT_LATENCY, f"{name}_index")[-1],
+                        delayed(m, sequencer.error_index, FAULT_LATENCY, f"{name}_refused_index")[-1],
+                    )
+                ),
             ]
         return m

@@ -28,9 +28,28 @@ def words(config: AcceleratorConfig, count: int) -> data.ArrayLayout:
     return data.ArrayLayout(unsigned(8 * config.block), count)
 
 
-def row_layout(block: int) -> data.StructLayout:
-    """A row of psums; last: it is the last row of its accumulation."""
-    return data.StructLayout({"acc": data.ArrayLayout(signed(32), block), "last": 1})
+def row_layout(config: AcceleratorConfig) -> data.ArrayLayout:
+    """A row of psums."""
+    return data.ArrayLayout(signed(config.accumulator_bits), config.block)
+
+
+def tile_layout(block: int) -> data.ArrayLayout:
+    """`block` words as bytes, [word][byte]."""
+    return data.ArrayLayout(data.ArrayLayout(signed(8), block), block)
+
+
+class RowInterface(wiring.PureInterface):
+    """Members of a `RowPort`."""
+
+    valid: Signal
+    acc: data.View
+
+
+class RowPort(wiring.Signature):
+    """Rows of psums of one unit, never refused; Out at the engines."""
+
+    def __init__(self, config: AcceleratorConfig):
+        super().__init__({"valid": Out(1), "acc": Out(row_layout(config))})
 
 
 class DescriptorInterface(wiring.PureInterface):
@@ -42,7 +61,11 @@ class DescriptorInterface(wiring.PureInterface):
 
 
 class DescriptorPort(wiring.Signature):
-    """Descriptors of results under way, in order; directions of the control. `space`: one may be pushed."""
+    """Descriptors of results under way, in order; directions of the control.
+
+    push, result: a result of `result.rows` rows, at most `block`, is on its way, before the first of them is announced.
+    space: a register; there is room for the rows of one.
+    """
 
     def __init__(self):
         super().__init__({"push": Out(1), "result": Out(RESULT), "space": In(1)})
@@ -56,6 +79,7 @@ class IssueInterface(wiring.PureInterface):
     signal: Signal
     index: Signal
     results: DescriptorInterface
+    row: Signal
     busy: Signal
     stall: Signal
     error: data.View
@@ -68,8 +92,10 @@ class IssuePort(wiring.Signature):
     -------
     i : In(stream of ISSUED)
     accepted : Out(1), signal : Out(32), index : Out(32)
-        An instruction has been taken, its semaphores, and its number, which stays until the next one.
+        An instruction begins, its semaphores, and its number.
     results : Out(DescriptorPort())
+    row : Out(1)
+        A row of its results is in the unit's queues in `hdl.compute.timing.ROW_LEAD + 1` cycles, once for each of them.
     busy, stall : Out(1)
         It has work; a step has to wait in this cycle.
     error : Out(ERROR)
@@ -84,6 +110,7 @@ class IssuePort(wiring.Signature):
                 "signal": Out(SEMAPHORES),
                 "index": Out(INDEX_BITS),
                 "results": Out(DescriptorPort()),
+                "row": Out(1),
                 "busy": Out(1),
                 "stall": Out(1),
                 "error": Out(ERROR),
@@ -95,6 +122,7 @@ class CompletionInterface(wiring.PureInterface):
     """Members of a `CompletionPort`."""
 
     results: DescriptorInterface
+    row: Signal
     accepted: Signal
     signal: Signal
     index: Signal
@@ -112,13 +140,14 @@ class CompletionPort(wiring.Signature):
 
     Members
     -------
-    results : In(DescriptorPort())
+    results : In(DescriptorPort()), row : In(1)
+        See `IssuePort`.
     accepted : In(1), signal : In(32), index : In(32)
         From the unit's control.
     room : Out(1)
         Another instruction may be accepted.
     done : Out(1), done_signal : Out(32), done_index : Out(32)
-        The last result of an instruction is written.
+        The last result of an instruction is as good as written (`hdl.compute.results.EARLY`).
     fault : Out(1), fault_index : Out(32)
         A result beyond a buffer.
     idle : Out(1)
@@ -129,6 +158,7 @@ class CompletionPort(wiring.Signature):
         super().__init__(
             {
                 "results": In(DescriptorPort()),
+                "row": In(1),
                 "accepted": In(1),
                 "signal": In(SEMAPHORES),
                 "index": In(INDEX_BITS),
@@ -146,10 +176,11 @@ class CompletionPort(wiring.Signature):
 class RequestInterface(wiring.PureInterface):
     """Members of a `ReadRequest`."""
 
+    possible: Signal
     request: Signal
     address: Signal
+    words: Signal
     double: Signal
-    hold: Signal
     blocked: Signal
 
 
@@ -158,35 +189,28 @@ class ReadRequest(wiring.Signature):
 
     Members
     -------
+    possible : Out(1)
+        There may be a request in this cycle; it does not depend on `blocked` or on what is decided in this cycle.
     request : Out(1), address : Out(24)
-        A read in this cycle, of as many words as the buffer puts out at once. It may depend on `blocked`.
-    double : Out(1)
-        A only: every second word.
-    hold : Out(1)
-        A only: the pipeline still needs the words that A puts out now, nobody else may read A.
+        A read, granted in this cycle: it has to be low while `blocked`.
+    words : Out(range(block + 1)), double : Out(1)
+        Words that it uses, from the first one on, and of A whether they are every second one. Of B, C and K all words
+        of a row, of which the address is the first one, or one word.
     blocked : In(1)
-        Somebody with priority reads, or A is held: there must be no request. The first pipeline is never blocked at B,
-        C and K.
+        Somebody with priority reads. The first pipeline is never blocked at A, B, C and K.
     """
 
-    def __init__(self):
+    def __init__(self, block: int):
         super().__init__(
-            {"request": Out(1), "address": Out(WORD_ADDRESS_BITS), "double": Out(1), "hold": Out(1), "blocked": In(1)}
+            {
+                "possible": Out(1),
+                "request": Out(1),
+                "address": Out(WORD_ADDRESS_BITS),
+                "words": Out(range(block + 1)),
+                "double": Out(1),
+                "blocked": In(1),
+            }
         )
-
-
-class RowInterface(wiring.PureInterface):
-    """Members of a `RowOffer`."""
-
-    valid: Signal
-    last: Signal
-
-
-class RowOffer(wiring.Signature):
-    """An engine of core 0 offers a row of psums, the last one of its accumulation. Out at the core."""
-
-    def __init__(self):
-        super().__init__({"valid": Out(1), "last": Out(1)})
 
 
 def space_name(space: Space) -> str:
@@ -204,9 +228,11 @@ class RequestsInterface(wiring.PureInterface):
     c: RequestInterface
 
 
-def requests(spaces: Iterable[Space]) -> wiring.Signature:
+def requests(config: AcceleratorConfig, spaces: Iterable[Space]) -> wiring.Signature:
     """Read requests of a control, a member for each buffer of `spaces`."""
-    return wiring.Signature({space_name(space): Out(ReadRequest()) for space in READ_SPACES if space in spaces})
+    return wiring.Signature(
+        {space_name(space): Out(ReadRequest(config.block)) for space in READ_SPACES if space in spaces}
+    )
 
 
 class OperandsInterface(wiring.PureInterface):
@@ -216,27 +242,36 @@ class OperandsInterface(wiring.PureInterface):
     o: data.View
     k: data.View
     b: data.View
+    b_word: data.View
     c: data.View
 
 
 def operands(config: AcceleratorConfig, spaces: Iterable[Space]) -> wiring.Signature:
-    """What the buffers of `spaces` put out, a member for each: `block` words, and of O one. Out at the buffers."""
-    return wiring.Signature(
-        {
-            space_name(space): Out(words(config, 1 if space == Space.O else config.block))
-            for space in READ_SPACES
-            if space in spaces
-        }
-    )
+    """What the buffers of `spaces` put out, a member for each; Out at the buffers.
+
+    a: the window, o: the word, `READ` cycles after the request (`hdl.compute.timing`).
+    b, c, k: rows of weights, `OPERANDS` cycles after the request and skewed: byte m of each word comes m cycles later.
+    b_word: the word of B, `OPERANDS` cycles after a request of one word.
+    """
+    block = config.block
+    members = {"a": words(config, block), "o": words(config, 1)}
+    members |= dict.fromkeys(("k", "b", "c"), tile_layout(block)) | {"b_word": words(config, 1)}
+    wanted = {space_name(space) for space in spaces}
+    return wiring.Signature({name: Out(shape) for name, shape in members.items() if name[0] in wanted})
 
 
-def by_space(bundle) -> dict[Space, object]:
-    """Members of a bundle that `requests` or `operands` describes, by space."""
+def by_space(bundle) -> dict[Space, RequestInterface]:
+    """Members of a bundle that `requests` describes, by space."""
     return {
         space: getattr(bundle, space_name(space))
         for space in READ_SPACES
         if space_name(space) in bundle.signature.members
     }
+
+
+def by_name(bundle) -> dict[str, data.View]:
+    """Members of a bundle that `operands` describes, by name."""
+    return {name: getattr(bundle, name) for name in bundle.signature.members}
 
 
 def members_of(bundle) -> list:

@@ -2,260 +2,272 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, fifo, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
+from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.aux.post_processing import PostProcessing
-from triovit.hdl.compute.ports import CompletionInterface, CompletionPort, RowInterface, RowOffer
+from triovit.hdl.compute.ports import CompletionInterface, CompletionPort
+from triovit.hdl.compute.row_queue import RowQueue, queue_depth
+from triovit.hdl.compute.sequencer import Sequencer
 from triovit.hdl.compute.steps import RESULT, WORD_ADDRESS_BITS
+from triovit.hdl.compute.timing import GRANT, PINS, TAKEN
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.control.semaphores import Semaphores
 from triovit.hdl.isa.engines import Engine
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import Destination, PostMode
-from triovit.hdl.isa.record import RECORD_BYTES
 
-RESULTS_IN_FLIGHT = 16  # more than the engines hold between their first beat and their last row
-INSTRUCTIONS_IN_FLIGHT = 8
+INSTRUCTIONS_IN_FLIGHT = 16
+WRITE = TAKEN + PostProcessing.latency
+"""From the choice of a row to the cycle in which its result is at the buffers' write ports."""
+EARLY = Semaphores.latency + Sequencer.latency + PINS - 1
+"""An instruction is done so many cycles before its last result is at the write ports: whoever waits for that takes its
+instruction `Semaphores.latency` cycles later, and its first read is at the pins of a RAM after the write."""
 
 
-def result_control(rows: int) -> data.StructLayout:
-    """What the result control drives in every core; rows: engines that give rows of psums."""
+def row_control(units: int) -> data.StructLayout:
+    """A row's way through a core: it leaves its unit's queue, and its divisor code is read."""
+    return data.StructLayout({"take": unsigned(units), "code_en": 1, "code_address": unsigned(12)})
+
+
+def post_control(units: int) -> data.StructLayout:
+    """A row before post-processing, a cycle after `row_control`; unit: whose it is."""
     return data.StructLayout(
         {
-            # T0: a row leaves its engine
-            "take": 1,
-            "source": range(rows),
-            "ready": unsigned(rows),
-            "code_address": unsigned(12),
-            "code_en": 1,
-            # T1: the row enters post-processing
+            "unit": range(max(2, units)),
             "mode": PostMode,
             "fraction_bits": unsigned(4),
             "use_residual": 1,
             "log2_offset": signed(6),
             "high_byte": 1,
-            # the result is written
-            "write": unsigned(4),
-            "out": unsigned(WORD_ADDRESS_BITS),
-            "attention": unsigned(13),
-            "pixel": unsigned(12),
         }
     )
 
 
-def _write_layout(units: int) -> data.StructLayout:
-    """What travels beside a row through the pipeline."""
-    return data.StructLayout(
-        {
-            "valid": 1,
-            "final": 1,
-            "unit": range(max(2, units)),
-            "bad": 1,
-            "destination": unsigned(4),
-            "out": unsigned(WORD_ADDRESS_BITS),
-            "attention": unsigned(13),
-            "pixel": unsigned(24),
-        }
-    )
+# A result's writes: a bit for each `Destination`; out: its word in A and O; attention: in K; pixel: its divisor code.
+WRITES = data.StructLayout(
+    {"destination": unsigned(4), "out": unsigned(WORD_ADDRESS_BITS), "attention": unsigned(13), "pixel": unsigned(12)}
+)
 
 
 @dataclass(frozen=True)
-class _Offer:
-    """What a unit has for the arbiter.
+class _Unit:
+    """A unit's oldest result, from registers.
 
-    result: its oldest descriptor. valid: a row of it is on offer. source: the engine that offers it. last: it is the
-    last row of the descriptor. gone: rows of the descriptor that have been taken.
+    result: its descriptor. waits: a row of it is announced. gone: rows of it that have been taken. last: the next row
+    is its last one.
     """
 
     result: data.View
-    valid: Value
-    source: Value
-    last: Value
+    waits: Signal
     gone: Signal
+    last: Signal
 
 
 class ResultControl(wiring.Component):
-    """Descriptors of results under way, the arbiter of the post-processing pipeline, writes and signals.
+    """Descriptors of results under way, places in the row queues, the choice of rows, writes and signals.
 
     Parameters: config; engines: the units that compute, in order of priority.
     Members:
-      units (Out, an array of CompletionPort): descriptors, in order, and instructions of each unit.
-      rows (In, an array of RowOffer): core 0's engines, in the order of the units' `rows`.
-      control (Out, result_control). p_en, p_address (Out): records of the row, in words. o_en, o_address (Out):
-      residual operand.
-    Latency: a row taken in cycle t is written at the end of cycle t + 1 + PostProcessing.latency. One row per cycle; a
-    `wide` row takes two cycles (low bytes, high bytes).
+      units (Out, an array of CompletionPort): descriptors and rows, in order, and instructions of each unit.
+      p_en, p_block (Out), o_en, o_address (Out): records, by channel block, and residual operand of the row that was
+      chosen `GRANT` cycles ago; o_en is a register.
+      row (Out, row_control): `TAKEN - 2` cycles after the choice: a register in each core is to follow. post (Out,
+      post_control): a cycle later.
+      writes (Out, WRITES): `WRITE - 2` cycles after the choice.
+    Latency: `WRITE` cycles from the choice of a row to its write. One row per cycle; a `wide` row takes two cycles (low
+    bytes, high bytes). Units take turns. `done` and faults come `EARLY` cycles before the write.
     """
 
     units: list[CompletionInterface]
-    rows: list[RowInterface]
-    control: data.View
     p_en: Signal
-    p_address: Signal
+    p_block: Signal
     o_en: Signal
     o_address: Signal
-
-    LATENCY = 1 + PostProcessing.latency
+    row: data.View
+    post: data.View
+    writes: data.View
 
     def __init__(self, config: AcceleratorConfig, engines: Sequence[Engine]):
         self.config, self.engines = config, engines
-        rows = sum(len(engine.rows) for engine in engines)
         super().__init__(
             {
                 "units": Out(CompletionPort()).array(len(engines)),
-                "rows": In(RowOffer()).array(rows),
-                "control": Out(result_control(rows)),
                 "p_en": Out(1),
-                "p_address": Out(WORD_ADDRESS_BITS),
+                "p_block": Out(13),
                 "o_en": Out(1),
                 "o_address": Out(WORD_ADDRESS_BITS),
+                "row": Out(row_control(len(engines))),
+                "post": Out(post_control(len(engines))),
+                "writes": Out(WRITES),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        control = self.control
-
-        # ---- T0: choose a row; the first unit that has one ----
-        row = Signal(RESULT)
-        source = Signal(control.source.shape())
-        last_row = Signal()
-        gone = Signal(8)
+        # ---- T0: units that have rows take turns ----
         which = range(max(2, len(self.engines)))
         unit = Signal(which)
         chosen_before = Signal(which)
         take = Signal()
         leaves = Signal()
         second = Signal()
-        offers = [self._offer(m, number, leaves, unit) for number in range(len(self.engines))]
+        wide = Signal()
+        offers = [self._unit(m, number, leaves & (unit == number)) for number in range(len(self.engines))]
         for number, offer in reversed(list(enumerate(offers))):
-            with m.If(offer.valid):
+            with m.If(offer.waits):
                 m.d.comb += [unit.eq(number), take.eq(1)]
+        for number, offer in reversed(list(enumerate(offers))):
+            with m.If(offer.waits & (chosen_before < number)):  # behind the one before
+                m.d.comb += unit.eq(number)
         with m.If(second):  # the second byte of a wide row follows its first one at once
             m.d.comb += unit.eq(chosen_before)
+        result = Signal(RESULT)
+        gone = Signal(8)
+        last = Signal()
         with m.Switch(unit):
             for number, offer in enumerate(offers):
                 with m.Case(number):
                     m.d.comb += [
-                        row.eq(offer.result),
-                        source.eq(offer.source),
-                        last_row.eq(offer.last),
+                        result.eq(offer.result),
                         gone.eq(offer.gone),
+                        last.eq(offer.last),
+                        wide.eq(offer.result.mode == PostMode.WIDE),
                     ]
-        m.d.comb += leaves.eq(take & ((row.mode != PostMode.WIDE) | second))
+        m.d.comb += leaves.eq(take & (~wide | second))
         m.d.sync += [second.eq(take & ~leaves), chosen_before.eq(unit)]
-        m.d.comb += [control.take.eq(take), control.source.eq(source), control.ready.eq(leaves << source)]
 
-        # ---- T0: reads; their data enters the pipeline with the row in T1 ----
-        out = Signal(WORD_ADDRESS_BITS)
-        m.d.comb += [
-            out.eq(row.out + gone + Mux(second, row.high, 0)),
-            self.p_en.eq(take),
-            self.p_address.eq(row.parameters * RECORD_BYTES),
-            self.o_en.eq(take & row.residual),
-            self.o_address.eq(out),
-            control.code_en.eq(take),
-            control.code_address.eq(row.pixel),
+        # ---- T1: its place ----
+        chosen = Signal(RESULT, name="chosen", reset_less=True)
+        offset = Signal(21, reset_less=True)
+        t1_gone = Signal(8, reset_less=True)
+        m.d.sync += [chosen.eq(result), offset.eq(Mux(second, result.high, 0) + gone), t1_gone.eq(gone)]
+        # ---- T2: its reads ----
+        placed = Signal(RESULT, name="placed", reset_less=True)
+        m.d.sync += [
+            placed.eq(chosen),
+            placed.out.eq(chosen.out + offset),
+            placed.attention.eq(chosen.attention + t1_gone),
+            self.o_en.eq(delayed(m, take, GRANT - 1, "chosen_valid", reset=True)[-1] & chosen.residual),
         ]
-        for target, value in (
-            (control.mode, row.mode),
-            (control.fraction_bits, row.fraction_bits),
-            (control.use_residual, row.residual),
-            (control.log2_offset, row.log2_offset),
-            (control.high_byte, second),
-        ):
-            delayed = Signal.like(value, reset_less=True)
-            m.d.sync += delayed.eq(value)
-            m.d.comb += target.eq(delayed)
-        self._write(m, row, take, leaves & last_row, out, gone, unit)
+        valid = delayed(m, take, GRANT, "valid", reset=True)[-1]
+        m.d.comb += [
+            self.p_en.eq(valid),
+            self.p_block.eq(placed.parameters),
+            self.o_address.eq(placed.out),
+        ]
+        self._way_through_a_core(m, placed, take, second, unit)
+        self._writes(m, placed, valid, leaves & last & result.final, unit)
         return m
 
-    def _offer(self, m, number: int, leaves, unit) -> _Offer:
-        """A unit's queue of descriptors; a descriptor goes with its last row."""
-        port, engine = self.units[number], self.engines[number]
-        name = engine.unit.name.lower()
-        m.submodules[f"{name}_results"] = queue = fifo.SyncFIFOBuffered(width=RESULT.size, depth=RESULTS_IN_FLIGHT)
+    def _unit(self, m, number: int, leaves) -> _Unit:
+        """A unit's queue of descriptors, where a descriptor goes with its last row, and the count of its rows."""
+        port, name = self.units[number], self.engines[number].unit.name.lower()
+        depth, block = queue_depth(self.config), self.config.block
+        m.submodules[f"{name}_results"] = queue = fifo.SyncFIFOBuffered(width=RESULT.size, depth=depth)
         result = data.View(RESULT, queue.r_data)
-        first = sum(len(earlier.rows) for earlier in self.engines[:number])
-        sources = range(first, first + len(engine.rows))
-        valid = Array(self.rows[source].valid for source in sources)[result.row]
-        last = Array(self.rows[source].last for source in sources)[result.row]
-        gone = Signal(8, name=f"{name}_rows_taken")
-        mine = leaves & (unit == number)
+        gone = Signal(8, name=f"{name}_gone")
+        last = Signal(name=f"{name}_last")
+        waiting = Signal(range(depth + 1), name=f"{name}_waiting")  # announced and not taken
+        following = Signal.like(waiting, name=f"{name}_following")
+        waits = Signal(name=f"{name}_waits")
+        owed = Signal(range(depth + 1), name=f"{name}_owed")  # places in the row queue that are given away
         m.d.comb += [
+            last.eq(gone == result.rows - 1),
             queue.w_data.eq(port.results.result),
             queue.w_en.eq(port.results.push),
-            port.results.space.eq(queue.w_rdy),
-            queue.r_en.eq(mine & last),
+            queue.r_en.eq(leaves & last),
+            following.eq(waiting + port.row - leaves),
         ]
-        with m.If(mine):
-            m.d.sync += gone.eq(Mux(last, 0, gone + 1))
-        return _Offer(result, queue.r_rdy & valid, first + result.row, last, gone)
-
-    def _write(self, m, row, take, final, out, gone, unit):
-        """Delay line beside the pipeline, the writes at its end, and the signals of finished instructions."""
-        config, control = self.config, self.control
-        layout = _write_layout(len(self.engines))
-        line = [Signal(layout, name=f"write_{k}") for k in range(self.LATENCY)]
         m.d.sync += [
-            line[0].valid.eq(take),
-            line[0].final.eq(final & row.final),
-            line[0].unit.eq(unit),
-            line[0].destination.eq(row.destination),
-            line[0].out.eq(out),
-            line[0].attention.eq(row.attention + gone),
-            line[0].pixel.eq(row.pixel),
-            # A record block or a code that was never there is as bad as a result that goes nowhere. It is reported at
-            # the end of the line, where the instruction that the row belongs to is known.
-            line[0].bad.eq(
-                (row.parameters >= config.parameter_blocks)
-                | ((row.mode == PostMode.DIVIDE) & (row.pixel >= config.divisors))
-            ),
-            *(after.eq(before) for before, after in itertools.pairwise(line)),
+            waiting.eq(following),
+            waits.eq(following != 0),
+            owed.eq(owed + Mux(port.results.push, port.results.result.rows, 0) - leaves),
+            # What is pushed in this cycle and the next one is not in it yet.
+            port.results.space.eq(owed <= depth - 2 * block),
         ]
-        end = line[-1]
-        o, a, k, divisor = (
-            end.destination[d.position] for d in (Destination.O, Destination.A, Destination.K, Destination.DIVISOR)
-        )
-        beyond = Signal()
-        fault = Signal()
+        with m.If(leaves):
+            m.d.sync += gone.eq(Mux(last, 0, gone + 1))
+        return _Unit(result, waits, gone, last)
+
+    def _way_through_a_core(self, m, placed, take, second, unit):
+        """Control of the row queues, the divisor buffer and post-processing."""
+        row, post = self.row, self.post
+        # A register in each core follows what is said here.
+        rows, posts = TAKEN - RowQueue.latency - 1, TAKEN - 1
+        takes = Cat(take & ~second & (unit == number) for number in range(len(self.engines)))
+        line = {
+            "mode": placed.mode,
+            "fraction_bits": placed.fraction_bits,
+            "use_residual": placed.residual,
+            "log2_offset": placed.log2_offset,
+        }
         m.d.comb += [
-            beyond.eq(
-                end.bad
-                | (o & (end.out >= config.output_words))
-                | (a & (end.out >= config.feature_words))
-                | (k & (end.attention >= config.attention_words))
-                | (divisor & (end.pixel >= config.divisors))
-            ),
-            control.write.eq(Mux(end.valid & ~beyond, end.destination, 0)),
-            control.out.eq(end.out),
-            control.attention.eq(end.attention),
-            control.pixel.eq(end.pixel),
-            fault.eq(end.valid & beyond),
+            row.take.eq(delayed(m, takes, rows, "takes", reset=True)[-1]),
+            row.code_en.eq(1),
+            row.code_address.eq(delayed(m, placed.pixel[:12], rows - GRANT, "code_address")[-1]),
+            post.unit.eq(delayed(m, unit, posts, "post_unit")[-1]),
+            post.high_byte.eq(delayed(m, second, posts, "high_byte")[-1]),
+            *(post[name].eq(delayed(m, value, posts - GRANT, name)[-1]) for name, value in line.items()),
         ]
+
+    def _writes(self, m, placed, valid, final, unit):
+        """Delay line beside the pipeline, the writes at its end, and the signals of finished instructions."""
+        config = self.config
+        o, a, k, divisor = (
+            placed.destination[d.position] for d in (Destination.O, Destination.A, Destination.K, Destination.DIVISOR)
+        )
+        beyond = Signal(reset_less=True)
+        destination = Signal(4)
+        m.d.sync += [
+            # A record block or a code that was never there is as bad as a result that goes nowhere.
+            beyond.eq(
+                (placed.parameters >= config.parameter_blocks)
+                | ((placed.mode == PostMode.DIVIDE) & (placed.pixel >= config.divisors))
+                | (o & (placed.out >= config.output_words))
+                | (a & (placed.out >= config.feature_words))
+                | (k & (placed.attention >= config.attention_words))
+                | (divisor & (placed.pixel >= config.divisors))
+            ),
+            destination.eq(Mux(valid, placed.destination, 0)),
+        ]
+        checked = GRANT + 1
+        before = WRITE - 2 - checked
+        writes = self.writes
+        m.d.comb += [
+            writes.destination.eq(delayed(m, Mux(beyond, 0, destination), before, "destination", reset=True)[-1]),
+            writes.out.eq(delayed(m, placed.out, before + 1, "write_out")[-1]),
+            writes.attention.eq(delayed(m, placed.attention, before + 1, "write_attention")[-1]),
+            writes.pixel.eq(delayed(m, placed.pixel[:12], before + 1, "write_pixel")[-1]),
+        ]
+        self._completion(m, Mux(destination.any(), beyond, 0), final, unit)
+
+    def _completion(self, m, beyond, final, unit):
+        """Instructions end with their last row; a result beyond its buffer is a fault of the oldest one."""
+        end = WRITE - EARLY
+        ended = delayed(m, final, end, "final", reset=True)[-1]
+        fault = delayed(m, beyond, end - GRANT - 1, "beyond", reset=True)[-1]
+        whose = delayed(m, unit, end, "unit")[-1]
         for number, (port, engine) in enumerate(zip(self.units, self.engines, strict=True)):
             name = engine.unit.name.lower()
             instructions = fifo.SyncFIFOBuffered(width=SEMAPHORES + INDEX_BITS, depth=INSTRUCTIONS_IN_FLIGHT)
             m.submodules[f"{name}_instructions"] = instructions
-            done = Signal(name=f"{name}_finished")
-            mine = end.unit == number
             m.d.comb += [
                 instructions.w_data.eq(Cat(port.signal, port.index)),
                 instructions.w_en.eq(port.accepted),
-                # One place is kept for the instruction whose acceptance is a cycle away.
-                port.room.eq(instructions.level < INSTRUCTIONS_IN_FLIGHT - 1),
-                done.eq(end.valid & end.final & mine),
-                instructions.r_en.eq(done),
-                port.done.eq(done),
+                # Places are kept for the instruction whose acceptance is about to be told, and for the next one.
+                port.room.eq(instructions.level < INSTRUCTIONS_IN_FLIGHT - 2),
+                port.done.eq(ended & (whose == number)),
+                instructions.r_en.eq(port.done),
                 port.done_signal.eq(instructions.r_data[:SEMAPHORES]),
                 port.done_index.eq(instructions.r_data[SEMAPHORES:]),
-                port.fault.eq(fault & mine),
+                port.fault.eq(fault & (whose == number)),
                 port.fault_index.eq(instructions.r_data[SEMAPHORES:]),
                 port.idle.eq(instructions.level == 0),
             ]

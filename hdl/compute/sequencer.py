@@ -22,41 +22,22 @@ from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
 from triovit.hdl.isa.rules import breaks_a_rule
 
 LEVELS, INNER = 6, 3  # loops, and how many of them accumulate one result
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """The instruction in hand: its fields, which opcode it is, and what the sequencer has to know of its operation.
-
-    pairs: a step reads two operands in two cycles. See `Operation` for the others.
-    """
-
-    f: Any
-    is_: dict[Opcode, Signal]
-    join: Any
-    joint: Any
-    kind: Signal
-    row: Signal
-    weights: Signal
-    records: Signal
-    by_column: Signal
-    pixels: Signal
-    double: Signal
-    pairs: Signal
-    two_passes: Signal
+RESULT_FIELDS = ("destination", "mode", "fraction_bits", "residual", "log2_offset")  # which results show as they are
+STEP_FIELDS = ("source", "relu", "stationary", "epsilon", "cols", "weights", "parameters", "out_group", "out_row")
 
 
 @dataclass(frozen=True)
 class _Loops:
-    """Where the loops stand.
+    """What the loops do in this cycle.
 
-    load: an instruction starts. advance: the step is done. group_end: level 5 is about to go on. key: a step of two
-    operands is at its first one.
+    advance: they move. load: to the first step of the next instruction. Both are known before the current step is
+    accepted, but for its acceptance itself. inner_end, group_end: levels 0..2, 0..4 are at their end.
+    key: a step of two operands is at its first one.
     """
 
     counters: LoopCounters
-    load: Signal
     advance: Signal
+    load: Signal
     inner_end: Signal
     group_end: Any
     key: Signal
@@ -67,14 +48,17 @@ class Sequencer(wiring.Component):
 
     Parameters: config; unit: Unit.RMAC or Unit.MAT.
     Members:
-      i: stream of ISSUED instructions, semaphores already taken. o: stream of steps (`step_layout`).
+      i: stream of ISSUED instructions, semaphores already taken; one waits here while another one runs. o: stream of
+      steps (`step_layout`), from registers.
       partner_joined (In, 1, R-MAC): the MAT unit stands at a MAT_JOIN. joined (Out, 1, MAT): this one does.
-      release (In, 1, MAT): the joint instruction's last step has gone. releases (Out, 1, R-MAC): that strobe.
-      accepted (Out, 1) with signal (Out, 32), index (Out, 32): an instruction has been taken, for the result control.
-      busy (Out, 1). error (Out, 1) with error_code (Out, 8) and error_index (Out, 32): the instruction is refused and
-      the unit stops.
-    Timing: two cycles from an accepted instruction to its first step, then one step per cycle (two for an outer
-    product's step: k, then v) while o.ready; one idle cycle between instructions.
+      release (In, 1, MAT): the joint instruction's last step goes. releases (Out, 1, R-MAC): that strobe.
+      accepted (Out, 1) with signal (Out, 32), accepted_index (Out, 32): an instruction begins, for the result control.
+      index (Out, 32): of the instruction whose steps are on `o`, or were last.
+      busy (Out, 1). error (Out, 1) with error_code (Out, 8) and error_index (Out, 32): the instruction is refused, once
+      those before it have done their steps, and the unit stops.
+    Timing: `latency = 2` cycles from the transfer on `i` to the first step, then one step per cycle (two for an outer
+    product's step: k, then v) while o.ready. The next instruction's steps follow without a gap if its transfer comes
+    before the last step. `accepted` comes in the first cycle in which the first step could go.
     Errors: ILLEGAL_FIELD for an instruction that breaks a rule of `hdl.isa.rules`.
     Source: Trio-ViT (arXiv 2405.03882), R-MAC and MAT engines (operand patterns); loop order is ours.
     """
@@ -87,11 +71,14 @@ class Sequencer(wiring.Component):
     releases: Signal
     accepted: Signal
     signal: Signal
+    accepted_index: Signal
     index: Signal
     busy: Signal
     error: Signal
     error_code: Signal
     error_index: Signal
+
+    latency = 2
 
     def __init__(self, config: AcceleratorConfig, unit: Unit):
         if unit not in (Unit.RMAC, Unit.MAT):
@@ -107,6 +94,7 @@ class Sequencer(wiring.Component):
                 "releases": Out(1),
                 "accepted": Out(1),
                 "signal": Out(SEMAPHORES),
+                "accepted_index": Out(INDEX_BITS),
                 "index": Out(INDEX_BITS),
                 "busy": Out(1),
                 "error": Out(1),
@@ -117,69 +105,75 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        word = Signal(ISSUED, reset_less=True)
+        word = Signal(ISSUED, reset_less=True)  # the next instruction
         m.submodules.counters = counters = LoopCounters(LEVELS, COUNT_BITS)
         m.submodules.features = features = NestAddress(LEVELS, WORD_ADDRESS_BITS)
         m.submodules.values = values = NestAddress(LEVELS, WORD_ADDRESS_BITS)
         m.submodules.results = results = NestAddress(LEVELS - INNER, WORD_ADDRESS_BITS)
-        d = self._decode(m, word, counters, features, values, results)
-        loops = self._step(m, d, counters)
-        self._control(m, word, d, loops)
+        opcode = Opcode.RMAC_CONV if self.unit == Unit.RMAC else Opcode.MAT_CONV
+        f = data.View(LAYOUT_OF[opcode], word.word)
+        is_ = {op: Signal(name=f"is_{op.name.lower()}") for op in Opcode if Unit(op >> 4) == self.unit}
+        m.d.comb += [signal.eq(word.word[:8] == op.value) for op, signal in is_.items()]
+        following = self._decode(m, f, is_, counters, features, values, results)
+        now = Signal(following.shape(), reset_less=True)  # the instruction whose steps are on `o`
+        loops = self._control(m, word, f, is_, following, now, counters)
 
-        m.d.comb += [counters.load.eq(loops.load), counters.advance.eq(loops.advance)]
         for nest, base, ends, advance in (
-            (features, d.f.in_base, counters.ends, loops.advance),
-            (values, d.f.in_value, counters.ends, loops.advance),
-            (results, d.f.out_base, counters.ends[INNER:], loops.advance & loops.inner_end),
+            (features, f.in_base, counters.ends, loops.advance),
+            (values, f.in_value, counters.ends, loops.advance),
+            (results, f.out_base, counters.ends[INNER:], loops.advance & (loops.load | loops.inner_end)),
         ):
             m.d.comb += [nest.load.eq(loops.load), nest.base.eq(base), nest.ends.eq(ends), nest.advance.eq(advance)]
         step = self.o.payload
         m.d.comb += [
-            step.kind.eq(d.kind),
-            step.joint.eq(d.joint),
-            step.source.eq(d.f.source),
-            step.relu.eq(d.f.relu),
-            step.stationary.eq(d.f.stationary),
-            step.key.eq(d.pairs & loops.key),
-            step.stride.eq(d.double),
-            step.first.eq(Mux(d.two_passes, 0, counters.starts[:INNER].all())),
-            step.last.eq(Mux(d.two_passes, counters.ends[4], loops.inner_end)),
-            step.features.eq(Mux(d.pairs & ~loops.key, values.address, features.address)),
-            step.channels.eq(d.f.cols),
-            step.epsilon.eq(d.f.epsilon),
+            step.kind.eq(now.kind),
+            step.joint.eq(now.joint),
+            step.source.eq(now.source),
+            step.relu.eq(now.relu),
+            step.stationary.eq(now.stationary),
+            step.key.eq(now.pairs & loops.key),
+            step.stride.eq(now.double),
+            step.first.eq(Mux(now.two_passes, 0, counters.starts[:INNER].all())),
+            step.last.eq(Mux(now.two_passes, counters.ends[4], loops.inner_end)),
+            step.features.eq(Mux(now.pairs & ~loops.key, values.address, features.address)),
+            step.channels.eq(now.cols),
+            step.epsilon.eq(now.epsilon),
         ]
-        self._windows(m, d, loops)
-        self._weights(m, d, loops)
-        self._results(m, d, loops, results.address)
+        self._windows(m, f, now, loops)
+        self._weights(m, f, now, loops)
+        self._results(m, f, now, loops, results.address)
         return m
 
-    def _decode(self, m, word, counters, features, values, results) -> _Decoded:
-        """Fields of the instruction in `word`; loop counts and strides of its operation."""
-        conv_opcode = Opcode.RMAC_CONV if self.unit == Unit.RMAC else Opcode.MAT_CONV
-        f = data.View(LAYOUT_OF[conv_opcode], word.word)
-        is_ = {op: Signal(name=f"is_{op.name.lower()}") for op in Opcode if Unit(op >> 4) == self.unit}
-        m.d.comb += [signal.eq(word.word[:8] == op.value) for op, signal in is_.items()]
-        join = is_.get(Opcode.MAT_JOIN, Const(0))
-        joint = f.joint & is_[conv_opcode] if self.unit == Unit.RMAC else Const(0)
-        d = _Decoded(
-            f,
-            is_,
-            join,
-            joint,
-            kind=Signal(StepKind, name="kind"),
-            row=Signal(2, name="row"),
-            weights=Signal(range(self.config.block + 1), name="weights"),
-            records=Signal(2, name="records"),
-            by_column=Signal(name="by_column"),
-            pixels=Signal(range(self.config.block + 1), name="pixels"),
-            double=Signal(name="double"),
-            pairs=Signal(name="pairs"),
-            two_passes=Signal(name="two_passes"),
+    def _decode(self, m, f, is_, counters, features, values, results):
+        """What steps need of the instruction that waits; its loop counts and strides go to the loops."""
+        block = self.config.block
+        joint = f.joint & is_[Opcode.RMAC_CONV] if self.unit == Unit.RMAC else Const(0)
+        d = Signal(
+            data.StructLayout(
+                {
+                    **{name: f[name].shape() for name in (*STEP_FIELDS, *RESULT_FIELDS)},
+                    "join": 1,
+                    "joint": 1,
+                    "kind": StepKind,
+                    "rows": 5,
+                    "by_count": 1,
+                    "step_weights": range(block + 1),
+                    "records": 2,
+                    "by_column": 1,
+                    "pixels": range(block + 1),
+                    "double": 1,
+                    "pairs": 1,
+                    "two_passes": 1,
+                }
+            ),
+            name="following",
         )
+        m.d.comb += [d.join.eq(is_.get(Opcode.MAT_JOIN, 0)), d.joint.eq(joint)]
+        m.d.comb += [d[name].eq(f[name]) for name in (*STEP_FIELDS, *RESULT_FIELDS)]
         for op, active in is_.items():
             if op not in OPERATIONS:
                 continue
-            operation = OPERATIONS[op](f, self.config.block, joint)
+            operation = OPERATIONS[op](f, block, joint)
             with m.If(active):
                 m.d.comb += [
                     *(counters.counts[level].eq(count) for level, count in enumerate(operation.counts)),
@@ -187,8 +181,9 @@ class Sequencer(wiring.Component):
                     *(values.strides[level].eq(stride) for level, stride in enumerate(operation.values or ())),
                     *(results.strides[level].eq(stride) for level, stride in enumerate(operation.results)),
                     d.kind.eq(operation.kind),
-                    d.row.eq(operation.row),
-                    d.weights.eq(operation.weights),
+                    d.rows.eq(operation.rows or 0),
+                    d.by_count.eq(operation.rows is None),
+                    d.step_weights.eq(operation.weights),
                     d.records.eq(operation.records),
                     d.by_column.eq(operation.window == INNER),
                     d.pixels.eq(operation.pixels),
@@ -198,124 +193,117 @@ class Sequencer(wiring.Component):
                 ]
         return d
 
-    def _step(self, m, d: _Decoded, counters) -> _Loops:
-        """A step is done when it is accepted; one of two operands when both are."""
-        load = Signal()
-        advance = Signal()
-        inner_end = Signal()
-        key = Signal(init=1)
-        accepted = self.o.valid & self.o.ready
-        m.d.comb += [inner_end.eq(counters.ends[:INNER].all()), advance.eq(accepted & ~(d.pairs & key))]
-        with m.If(load):
-            m.d.sync += key.eq(1)
-        with m.Elif(accepted):
-            m.d.sync += key.eq(~key)
-        group_end = inner_end & counters.ends[3] & counters.ends[4]
-        return _Loops(counters, load, advance, inner_end, group_end, key)
-
-    def _control(self, m, word, d: _Decoded, loops: _Loops):
+    def _control(self, m, word, f, is_, following, now, counters) -> _Loops:
         """An instruction is taken, looked at, started, and walked to its end."""
+        waiting = Signal()
         running = Signal()
         failed = Signal()
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.i.ready.eq(~failed)
-                with m.If(self.i.valid & ~failed):
-                    m.d.sync += word.eq(self.i.payload)
-                    m.next = "START"
-            with m.State("START"):
-                m.d.comb += self.busy.eq(1)
-                with m.If(self._illegal(m, d.f, d.is_)):
-                    m.d.comb += self.error.eq(1)
-                    m.d.sync += failed.eq(1)
-                    m.next = "IDLE"
-                with m.Else():
-                    m.d.comb += [loops.load.eq(1), self.accepted.eq(1)]
-                    with m.If(d.join):
-                        m.next = "JOINED"
-                    with m.Else():
-                        m.next = "RUN"
-            with m.State("RUN"):
-                m.d.comb += [running.eq(~d.joint | self.partner_joined), self.busy.eq(1)]
-                with m.If(loops.advance & loops.counters.last):
-                    m.d.comb += self.releases.eq(d.joint)
-                    m.next = "IDLE"
-            with m.State("JOINED"):
-                m.d.comb += [self.joined.eq(1), self.busy.eq(1)]
-                with m.If(self.release):
-                    m.next = "IDLE"
+        legal = Signal()
+        advance = Signal()
+        load = Signal()
+        inner_end = Signal()
+        key = Signal(init=1)
+        accepted = Signal()
+        at_end = Signal()
         m.d.comb += [
-            self.signal.eq(d.f.signal),
-            self.index.eq(word.index),
+            self.i.ready.eq(~waiting & ~failed),
+            # It is an instruction of this unit, and breaks no rule of `hdl.isa.rules`.
+            legal.eq(Cat(*is_.values()).any() & ~breaks_a_rule(f, is_, self.config.block)),
+            self.joined.eq(running & now.join),
+            self.o.valid.eq(running & ~now.join & (~now.joint | self.partner_joined)),
+            accepted.eq(self.o.valid & self.o.ready),
+            at_end.eq(~running | now.join | counters.last),
+            load.eq(at_end & waiting & legal),
+            advance.eq((accepted & ~(now.pairs & key)) | self.release | (~running & waiting)),
+            inner_end.eq(counters.ends[:INNER].all()),
+            counters.load.eq(load),
+            counters.advance.eq(advance),
+            self.releases.eq(accepted & counters.last & now.joint),
+            self.error.eq(~running & waiting & ~legal),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [word.eq(self.i.payload), waiting.eq(1)]
+        with m.If(advance):
+            with m.If(load):
+                m.d.sync += [running.eq(1), waiting.eq(0), now.eq(following), self.index.eq(word.index)]
+            with m.Elif(at_end):
+                m.d.sync += running.eq(0)
+        with m.If(self.error):
+            m.d.sync += [failed.eq(1), waiting.eq(0)]
+        with m.If(advance):
+            m.d.sync += key.eq(1)
+        with m.Elif(accepted):
+            m.d.sync += key.eq(0)
+        m.d.sync += [
+            self.accepted.eq(advance & load),
+            self.signal.eq(f.signal),
+            self.accepted_index.eq(word.index),
+        ]
+        m.d.comb += [
+            self.busy.eq(running | waiting),
             self.error_index.eq(word.index),
             self.error_code.eq(ErrorCode.ILLEGAL_FIELD),
-            self.o.valid.eq(running),
         ]
+        return _Loops(counters, advance, load, inner_end, inner_end & counters.ends[3] & counters.ends[4], key)
 
-    def _illegal(self, m, f, is_):
-        """A signal: the instruction in hand is no instruction of this unit, or breaks a rule of `hdl.isa.rules`."""
-        illegal = Signal()
-        m.d.comb += illegal.eq(~Cat(*is_.values()).any() | breaks_a_rule(f, is_, self.config.block))
-        return illegal
-
-    def _windows(self, m, d: _Decoded, loops: _Loops):
+    def _windows(self, m, f, now, loops: _Loops):
         """Pixels or tokens left in the row, for the number of valid lanes of its last window."""
         columns = Signal(COUNT_BITS + 1, reset_less=True)
-        with m.If(loops.load):
-            m.d.sync += columns.eq(d.f.cols)
-        with m.Elif(loops.advance & Mux(d.by_column, loops.inner_end, 1)):
-            window_end = Mux(d.by_column, loops.counters.ends[INNER], loops.counters.ends[1])
-            m.d.sync += columns.eq(Mux(window_end, d.f.cols, columns - d.pixels))
-        m.d.comb += self.o.payload.count.eq(Mux(columns > d.pixels, d.pixels, columns))
+        with m.If(loops.advance):
+            with m.If(loops.load):
+                m.d.sync += columns.eq(f.cols)
+            with m.Elif(Mux(now.by_column, loops.inner_end, 1)):
+                window_end = Mux(now.by_column, loops.counters.ends[INNER], loops.counters.ends[1])
+                m.d.sync += columns.eq(Mux(window_end, now.cols, columns - now.pixels))
+        m.d.comb += self.o.payload.count.eq(Mux(columns > now.pixels, now.pixels, columns))
 
-    def _weights(self, m, d: _Decoded, loops: _Loops):
+    def _weights(self, m, f, now, loops: _Loops):
         """Weights are read in order; a new pixel starts again at its group's first word."""
         pointer = Signal(WORD_ADDRESS_BITS, reset_less=True)
         group = Signal(WORD_ADDRESS_BITS, reset_less=True)
         following = Signal(WORD_ADDRESS_BITS)
-        m.d.comb += [following.eq(pointer + d.weights), self.o.payload.weights.eq(pointer)]
-        with m.If(loops.load):
-            m.d.sync += [pointer.eq(d.f.weights), group.eq(d.f.weights)]
-        with m.Elif(loops.advance):
-            m.d.sync += pointer.eq(following)
-            with m.If(d.two_passes):
-                with m.If(loops.group_end):  # the second pass reads the same weights
-                    m.d.sync += pointer.eq(d.f.weights)
-            with m.Elif(loops.group_end):
-                m.d.sync += group.eq(following)
-            with m.Elif(loops.inner_end):
-                m.d.sync += pointer.eq(group)
+        m.d.comb += [following.eq(pointer + now.step_weights), self.o.payload.weights.eq(pointer)]
+        with m.If(loops.advance):
+            with m.If(loops.load):
+                m.d.sync += [pointer.eq(f.weights), group.eq(f.weights)]
+            with m.Else():
+                m.d.sync += pointer.eq(following)
+                with m.If(now.two_passes):
+                    with m.If(loops.group_end):  # the second pass reads the same weights
+                        m.d.sync += pointer.eq(now.weights)
+                with m.Elif(loops.group_end):
+                    m.d.sync += group.eq(following)
+                with m.Elif(loops.inner_end):
+                    m.d.sync += pointer.eq(group)
 
-    def _results(self, m, d: _Decoded, loops: _Loops, address):
+    def _results(self, m, f, now, loops: _Loops, address):
         """Address, record block, place in K and pixel number of the result that the current step belongs to."""
-        f, step, result = d.f, self.o.payload, self.o.payload.result
+        step, result = self.o.payload, self.o.payload.result
         parameters = Signal.like(result.parameters, reset_less=True)
         attention = Signal.like(result.attention, reset_less=True)
         pixel = Signal.like(result.pixel, reset_less=True)
-        with m.If(loops.load):
-            m.d.sync += [parameters.eq(f.parameters), attention.eq(f.attention), pixel.eq(0)]
-        with m.Elif(loops.advance & loops.inner_end):
-            m.d.sync += [attention.eq(attention + self.config.block), pixel.eq(pixel + 1)]
-            with m.If(loops.group_end):
-                m.d.sync += pixel.eq(0)
-            with m.If(d.two_passes):
-                m.d.sync += parameters.eq(Mux(loops.group_end, f.parameters, parameters + 1))
-            with m.Elif(loops.group_end):
-                m.d.sync += parameters.eq(parameters + d.records)
+        with m.If(loops.advance):
+            with m.If(loops.load):
+                m.d.sync += [parameters.eq(f.parameters), attention.eq(f.attention), pixel.eq(0)]
+            with m.Elif(loops.inner_end):
+                m.d.sync += [attention.eq(attention + self.config.block), pixel.eq(pixel + 1)]
+                with m.If(loops.group_end):
+                    m.d.sync += pixel.eq(0)
+                with m.If(now.two_passes):
+                    m.d.sync += parameters.eq(Mux(loops.group_end, now.parameters, parameters + 1))
+                with m.Elif(loops.group_end):
+                    m.d.sync += parameters.eq(parameters + now.records)
+        last_pass = ~now.two_passes | loops.counters.ends[LEVELS - 1]
         m.d.comb += [
             # Of two operands the second one ends a step; of two passes the first one only gathers sums.
-            step.push.eq(loops.inner_end & ~(d.pairs & loops.key) & ~(d.two_passes & ~loops.counters.ends[LEVELS - 1])),
-            step.partner_out.eq(address + f.out_group),
-            result.row.eq(d.row),
+            step.push.eq(loops.inner_end & ~(now.pairs & loops.key) & last_pass),
+            step.partner_out.eq(address + now.out_group),
+            result.rows.eq(Mux(now.by_count, step.count, now.rows)),
             result.out.eq(address),
-            result.high.eq(f.out_row),
+            result.high.eq(now.out_row),
             result.parameters.eq(parameters),
             result.attention.eq(attention),
             result.pixel.eq(pixel),
-            result.destination.eq(f.destination),
-            result.mode.eq(f.mode),
-            result.fraction_bits.eq(f.fraction_bits),
-            result.residual.eq(f.residual),
-            result.log2_offset.eq(f.log2_offset),
+            *(result[name].eq(now[name]) for name in RESULT_FIELDS),
             result.final.eq(loops.counters.last),
         ]

@@ -20,11 +20,11 @@ class StepKind(enum.Enum, shape=unsigned(3)):
     LAYER_NORM = 4
 
 
-# Where one accumulation's result goes and how it is post-processed. row: which of the unit's engines gives its rows
-# (`hdl.isa.engines.Engine.rows`). high: words from the low to the high bytes of a wide result.
+# Where one accumulation's result goes and how it is post-processed. rows: rows of psums, 1..16. high: words from the
+# low to the high bytes of a wide result. final: the last result of its instruction.
 RESULT = data.StructLayout(
     {
-        "row": unsigned(2),
+        "rows": unsigned(5),
         "out": unsigned(WORD_ADDRESS_BITS),
         "high": unsigned(20),
         "parameters": unsigned(13),
@@ -43,8 +43,9 @@ RESULT = data.StructLayout(
 def step_layout(block: int) -> data.StructLayout:
     """One step: a read of features and weights, and what to do with them.
 
-    key: an outer product's k half. count: valid pixels or tokens of a window. push: the step ends an accumulation whose
-    `result` descriptor has to be kept. partner_out: where the MAT's result of a joint step goes.
+    key: an outer product's k half. stride: the window's pixels are every second word. count: valid pixels or tokens of
+    a window. push: the step ends an accumulation whose `result` descriptor has to be kept. partner_out: where the MAT's
+    result of a joint step goes.
     """
     return data.StructLayout(
         {

@@ -13,14 +13,13 @@ from triovit.hdl.isa.record import RECORD_BYTES
 
 
 class Banks(NamedTuple):
-    """Parameters of a `hdl.memory.banked.BankedMemory`, by their names there. style: of its RAMs."""
+    """A buffer: words, RAMs, bits of a word, words of a write and of a read; style: of its RAMs."""
 
     words: int
     banks: int
     word_bits: int
     write_width: int
     read_width: int
-    strides: tuple[int, ...] = (1,)
     style: str = "auto"
 
 
@@ -37,7 +36,7 @@ def buffers(config: AcceleratorConfig) -> dict[Space, Banks]:
     bits, weights = 8 * block, Banks(config.weight_words, banks["B"], 8 * block, beat, block)
     style = "distributed" if config.attention_words // banks["K"] <= SHALLOW else "auto"
     return {
-        Space.A: Banks(config.feature_words, banks["A"], bits, beat, block, strides=(1, 2)),
+        Space.A: Banks(config.feature_words, banks["A"], bits, beat, block),
         Space.O: Banks(config.output_words, banks["O"], bits, beat, beat),
         Space.B: weights,
         Space.C: weights,

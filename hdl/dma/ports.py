@@ -55,7 +55,7 @@ class BufferWrite(wiring.Signature):
         )
 
 
-READ_LATENCY = 1
+READ_LATENCY = 5
 """Cycles from the grant of a `BufferRead` to its data."""
 
 

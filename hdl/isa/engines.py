@@ -32,20 +32,14 @@ class Engine:
     """What executes the instructions of one unit.
 
     unit: its name, and its number in opcodes, events and tables. opcodes: its instructions. reads, writes: spaces that
-    they touch, of which its semaphores follow. rows: the engines of a core that its results come from, as rows of
-    psums; a unit that moves data has none.
+    they touch, of which its semaphores follow. computes: its results go through post-processing; else it moves data.
     """
 
     unit: Unit
     opcodes: tuple[Opcode, ...]
     reads: frozenset[Space]
     writes: frozenset[Space]
-    rows: tuple[str, ...] = ()
-
-    @property
-    def computes(self) -> bool:
-        """Its results go through post-processing."""
-        return bool(self.rows)
+    computes: bool = False
 
     def may_wait_for(self, giver: Engine) -> bool:
         """An instruction of this unit may have to wait for one of `giver`.
@@ -58,9 +52,9 @@ class Engine:
         return bool(giver.writes & (self.reads | self.writes) or giver.reads & self.writes)
 
 
-def _engine(unit: Unit, reads: Iterable[Space], writes: Iterable[Space], rows: Sequence[str] = ()) -> Engine:
+def _engine(unit: Unit, reads: Iterable[Space], writes: Iterable[Space], computes: bool = False) -> Engine:
     opcodes = tuple(opcode for opcode in Opcode if opcode >> 4 == unit)
-    return Engine(unit, opcodes, frozenset(reads), frozenset(writes), tuple(rows))
+    return Engine(unit, opcodes, frozenset(reads), frozenset(writes), computes)
 
 
 S = Space
@@ -69,10 +63,8 @@ ENGINES = {
     "trio": (
         _engine(Unit.LOAD, (S.MEMORY,), (S.A, S.O, S.B, S.C, S.P)),
         _engine(Unit.STORE, (S.O,), (S.MEMORY,)),
-        _engine(
-            Unit.RMAC, (S.A, S.O, S.B, S.P, S.DIVISOR), (S.A, S.O, S.K, S.DIVISOR), ("R-MAC", "row sum", "layer norm")
-        ),
-        _engine(Unit.MAT, (S.A, S.O, S.C, S.K, S.P, S.DIVISOR), (S.A, S.O, S.DIVISOR), ("MAT",)),
+        _engine(Unit.RMAC, (S.A, S.O, S.B, S.P, S.DIVISOR), (S.A, S.O, S.K, S.DIVISOR), computes=True),
+        _engine(Unit.MAT, (S.A, S.O, S.C, S.K, S.P, S.DIVISOR), (S.A, S.O, S.DIVISOR), computes=True),
     )
 }
 

@@ -7,13 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from triovit.hdl.aux.layer_norm import LayerNorm
-from triovit.hdl.compute.results import ResultControl
+from triovit.hdl.compute.engine_timing import EngineTiming
+from triovit.hdl.compute.results import EARLY, WRITE
+from triovit.hdl.compute.sequencer import Sequencer
+from triovit.hdl.compute.timing import OPERANDS, ROW_LEAD
 from triovit.hdl.config.accelerator import PRESETS
+from triovit.hdl.control.semaphores import Semaphores
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Opcode, PostMode
 from triovit.hdl.isa.registers import DEFAULT_WATCHDOG
-from triovit.hdl.rmac.stalling import RMACEngine, RMACMode
 from triovit.machine.cycles import (
     LAYER_NORM_ROOT,
     MARGIN,
@@ -99,18 +101,21 @@ def test_steps_of_what_only_the_rmac_unit_does():
     assert steps(Opcode.RMAC_OUTER, kernel_rows=2) == 3 * 2 * 5 * 7
     assert steps(Opcode.RMAC_OUTER, rows=1, cols=3) == 3 * 4
     assert steps(Opcode.RMAC_ROW_SUM) == 3 * 5 * 2
+    assert steps(Opcode.RMAC_ROW_SUM, rows=1) == 3 * 4  # the sums of four lanes are added up one by one
     assert steps(Opcode.RMAC_LAYER_NORM, blocks=6) == 2 * 6 + LAYER_NORM_ROOT
 
 
 @pytest.mark.parametrize("block", [4, 8, 16])
 def test_latencies_are_those_of_the_hardware(block):
-    """What a machine needs when nothing stalls: two cycles for the operands, three for the semaphores."""
+    """From a last step over operands, engine, results and semaphores to a first step, when nothing stalls."""
     config = dataclasses.replace(CONFIG, block=block)
-    engine = RMACEngine(block, block)
-    for opcode, mode in (
-        (Opcode.RMAC_CONV, RMACMode.POINTWISE),
-        (Opcode.RMAC_DEPTHWISE, RMACMode.DEPTHWISE),
-        (Opcode.RMAC_OUTER, RMACMode.OUTER),
-    ):
-        assert 2 + engine.latency(mode) + ResultControl.LATENCY + 3 == drain(config, opcode)
-    assert LayerNorm(block).solve_cycles <= LAYER_NORM_ROOT
+    timing = EngineTiming(config)
+    rows = {
+        Opcode.RMAC_CONV: timing.conv_rows, Opcode.RMAC_DEPTHWISE: timing.alone_rows,
+        Opcode.RMAC_OUTER: timing.alone_rows, Opcode.RMAC_ROW_SUM: timing.row_sum_rows,
+        Opcode.MAT_CONV: timing.mat_rows,
+    }  # fmt: skip
+    start = Semaphores.latency + Sequencer.latency
+    for opcode, row in rows.items():
+        assert OPERANDS + row - ROW_LEAD + 1 + WRITE - EARLY + start == drain(config, opcode)
+    assert timing.solve <= LAYER_NORM_ROOT

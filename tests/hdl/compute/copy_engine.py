@@ -6,11 +6,13 @@ A further engine is what stands here: opcodes and spaces (`COPY`), a control, a 
 import enum
 
 from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.compute.engines import Pipeline
-from triovit.hdl.compute.ports import IssuePort, operands, requests, row_layout
+from triovit.hdl.compute.ports import IssuePort, RowPort, operands, requests
+from triovit.hdl.compute.timing import READ
 from triovit.hdl.isa.engines import Engine, Space
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.layouts import ISSUED, LAYOUT_OF
@@ -31,7 +33,7 @@ class FurtherOpcode(enum.IntEnum):
 
 
 COPY = Engine(
-    Further.COPY, (FurtherOpcode.COPY,), frozenset({Space.A, Space.P}), frozenset({Space.O}), ("copy",)
+    Further.COPY, (FurtherOpcode.COPY,), frozenset({Space.A, Space.P}), frozenset({Space.O}), True
 )  # fmt: skip
 
 
@@ -43,22 +45,20 @@ def copy(**fields: int) -> bytes:
     return bytes(word)
 
 
-# step: A's output becomes the row on offer in the next cycle.
-CONTROL = data.StructLayout({"step": 1, "valid": 1})
-STATUS = data.StructLayout({"ready": 1})
+# The word that A puts out, READ cycles after it was asked for, is the row that leaves in the next cycle.
+CONTROL = data.StructLayout({"word": 1})
 
 
 class CopyControl(wiring.Component):
-    """A word per cycle while A's port, the row register and the descriptors have room."""
+    """A word per cycle while A's port and the descriptors have room."""
 
     def __init__(self, config):
         self.config = config
         super().__init__(
             {
                 "units": Out(IssuePort()).array(1),
-                "reads": Out(requests(COPY.reads)),
+                "reads": Out(requests(config, COPY.reads)),
                 "control": Out(CONTROL),
-                "status": In(STATUS),
             }
         )
 
@@ -67,22 +67,22 @@ class CopyControl(wiring.Component):
         (unit,), a, result = self.units, self.reads.a, self.units[0].results.result
         word = Signal(ISSUED)
         f = data.View(LAYOUT_OF[Opcode.MAT_CONV], word.word)
-        place, running, wanted, seen, offered, go = Signal(12), Signal(), Signal(), Signal(), Signal(), Signal()
+        place, running = Signal(12), Signal()
         beyond = f.in_base + f.cols > self.config.feature_words
         m.d.comb += [
             unit.index.eq(word.index),
             unit.signal.eq(f.signal),
-            # The word in A's output moves into the row register, which is free or being emptied.
-            go.eq(seen & (~offered | self.status.ready)),
-            a.hold.eq(seen & ~go),
             a.address.eq(f.in_base + place),
-            a.request.eq(running & unit.results.space & (~seen | go) & ~a.blocked),
-            wanted.eq(running & ~a.request),
-            self.control.step.eq(go),
-            self.control.valid.eq(offered),
-            unit.stall.eq(wanted),
-            unit.busy.eq(running | unit.accepted | seen | offered),
+            a.words.eq(1),
+            a.possible.eq(running),
+            a.request.eq(running & unit.results.space & ~a.blocked),
+            self.control.word.eq(delayed(m, a.request, READ - 1, "asked", reset=True)[-1]),
+            # The row is in its queue after READ + 1 cycles more, but the descriptor needs some to be seen.
+            unit.row.eq(delayed(m, a.request, 3, "pushed", reset=True)[-1]),
+            unit.stall.eq(running & ~a.request),
+            unit.busy.eq(running | unit.accepted),
             unit.results.push.eq(a.request),
+            result.rows.eq(1),
             result.out.eq(f.out_base + place),
             result.parameters.eq(f.parameters),
             result.destination.eq(f.destination),
@@ -90,15 +90,9 @@ class CopyControl(wiring.Component):
             result.final.eq(place == f.cols - 1),
         ]
         with m.If(a.request):
-            m.d.sync += [seen.eq(1), place.eq(place + 1)]
+            m.d.sync += place.eq(place + 1)
             with m.If(result.final):
                 m.d.sync += running.eq(0)
-        with m.Elif(go):
-            m.d.sync += seen.eq(0)
-        with m.If(go):
-            m.d.sync += offered.eq(1)
-        with m.Elif(self.status.ready):
-            m.d.sync += offered.eq(0)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += unit.i.ready.eq(~running)
@@ -125,24 +119,17 @@ class CopyPath(wiring.Component):
         super().__init__(
             {
                 "control": In(CONTROL),
-                "status": Out(STATUS),
                 "operands": In(operands(config, COPY.reads)),
-                "rows": Out(stream.Signature(row_layout(config.block))).array(1),
+                "rows": Out(RowPort(config)).array(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        block, row = self.config.block, self.rows[0]
+        block, (row,) = self.config.block, self.rows
         kept = Signal(data.ArrayLayout(unsigned(8), block))
-        with m.If(self.control.step):
-            m.d.sync += kept.eq(self.operands.a[0])
-        m.d.comb += [
-            row.valid.eq(self.control.valid),
-            row.payload.last.eq(1),
-            self.status.ready.eq(row.ready),
-            *(row.payload.acc[k].eq(kept[k].as_signed() + CONSTANT) for k in range(block)),
-        ]
+        m.d.sync += [kept.eq(self.operands.a[0]), row.valid.eq(self.control.word)]
+        m.d.comb += [row.acc[k].eq(kept[k].as_signed() + CONSTANT) for k in range(block)]
         return m
 
 

@@ -41,8 +41,15 @@ def test_plain_loops(levels, width):
             ctx.set(address.strides, strides)
             ctx.set(address.base, base)
             ctx.set(counters.load, 1)
+            if rng.random() < 0.5:  # nothing happens without `advance`
+                seen = ctx.get(counters.ends), ctx.get(counters.starts), ctx.get(address.address)
+                ctx.set(counters.advance, 0)
+                await ctx.tick()
+                assert seen == (ctx.get(counters.ends), ctx.get(counters.starts), ctx.get(address.address))
+            ctx.set(counters.advance, 1)
             await ctx.tick()
             ctx.set(counters.load, 0)
+            ctx.set(counters.advance, 0)
             # What is given with `load` does not matter afterwards.
             ctx.set(counters.counts, [1] * levels)
             ctx.set(address.strides, [0] * levels)

@@ -109,7 +109,7 @@ def test_its_instructions_are_illegal_without_it(tmp_path):
 
 
 def test_its_counters_follow_those_of_its_kind():
-    names = [name for name, offset in REGISTERS.items() if offset >= 0x058]
+    names = [name for name, offset in REGISTERS.items() if 0x058 <= offset < 0x100]
     assert names == [
         "LOAD_BUSY", "STORE_BUSY", "RMAC_BUSY", "MAT_BUSY", "COPY_BUSY", "RMAC_STALL", "MAT_STALL", "COPY_STALL",
         "BEATS_READ", "BEATS_WRITTEN",

@@ -1,201 +1,218 @@
-"""Result control: the arbiter, latencies, addresses, signals, faults. Data goes through it in whole programs."""
+"""Result control against a reference, in every cycle: choice, latencies, addresses, places, signals, faults."""
+
+import random
+from collections import defaultdict, deque
 
 import pytest
 from amaranth.sim import Simulator
 
-from tests.sim.configurations import TINY
-from triovit.hdl.aux.post_processing import PostProcessing
-from triovit.hdl.compute.results import INSTRUCTIONS_IN_FLIGHT, RESULTS_IN_FLIGHT, ResultControl
+from tests.sim.configurations import TINY, WIDEST
+from triovit.hdl.compute.results import EARLY, INSTRUCTIONS_IN_FLIGHT, WRITE, ResultControl
+from triovit.hdl.compute.row_queue import queue_depth
+from triovit.hdl.compute.timing import GRANT, TAKEN
 from triovit.hdl.config.engines import engines_of
-from triovit.hdl.isa.names import PostMode
+from triovit.hdl.isa.names import Destination, PostMode
 
-LATENCY = 1 + PostProcessing.latency  # from a row that is taken to its write
-RESULT = {"destination": 1, "out": 100, "parameters": 3, "final": 1}
-
-
-ENGINES = [engine for engine in engines_of(TINY) if engine.computes]
-ROWS = ("rmac", "row_sum", "layer_norm", "mat")  # the engines of RMAC, then that of MAT
+UNITS = ("rmac", "mat")
+SEEN = 3  # cycles from a descriptor to the announcement of its first row, at least
 
 
-def outputs(dut) -> dict:
-    """The outputs that are looked at, by a name each."""
-    seen = {"p_en": dut.p_en, "p_address": dut.p_address, "o_en": dut.o_en, "o_address": dut.o_address}
-    for x, port in zip(("rmac", "mat"), dut.units, strict=True):
-        seen |= {f"{x}_space": port.results.space, f"{x}_room": port.room, f"{x}_idle": port.idle}
-        seen |= {f"{x}_done": port.done, f"{x}_done_signal": port.done_signal, f"{x}_done_index": port.done_index}
-        seen |= {f"{x}_fault": port.fault, f"{x}_fault_index": port.fault_index}
-    return seen
+class Reference:
+    """What every output is in each cycle; outputs that nothing says anything about are not in it."""
+
+    def __init__(self, config):
+        self.config, self.depth = config, queue_depth(config)
+        self.descriptors = [deque() for _ in UNITS]
+        self.waiting = [0 for _ in UNITS]
+        self.gone = [0 for _ in UNITS]
+        self.owed = [0 for _ in UNITS]
+        self.space = [False for _ in UNITS]  # from the cycle after the reset on
+        self.second, self.before = None, 0
+        self.expected = defaultdict(dict)  # cycle -> output -> value
+
+    def beyond(self, result, out, attention) -> bool:
+        c, to = self.config, result["destination"]
+        return (
+            result["parameters"] >= c.parameter_blocks
+            or (result["mode"] == PostMode.DIVIDE and result["pixel"] >= c.divisors)
+            or (bool(to & Destination.O) and out >= c.output_words)
+            or (bool(to & Destination.A) and out >= c.feature_words)
+            or (bool(to & Destination.K) and attention >= c.attention_words)
+            or (bool(to & Destination.DIVISOR) and result["pixel"] >= c.divisors)
+        )
+
+    def step(self, now: int, pushes: list, rows: list):
+        """One cycle. pushes: a unit's descriptor or None, rows: a unit announces a row."""
+        unit = self.second
+        if unit is None:
+            turns = sorted(range(len(UNITS)), key=lambda u: (u <= self.before, u))  # behind the last one first
+            unit = next((u for u in turns if self.waiting[u]), None)
+        self.before = unit or 0
+        leaves = [0 for _ in UNITS]
+        if unit is not None:
+            index, result = self.descriptors[unit][0]
+            second = self.second is not None
+            wide = result["mode"] == PostMode.WIDE
+            last = self.gone[unit] == result["rows"] - 1
+            out = result["out"] + self.gone[unit] + (result["high"] if second else 0)
+            attention = result["attention"] + self.gone[unit]
+            self.expected[now + GRANT] |= {"p_en": 1, "p_block": result["parameters"]}
+            if result["residual"]:
+                self.expected[now + GRANT] |= {"o_en": 1, "o_address": out}
+            taken = self.expected[now + TAKEN - 2]
+            taken |= {"code_address": result["pixel"] % 4096}
+            if not second:
+                taken["take"] = 1 << unit
+            self.expected[now + TAKEN - 1] |= {
+                "unit": unit, "mode": result["mode"], "fraction_bits": result["fraction_bits"],
+                "use_residual": result["residual"], "log2_offset": result["log2_offset"], "high_byte": second,
+            }  # fmt: skip
+            if self.beyond(result, out, attention):
+                self.expected[now + WRITE - EARLY] |= {f"{UNITS[unit]}_fault": 1, f"{UNITS[unit]}_index": index}
+            else:
+                self.expected[now + WRITE - 2] |= {
+                    "destination": result["destination"], "out": out, "attention": attention,
+                    "pixel": result["pixel"] % 4096,
+                }  # fmt: skip
+            self.second = unit if wide and not second else None
+            if self.second is None:
+                leaves[unit] = 1
+                self.gone[unit] = 0 if last else self.gone[unit] + 1
+                if last:
+                    self.descriptors[unit].popleft()
+                    if result["final"]:
+                        self.expected[now + WRITE - EARLY] |= {f"{UNITS[unit]}_done": 1, f"{UNITS[unit]}_index": index}
+        for u in range(len(UNITS)):
+            self.space[u] = self.owed[u] <= self.depth - 2 * self.config.block
+            if pushes[u]:
+                self.descriptors[u].append(pushes[u])
+            self.owed[u] += (pushes[u][1]["rows"] if pushes[u] else 0) - leaves[u]
+            self.waiting[u] += rows[u] - leaves[u]
+            assert 0 <= self.owed[u] <= self.depth
 
 
-def inputs(dut) -> dict:
-    """The inputs, by a name each."""
-    result = {f"{name}_valid": row.valid for name, row in zip(ROWS, dut.rows, strict=True)}
-    result["rmac_last"] = dut.rows[0].last
-    for x, port in zip(("rmac", "mat"), dut.units, strict=True):
-        result |= {f"{x}_push": port.results.push, f"{x}_result": port.results.result}
-        result |= {f"{x}_accepted": port.accepted, f"{x}_signal": port.signal, f"{x}_index": port.index}
-    return result
+def random_result(config, rng, final: bool) -> dict:
+    far = rng.random() < 0.05
+
+    def place(words: int) -> int:
+        return rng.choice((words - 1, words)) if far else rng.randrange(words // 2)
+
+    mode = rng.choice((PostMode.LINEAR, PostMode.DIVIDE, PostMode.WIDE, PostMode.HARDSWISH))
+    return {
+        "rows": rng.choice((1, 1, 1, config.block, rng.randint(1, config.block))),
+        "out": place(rng.choice((config.output_words, config.feature_words))), "high": rng.randrange(64),
+        "parameters": place(config.parameter_blocks), "attention": place(config.attention_words),
+        "pixel": place(config.divisors), "destination": rng.randint(1, 15), "mode": mode,
+        "fraction_bits": rng.randrange(14), "residual": rng.randint(0, 1), "log2_offset": rng.randint(-32, 31),
+        "final": final,
+    }  # fmt: skip
 
 
-def run(scenario):
-    """scenario(drive): drive(name=value, ...) sets inputs, passes a clock edge and returns the outputs before it.
-
-    rmac_accepted, mat_accepted, rmac_push, mat_push, and all rows go back to zero by themselves.
-    """
-    dut = ResultControl(TINY, ENGINES)
-    to, out = inputs(dut), outputs(dut)
+@pytest.mark.parametrize("config", (TINY, WIDEST), ids=lambda config: config.name)
+@pytest.mark.parametrize("seed", range(2))
+def test_every_cycle(config, seed):
+    rng = random.Random(seed)
+    dut = ResultControl(config, [engine for engine in engines_of(config) if engine.computes])
+    reference = Reference(config)
+    outputs = {"p_en": dut.p_en, "p_block": dut.p_block, "o_en": dut.o_en, "o_address": dut.o_address}
+    outputs |= {name: dut.row[name] for name in ("take", "code_address")}
+    outputs |= {name: dut.post[name] for name in dut.post.shape().members}
+    outputs |= {name: dut.writes[name] for name in dut.writes.shape().members}
+    for name, port in zip(UNITS, dut.units, strict=True):
+        outputs |= {f"{name}_done": port.done, f"{name}_fault": port.fault}
+    quiet = {"p_en", "o_en", "take", "destination", *(name for name in outputs if name.endswith(("_done", "_fault")))}
+    happened = defaultdict(int)
 
     async def bench(ctx):
-        for row in dut.rows[1:]:
-            ctx.set(row.last, 1)
-
-        async def drive(**values):
-            for name, port in to.items():
-                if name.endswith(("_accepted", "_push", "_valid")):
-                    ctx.set(port, 0)
-            for name, value in values.items():
-                ctx.set(to[name], value)
-            seen = {name: ctx.get(port) for name, port in out.items()}
-            control = {name: ctx.get(dut.control[name]) for name in dut.control.shape().members}
-            ready = control.pop("ready")
-            seen |= control | {f"{name}_ready": ready >> k & 1 for k, name in enumerate(ROWS)}
+        announced = [deque() for _ in UNITS]  # cycles from which on a row may be announced
+        left = [0 for _ in UNITS]  # results of the instruction that runs
+        index = [0 for _ in UNITS]
+        under_way = [0 for _ in UNITS]
+        for now in range(3000):
+            pushes, rows = [None for _ in UNITS], [0 for _ in UNITS]
+            calm = now // 300 % 2
+            for u, port in enumerate(dut.units):
+                accepted = not left[u] and under_way[u] < INSTRUCTIONS_IN_FLIGHT and rng.random() < 0.5
+                ctx.set(port.accepted, accepted)
+                if accepted:
+                    index[u] += 1
+                    under_way[u] += 1
+                    ctx.set(port.index, index[u] << 8 | u)
+                    ctx.set(port.signal, index[u] << 4 | u)
+                    left[u] = rng.randint(1, 6)
+                space = ctx.get(port.results.space)
+                assert space == reference.space[u], now
+                pushed = left[u] and not accepted and space and rng.random() < (0.05 if calm else 0.9)
+                ctx.set(port.results.push, bool(pushed))
+                if pushed:
+                    left[u] -= 1
+                    result = random_result(config, rng, left[u] == 0)
+                    ctx.set(port.results.result, result)
+                    pushes[u] = (index[u] << 8 | u, result)
+                    announced[u].extend([now + SEEN] * result["rows"])
+                if announced[u] and announced[u][0] <= now and rng.random() < 0.8:
+                    announced[u].popleft()
+                    rows[u] = 1
+                ctx.set(port.row, rows[u])
+            expected = reference.expected.pop(now, {})
+            for name, signal in outputs.items():
+                value = ctx.get(signal)
+                if name in expected or name in quiet:
+                    assert value == expected.get(name, 0), (now, name)
+                happened[name] += bool(value)
+            for u, (name, port) in enumerate(zip(UNITS, dut.units, strict=True)):
+                if f"{name}_index" in expected:
+                    which = expected[f"{name}_index"]
+                    if ctx.get(port.done):
+                        assert (ctx.get(port.done_index), ctx.get(port.done_signal)) == (which, which >> 8 << 4 | u)
+                        under_way[u] -= 1
+                    if ctx.get(port.fault):
+                        assert ctx.get(port.fault_index) == which
+            reference.step(now, pushes, rows)
             await ctx.tick()
-            return seen
+        # All instructions end, and then the units are idle.
+        for port in dut.units:
+            ctx.set(port.results.push, 0)
+            ctx.set(port.accepted, 0)
 
-        await scenario(drive)
-
-    sim = Simulator(dut)
-    sim.add_clock(1e-6)
-    sim.add_testbench(bench)
-    sim.run()
-
-
-async def begin(drive, side, index, *results, signal=0):
-    """An instruction and its descriptors."""
-    await drive(**{f"{side}_accepted": 1, f"{side}_index": index, f"{side}_signal": signal})
-    for result in results:
-        await drive(**{f"{side}_push": 1, f"{side}_result": RESULT | result})
-    await drive()
-    await drive()
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert all(happened[name] > 5 for name in outputs), dict(happened)
 
 
-@pytest.mark.parametrize(
-    "side,number,row", [("rmac", 0, "rmac"), ("rmac", 1, "row_sum"), ("rmac", 2, "layer_norm"), ("mat", 0, "mat")]
-)
-def test_a_row_is_written_after_the_pipeline(side, number, row):
-    async def scenario(drive):
-        result = {
-            "row": number, "destination": 0b1011, "attention": 40, "pixel": 9, "residual": 1, "mode": PostMode.LINEAR,
-            "log2_offset": -7, "fraction_bits": 5,
-        }  # fmt: skip
-        await begin(drive, side, 77, result, signal=0x80000001)
-        others = {f"{name}_valid": 1 for name in ("rmac", "row_sum", "layer_norm") if name != row and side == "rmac"}
-        assert not (await drive(**others))["take"]  # rows of other kinds are not this result's
-        seen = [await drive(**{f"{row}_valid": 1, "rmac_last": 1})]
-        seen += [await drive() for _ in range(LATENCY + 2)]
-        assert [s["take"] for s in seen] == [1] + [0] * (LATENCY + 2)
-        first = seen[0]
-        assert first["source"] == ROWS.index(row) and first[f"{row}_ready"]
-        assert first["p_en"] and first["o_en"] and first["code_en"]
-        assert (first["p_address"], first["o_address"], first["code_address"]) == (48, 100, 9)
-        second = seen[1]
-        assert (second["use_residual"], second["log2_offset"], second["fraction_bits"]) == (1, -7, 5)
-        assert [s["write"] for s in seen] == [0] * LATENCY + [0b1011, 0, 0]
-        assert (seen[LATENCY]["out"], seen[LATENCY]["attention"], seen[LATENCY]["pixel"]) == (100, 40, 9)
-        assert [s[f"{side}_done"] for s in seen] == [0] * LATENCY + [1, 0, 0]
-        assert (seen[LATENCY][f"{side}_done_index"], seen[LATENCY][f"{side}_done_signal"]) == (77, 0x80000001)
-        other = "mat" if side == "rmac" else "rmac"
-        assert not any(s[f"{other}_done"] or s[f"{side}_fault"] for s in seen)
-        assert not seen[LATENCY][f"{side}_idle"] and seen[-1][f"{side}_idle"]
+def test_room_and_idle():
+    dut = ResultControl(TINY, [engine for engine in engines_of(TINY) if engine.computes])
 
-    run(scenario)
-
-
-def test_rows_of_one_result_and_r_mac_first():
-    async def scenario(drive):
-        await begin(drive, "rmac", 1, {"destination": 4, "attention": 8})
-        await begin(drive, "mat", 2, {"out": 500})
-        seen = [await drive(rmac_valid=1, mat_valid=1, rmac_last=last) for last in (0, 0, 1)]
-        assert all(s["rmac_ready"] and not s["mat_ready"] for s in seen)
-        assert [s["o_address"] for s in seen] == [100, 101, 102]
-        seen = await drive(rmac_valid=1, mat_valid=1, rmac_last=1)  # no descriptor is left for another row
-        assert seen["mat_ready"] and not seen["rmac_ready"] and seen["source"] == ROWS.index("mat")
-        seen = [await drive() for _ in range(LATENCY + 1)]
-        writes = [(s["out"], s["attention"], s["write"], s["rmac_done"], s["mat_done"]) for s in seen if s["write"]]
-        assert [w[1:] for w in writes] == [(8, 4, 0, 0), (9, 4, 0, 0), (10, 4, 1, 0), (0, 1, 0, 1)]
-        assert writes[-1][0] == 500
-
-    run(scenario)
-
-
-@pytest.mark.parametrize("side", ("rmac", "mat"))
-def test_wide_rows_take_two_cycles(side):
-    async def scenario(drive):
-        await begin(drive, side, 1, {"mode": PostMode.WIDE, "high": 33})
-        other = "mat" if side == "rmac" else "rmac"
-        await begin(drive, other, 2, {"out": 200})
-        rows = {f"{side}_valid": 1, "rmac_last": 1}
-        seen = [await drive(**rows)]
-        seen += [await drive(**rows, **{f"{other}_valid": 1})]  # nobody comes in between
-        assert [s["take"] for s in seen] == [1, 1]
-        assert [s[f"{side}_ready"] for s in seen] == [0, 1] and not any(s[f"{other}_ready"] for s in seen)
-        assert [s["o_address"] for s in seen] == [100, 133]
-        after = [await drive(**{f"{other}_valid": 1, "rmac_last": 1})]
-        assert [seen[1]["high_byte"], after[0]["high_byte"]] == [0, 1] and after[0][f"{other}_ready"]
-        after += [await drive() for _ in range(LATENCY + 1)]
-        assert [s["out"] for s in after if s["write"]] == [100, 133, 200]
-        assert [(s[f"{side}_done"], s[f"{other}_done"]) for s in after if s["write"]] == [(0, 0), (1, 0), (0, 1)]
-
-    run(scenario)
-
-
-def test_room():
-    async def scenario(drive):
-        for side in ("rmac", "mat"):
+    async def bench(ctx):
+        for port in dut.units:
+            assert ctx.get(port.idle)
+            ctx.set(port.accepted, 1)
             count = 0
-            while (await drive())[f"{side}_space"]:
-                await drive(**{f"{side}_push": 1, f"{side}_result": RESULT})
+            while ctx.get(port.room):
+                await ctx.tick()
                 count += 1
-            assert RESULTS_IN_FLIGHT <= count <= RESULTS_IN_FLIGHT + 1
-            count = 0
-            while (await drive())[f"{side}_room"]:
-                await drive(**{f"{side}_accepted": 1, f"{side}_index": count})
-                count += 1
-            assert count == INSTRUCTIONS_IN_FLIGHT - 1  # and one may be on its way
+                assert not ctx.get(port.idle)
+            assert count == INSTRUCTIONS_IN_FLIGHT - 2  # and two may be on their way
+            ctx.set(port.accepted, 0)
+        result = {"rows": 1, "destination": 1, "final": 1}
+        for left in reversed(range(INSTRUCTIONS_IN_FLIGHT - 2)):
+            port = dut.units[0]
+            ctx.set(port.results.result, result)
+            ctx.set(port.results.push, 1)
+            await ctx.tick()
+            ctx.set(port.results.push, 0)
+            await ctx.tick().repeat(SEEN)
+            ctx.set(port.row, 1)
+            await ctx.tick()
+            ctx.set(port.row, 0)
+            await ctx.tick().until(port.done)
+            await ctx.tick()
+            assert ctx.get(port.idle) == (left == 0) and ctx.get(port.room)
+            assert not ctx.get(dut.units[1].idle)
 
-    run(scenario)
-
-
-FAULTS = [  # what is in order, and what is not
-    ({"destination": 1, "out": TINY.output_words - 1}, {"destination": 1, "out": TINY.output_words}),
-    ({"destination": 2, "out": TINY.feature_words - 1}, {"destination": 2, "out": TINY.feature_words}),
-    ({"destination": 4, "attention": TINY.attention_words - 1}, {"destination": 4, "attention": TINY.attention_words}),
-    ({"destination": 8, "pixel": TINY.divisors - 1}, {"destination": 8, "pixel": TINY.divisors}),
-    ({"parameters": TINY.parameter_blocks - 1}, {"parameters": TINY.parameter_blocks}),
-    ({"mode": PostMode.DIVIDE, "pixel": TINY.divisors - 1}, {"mode": PostMode.DIVIDE, "pixel": TINY.divisors}),
-    ({"destination": 2, "attention": TINY.attention_words, "pixel": TINY.divisors}, {"destination": 3, "out": 1 << 23}),
-    # What the highest bit alone tells: nothing wraps on its way.
-    ({"destination": 4}, {"destination": 4, "attention": 1 << 12}),
-    ({"destination": 8}, {"destination": 8, "pixel": 1 << 23}),
-    ({"parameters": 0}, {"parameters": 1 << 12}),
-]
-
-
-@pytest.mark.parametrize("side", ("rmac", "mat"))
-@pytest.mark.parametrize("good,bad", FAULTS)
-def test_a_fault_is_that_of_its_own_instruction(side, good, bad):
-    """Both instructions are in the pipeline at once."""
-
-    async def scenario(drive):
-        await begin(drive, side, 5, good)
-        await begin(drive, side, 6, bad)
-        seen = [await drive(**{f"{side}_valid": 1, "rmac_last": 1}) for _ in range(2)]
-        seen += [await drive() for _ in range(LATENCY + 1)]
-        assert [s["take"] for s in seen[:3]] == [1, 1, 0]
-        other = "mat" if side == "rmac" else "rmac"
-        assert [s[f"{side}_fault"] for s in seen] == [0] * (LATENCY + 1) + [1, 0]
-        assert not any(s[f"{other}_fault"] for s in seen)
-        assert (seen[LATENCY]["write"], seen[LATENCY + 1]["write"]) == (good.get("destination", 1), 0)
-        assert seen[LATENCY + 1][f"{side}_fault_index"] == 6
-
-    run(scenario)
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run_until(1e-3)

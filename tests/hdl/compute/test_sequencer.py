@@ -45,6 +45,7 @@ def expected_steps(i: Instruction) -> list[dict]:
                             "out": i.out_base + column * i.out_group + y * i.out_row + x,
                             "parameters": i.parameters + column,
                             "pixel": y * i.cols + x if convolution else None,
+                            "rows": 1 if convolution else min(pixels, i.cols - x),
                         }
                         add(
                             i.in_base
@@ -76,6 +77,7 @@ def expected_steps(i: Instruction) -> list[dict]:
                         {
                             "out": i.out_base + g * i.out_group + r * i.out_row,
                             "parameters": i.parameters,
+                            "rows": BLOCK,
                             "attention": i.attention + (g * i.kernel_rows + r) * BLOCK,
                         }
                         if last
@@ -96,6 +98,7 @@ def expected_steps(i: Instruction) -> list[dict]:
                     {
                         "out": i.out_base + g * i.out_group,
                         "attention": i.attention + g * BLOCK,
+                        "rows": 1,
                         "parameters": i.parameters + (0 if i.destination & Destination.K else g),
                     }
                     if last
@@ -110,7 +113,7 @@ def expected_steps(i: Instruction) -> list[dict]:
                     i.weights + b,
                     None,
                     b == i.blocks - 1,
-                    {"out": i.out_base + b * i.out_group, "parameters": i.parameters + b} if half else None,
+                    {"out": i.out_base + b * i.out_group, "parameters": i.parameters + b, "rows": 1} if half else None,
                 )
     for n, step in enumerate(steps):
         step["final"] = n == len(steps) - 1
@@ -184,7 +187,7 @@ def run(unit: Unit, instructions: list[Instruction], ready, joined=lambda: True)
                 dut.o.ready,
                 dut.o.payload,
                 dut.accepted,
-                dut.index,
+                dut.accepted_index,
                 dut.error,
                 dut.error_code,
                 dut.releases,
@@ -193,7 +196,7 @@ def run(unit: Unit, instructions: list[Instruction], ready, joined=lambda: True)
             if valid and taken:
                 step = {name: getattr(payload, name) for name in names}
                 step["result"] = {
-                    n: getattr(payload.result, n) for n in ("out", "parameters", "attention", "pixel", "final")
+                    n: getattr(payload.result, n) for n in ("out", "parameters", "attention", "pixel", "rows", "final")
                 }
                 steps.append((cycle, step))
             if accept:
@@ -202,6 +205,7 @@ def run(unit: Unit, instructions: list[Instruction], ready, joined=lambda: True)
                 errors.append((index, int(code)))
             quiet = 0 if valid or accept or error else quiet + 1
             cycle += 1
+            assert cycle < 20_000
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
@@ -244,16 +248,15 @@ def test_steps(opcode, stalls):
             }[int(opcode) & 15]
         )
     if not stalls:
-        # One step per cycle from the cycle after acceptance, and three cycles from a last step to the next first one.
-        position = 0
-        for number, (cycle, index) in enumerate(accepted):
-            assert index == number
-            for _ in range(sum(1 for n, _ in expected if n == number)):
-                cycle += 1
-                assert steps[position][0] == cycle
-                position += 1
-            if number + 1 < len(accepted):
-                assert accepted[number + 1][0] == cycle + 2
+        # One step per cycle, also from instruction to instruction: an instruction of one step is over before the next
+        # one has been looked at.
+        position, cycle = 0, Sequencer.latency
+        for number, (start, index) in enumerate(accepted):
+            assert (start, index) == (cycle, number)
+            length = sum(1 for n, _ in expected if n == number)
+            assert [when for when, _ in steps[position : position + length]] == [*range(cycle, cycle + length)]
+            position += length
+            cycle += max(length, 2)
 
 
 def test_joint_waits_for_the_partner():
@@ -262,6 +265,31 @@ def test_joint_waits_for_the_partner():
     countdown = iter([False] * 20)
     steps, accepted, _ = run(Unit.RMAC, [instruction], lambda: True, lambda: next(countdown, True))
     assert accepted[0][0] < 10 and steps[0][0] == 20
+
+
+def test_joined():
+    """The MAT unit stands at a MAT_JOIN until its partner's last step goes, and at the next one in the next cycle."""
+    dut = Sequencer(CONFIG, Unit.MAT)
+    join = encoded(Instruction(Opcode.MAT_JOIN, {}))
+    seen = []
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        for cycle in range(20):
+            ctx.set(dut.i.valid, cycle < 4 and ctx.get(dut.i.ready))
+            ctx.set(dut.i.payload, {"word": join, "index": cycle})
+            ctx.set(dut.release, cycle in (5, 9))
+            assert not ctx.get(dut.o.valid)
+            seen.append((ctx.get(dut.joined), ctx.get(dut.accepted), ctx.get(dut.busy)))
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    assert [s[0] for s in seen] == [0] * 2 + [1] * 8 + [0] * 10
+    assert [k for k, s in enumerate(seen) if s[1]] == [2, 6]
+    assert [s[2] for s in seen] == [0] + [1] * 9 + [0] * 10
 
 
 @pytest.mark.parametrize(
@@ -315,7 +343,9 @@ def test_random_words_are_refused_as_the_rules_say(unit):
             ctx.set(dut.i.valid, 1)
             await ctx.tick()
             ctx.set(dut.i.valid, 0)
-            error, accepted, code = ctx.get(dut.error), ctx.get(dut.accepted), ctx.get(dut.error_code)
+            error, code = ctx.get(dut.error), ctx.get(dut.error_code)
+            await ctx.tick()
+            accepted = ctx.get(dut.accepted)
             assert error != accepted and (not error or code == ErrorCode.ILLEGAL_FIELD)
             verdicts.append(bool(error))
             ctx.set(reset, 1)

@@ -10,20 +10,22 @@ import pytest
 
 from tests.sim.configurations import TINY
 from tests.sim.host import DONE, Host
-from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.compute.pair_control import PairControl
+from triovit.hdl.compute.results import EARLY, WRITE
+from triovit.hdl.compute.timing import ROW_LEAD
 from triovit.hdl.isa.instructions import PROGRAM_MAGIC, Instruction
 from triovit.hdl.isa.names import Opcode, Unit
 from triovit.sim.rtl.simulation import EVENT_DONE, EVENT_START
 
 N = TINY.block
 COUNTS = dict.fromkeys(("groups", "rows", "cols", "kernel_rows", "kernel_cols", "blocks", "destination"), 1)
-TO_ENGINE = PairControl.latency  # cycles from acceptance to the first beat in front of its engine
-FROM_ENGINE = 1 + PostProcessing.latency  # from a row on offer to its write
+TO_ENGINE = PairControl.latency  # cycles from an instruction's begin to its first beat in front of its engine
+# From an engine's row to the end of its instruction: the row is chosen before the engine shows it.
+FROM_ENGINE = 1 - ROW_LEAD + WRITE - EARLY
 
 
 def measure(*programs: list[Instruction]) -> list[list[tuple[int, int]]]:
-    """(cycles from acceptance to done, cycles from the first acceptance) of every instruction of some programs."""
+    """(cycles from begin to done, cycles from the first begin) of every instruction of some programs."""
     host = Host(TINY)
     for number, body in enumerate(programs):
         start = {"magic": PROGRAM_MAGIC, "hash": TINY.hash, "instructions": len(body) + 2}
@@ -51,14 +53,14 @@ def make(opcode: Opcode, **fields: int) -> Instruction:
     return Instruction(opcode, COUNTS | fields)
 
 
-PER_STEP = [  # opcode, fields, steps (cycles of the engine), cycles from its last beat to its last row on offer
-    (Opcode.RMAC_CONV, {"groups": 2, "rows": 3, "cols": 5, "blocks": 2}, 60, N + 4),
-    (Opcode.RMAC_CONV, {"cols": 7, "kernel_rows": 3, "kernel_cols": 2, "blocks": 3, "source": 1}, 126, N + 4),
-    (Opcode.MAT_CONV, {"groups": 2, "rows": 3, "cols": 5, "blocks": 2}, 60, 6),
-    (Opcode.MAT_CONV, {"cols": 40, "stationary": 1}, 40, 6),
-    (Opcode.RMAC_DEPTHWISE, {"groups": 2, "rows": 2, "cols": 2 * N, "kernel_rows": 3, "kernel_cols": 3}, 72, 4 + N - 1),
-    (Opcode.RMAC_DEPTHWISE, {"cols": 3 * N + 1, "kernel_rows": 3, "kernel_cols": 3}, 36, 4),
-    (Opcode.RMAC_OUTER, {"groups": 2, "kernel_rows": 2, "rows": 3, "cols": 2 * N}, 4 * 3 * 2 * N, 4 + N - 1),
+PER_STEP = [  # opcode, fields, steps (cycles of the engine), cycles from its last beat to its last row
+    (Opcode.RMAC_CONV, {"groups": 2, "rows": 3, "cols": 5, "blocks": 2}, 60, N + 5),
+    (Opcode.RMAC_CONV, {"cols": 7, "kernel_rows": 3, "kernel_cols": 2, "blocks": 3, "source": 1}, 126, N + 5),
+    (Opcode.MAT_CONV, {"groups": 2, "rows": 3, "cols": 5, "blocks": 2}, 60, N + 4),
+    (Opcode.MAT_CONV, {"cols": 40, "stationary": 1}, 40, N + 4),
+    (Opcode.RMAC_DEPTHWISE, {"groups": 2, "rows": 2, "cols": 2 * N, "kernel_rows": 3, "kernel_cols": 3}, 72, 7 + N - 1),
+    (Opcode.RMAC_DEPTHWISE, {"cols": 3 * N + 1, "kernel_rows": 3, "kernel_cols": 3}, 36, 7),
+    (Opcode.RMAC_OUTER, {"groups": 2, "kernel_rows": 2, "rows": 3, "cols": 2 * N}, 4 * 3 * 2 * N, 7 + N - 1),
 ]
 
 
@@ -76,11 +78,11 @@ def test_a_step_a_cycle(alone, number):
 
 
 def test_instructions_follow_each_other_without_waiting_for_results():
-    """Two idle cycles between the steps of one instruction and those of the next."""
+    """Not a cycle lies between the steps of one instruction and those of the next."""
     body = [make(Opcode.RMAC_CONV, cols=20, blocks=2) for _ in range(4)]
     (times,) = measure(body)
     ends = [end for _, end in times]
-    assert np.diff(ends).tolist() == [40 + 2] * 3
+    assert np.diff(ends).tolist() == [40] * 3
 
 
 def test_engines_side_by_side():
