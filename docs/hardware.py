@@ -52,7 +52,7 @@ ENGINES = {
     "MAT": Engine("triovit.hdl.mat.engine:MATEngine", ("8", "8"), DSP48),
     "post-processing lane": Engine("triovit.hdl.aux.post_lane:PostLane"),
     "layer norm": Engine("triovit.hdl.aux.layer_norm:LayerNorm", ("8",)),
-    "window memory": Engine("triovit.hdl.memory.banked:BankedMemory", ("4096", "16", "32", "2", "8", "(1, 2)")),
+    "window memory": Engine("triovit.hdl.memory.bank_array:BankArray", ("4096", "8", "32", "2")),
 }
 MACHINES = ("trio-core", "trio-zcu102")
 

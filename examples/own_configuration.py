@@ -53,7 +53,7 @@ def main() -> int:
     directions = Counter(direction for _, direction, _ in emitted.ports)
     print(f"\n{', '.join(map(str, files))}: {len(emitted.text):,} bytes, {len(emitted.modules)} modules")
     print(f"top module {emitted.name}: {directions['input']} inputs, {directions['output']} outputs; instances of")
-    for module in ("rmac_engine", "rmac_lane", "rmac_cell", "mat_lane", "post_lane"):
+    for module in ("rmac_engine", "rmac_array", "mat_engine", "post_lane", "bank_array"):
         print(f"  {emitted.name}_{module}: {emitted.instances[f'{emitted.name}_{module}']}")
     return 0
 

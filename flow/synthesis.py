@@ -151,7 +151,7 @@ class Stage:
         self._visited: dict[str, None] = {}  # by this pass, in order
 
     def look(self) -> str:
-        """'pass 47 ABC9, module 14 of 57 (triovit_rmac_lane)'."""
+        """'pass 47 ABC9, module 14 of 57 (triovit_rmac_array)'."""
         with self._log.open("rb") as file:
             file.seek(self._read)
             new = file.read()

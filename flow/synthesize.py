@@ -5,7 +5,7 @@ constructor takes: a number, NAME=VALUE, and for a configuration a preset or a J
 is kept in the folder of builds.
 
   triovit synthesize triovit.hdl.rmac.engine:RMACEngine 8 8
-  triovit synthesize triovit.hdl.memory.banked:BankedMemory 4096 16 32 2 8 --clock 4
+  triovit synthesize triovit.hdl.memory.rotator:Rotator 8 64 --clock 4
   triovit synthesize triovit.hdl.compute.core:Core trio-core --part XCZU9EG --depth 3
   triovit synthesize triovit.hdl.mat.engine:MATEngine 8 8 --place-and-route ecp5-85k
 """

@@ -118,7 +118,8 @@ class MultiplyAdd(wiring.Component):
 
     def _instance(self) -> Module:
         m = Module()
-        a, d = Signal(signed(A_BITS)), Signal(signed(A_BITS))
+        a = Signal(signed(A_BITS))
+        d = Signal(signed(A_BITS))
         b = Signal(signed(B_BITS))
         m.d.comb += [a.eq(self.a), d.eq(self.d), b.eq(self.b)]
         m.submodules.multiplier = Instance(
@@ -143,7 +144,8 @@ class MultiplyAdd(wiring.Component):
     def _arithmetic(self) -> Module:
         """The same registers as plain arithmetic: the generic style, and the primitive's twin in simulation."""
         m = Module()
-        a, b = Signal(signed(self.a_bits)), Signal(signed(self.b_bits))
+        a = Signal(signed(self.a_bits))
+        b = Signal(signed(self.b_bits))
         m.d.comb += [a.eq(self.a), b.eq(self.b)]
         if self.pre_add:
             m.d.comb += a.eq(self.a + self.d)

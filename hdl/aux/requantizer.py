@@ -123,7 +123,8 @@ class DyadicRequantizer(wiring.Component):
         beyond = Signal(reset_less=True)
         negative = Signal(reset_less=True)
         total, upper = shifter.o.total, shifter.o.total[NARROW_BITS - 1 :]
-        leaves_wide, leaves_narrow = Signal(), Signal()
+        leaves_wide = Signal()
+        leaves_narrow = Signal()
         m.d.comb += [
             leaves_wide.eq(shifter.o.beyond | (total[WIDE_BITS - 1] != total[WIDE_BITS])),
             leaves_narrow.eq(shifter.o.beyond | (upper != total[-1].replicate(len(upper)))),

@@ -127,11 +127,11 @@ class Beats(wiring.Component):
     def _rmac(self, m):
         block, operands, beat = self.config.block, self.control.operands, self.control.beat
         arriving = self._arriving(m, self.rmac_step, "rmac")
-        window: Any = Signal(arriving.shape(), reset_less=True)  # whose tokens go
+        window: Any = Signal(arriving.shape(), name="window", reset_less=True)  # whose tokens go
         left = Signal(range(block))
         token = Signal(range(block), reset_less=True)
         walks = Signal()
-        now: Any = Signal(arriving.shape())
+        now: Any = Signal(arriving.shape(), name="now")
         m.d.comb += [walks.eq(left != 0), now.eq(Mux(walks, window, arriving))]
         outer = now.kind == StepKind.OUTER
         starts = arriving.valid & ~arriving.key

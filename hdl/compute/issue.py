@@ -170,8 +170,10 @@ class IssueControl(wiring.Component):
         """(captures, free) of the step that the R-MAC unit has: its last beat ends a group; the engines can take it."""
         block, timing, r = self.config.block, EngineTiming(self.config), rmac.payload
         taken = Signal()
-        conv, norm = Signal(), Signal()
-        outer, row_sum = Signal(), Signal()
+        conv = Signal()
+        norm = Signal()
+        outer = Signal()
+        row_sum = Signal()
         captures = Signal()
         m.d.comb += [
             taken.eq(rmac.valid & rmac.ready & ~r.key),

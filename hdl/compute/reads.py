@@ -86,8 +86,10 @@ class ReadPorts(wiring.Component):
     def _share(self, m, space: Space, mine: Sequence[RequestInterface], before: tuple | None) -> _Access:
         """The read port of a space in S1, from what is asked in S0: `before`, then the pipelines, then STORE."""
         name = space_name(space)
-        en, address = Signal(name=f"{name}_asked"), Signal(WORD_ADDRESS_BITS, name=f"{name}_wanted")
-        words, double = Signal(range(self.config.block + 1), name=f"{name}_wanted_words"), Signal()
+        en = Signal(name=f"{name}_asked")
+        address = Signal(WORD_ADDRESS_BITS, name=f"{name}_wanted")
+        words = Signal(range(self.config.block + 1), name=f"{name}_wanted_words")
+        double = Signal(name=f"{name}_wanted_double")
         if space == Space.O:
             store = self.store.valid & self.store.ready
             m.d.comb += [en.eq(store), address.eq(self.store.address), words.eq(self.config.beat_words)]

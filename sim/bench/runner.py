@@ -1,6 +1,6 @@
 """cocotb benches: emit a component's Verilog, build it with Verilator once, run cocotb tests on it.
 
-    run_bench(RMac(...), "tests.hdl.rmac.bench_cell", name="rmac_cell", parameters={"lanes": 8})
+    run_bench(MATEngine(8, 8), "tests.hdl.mat.bench_engine", name="mat", parameters=sizes)
 
 The cocotb module drives top-level ports only (inner signals are not kept: that doubles the speed) and gets
 `parameters` back from `bench_parameters()`. Waves: set TRIOVIT_WAVES=1; the name of the dump is printed.

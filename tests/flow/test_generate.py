@@ -68,8 +68,8 @@ def test_one_module_a_kind(generated):
     folder, _, report = generated
     modules = re.findall(r"^module (\w+)", (folder / "triovit.v").read_text(), re.M)
     assert len(modules) == len(set(modules)) == report["modules"]
-    assert report["instances"]["triovit_rmac_cell"] == 4 * 4
-    assert report["instances"]["triovit_rmac_lane"] == report["instances"]["triovit_mat_lane"] == 4
+    assert report["instances"]["triovit_rmac_array"] == report["instances"]["triovit_mat_engine"] == 1
+    assert report["instances"]["triovit_post_lane"] == 4
 
 
 def test_accelerators_of_two_prefixes_fit_one_design(generated, triovit, tmp_path):

@@ -59,7 +59,7 @@ def test_resets():
         assert not [port for port in ports if port.endswith(("_clk", "_rst"))], name
         assert ("clk" in ports) == (name != "triovit"), name
         resets[record.component] = "rst" in ports
-    assert not any(resets[name] for name in ("RMACCell", "PostLane", "BankedMemory", "AdderTree", "NestAddress"))
+    assert not any(resets[name] for name in ("PostLane", "BankArray", "Rotator", "AdderTree", "NestAddress"))
     assert all(resets[name] for name in ("LoadUnit", "ReadMaster", "Core", "Semaphores", "Controller"))
 
 

@@ -7,7 +7,7 @@ from collections import deque
 
 import cocotb
 
-from tests.hdl.rmac.cocotb_registers import compare_cycles
+from tests.hdl.cocotb_registers import compare_cycles
 from triovit.hdl.aux.adder_tree import AdderTree
 from triovit.sim.bench import bench_parameters, random_value
 

@@ -284,7 +284,7 @@ def test_names_are_checked():
 
 
 @pytest.mark.parametrize(
-    "name, result", [("RMACLane", "rmac_lane"), ("AxiReader", "axi_reader"), ("Log2Quantizer", "log2_quantizer")]
+    "name, result", [("RMACRows", "rmac_rows"), ("AxiReader", "axi_reader"), ("Log2Quantizer", "log2_quantizer")]
 )
 def test_snake_case(name, result):
     assert snake_case(name) == result

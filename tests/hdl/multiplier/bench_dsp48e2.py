@@ -6,7 +6,7 @@ import random
 
 import cocotb
 
-from tests.hdl.rmac.cocotb_registers import compare_cycles, wrap
+from tests.hdl.cocotb_registers import compare_cycles, wrap
 from triovit.hdl.multiplier.dsp48e2 import PackedMultiplier
 from triovit.hdl.multiplier.pair import Addend
 
