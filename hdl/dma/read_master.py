@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -92,8 +94,8 @@ class ReadMaster(wiring.Component):
         axi, fetch, load = self.m_axi, self.fetch_ar, self.load_ar
         room = Signal()
         taken = Signal()
-        burst = Signal(BURST)
-        entry = Signal(layout)
+        burst: Any = Signal(BURST, name="burst")
+        entry: Any = Signal(layout, name="entry")
         m.d.comb += [
             room.eq((~axi.arvalid | axi.arready) & bursts.w_rdy & ~self.halt),
             fetch.ready.eq(room),
@@ -115,7 +117,8 @@ class ReadMaster(wiring.Component):
         m = Module()
         axi = self.m_axi
         listed = data.StructLayout({"fetch": 1, "length": unsigned(8)})
-        m.submodules.bursts = bursts = fifo.SyncFIFO(width=listed.size, depth=self.outstanding)
+        bursts: Any = fifo.SyncFIFO(width=listed.size, depth=self.outstanding)
+        m.submodules.bursts = bursts
         self._addresses(m, bursts, listed)
 
         beats = data.StructLayout({**read_beat(self.data_bytes).members, "id": unsigned(ID_BITS)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -142,7 +144,8 @@ class WriteMaster(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         axi = self.m_axi
-        m.submodules.lengths = lengths = fifo.SyncFIFO(width=8, depth=self.outstanding)  # beats are still to come
+        lengths: Any = fifo.SyncFIFO(width=8, depth=self.outstanding)  # beats are still to come
+        m.submodules.lengths = lengths
         waiting = Signal(range(self.outstanding + 1))  # bursts without an answer
         go = self._addresses(m, lengths, waiting)
         self._beats(m, lengths)
