@@ -25,7 +25,11 @@ EXAMPLES = {
     "own_configuration.py": (
         False,
         ("triovit.v", "ram.v", "triovit.json"),
-        [r"refused: feature_bytes must be a power of two", r"refused: head\.op_list\.2\.norm: needs", r"rmac_array: 1"],
+        [
+            r"refused: feature_bytes must be a multiple of 64",
+            r"refused: head\.op_list\.2\.norm: needs",
+            r"rmac_array: 1",
+        ],
     ),
     "quantize_and_measure.py": (
         True,

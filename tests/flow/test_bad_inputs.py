@@ -259,7 +259,7 @@ ROWS = {
         "a text": (config(cores="two"), ("cores must be an integer", "'two'")),
         "a fraction": (config(cores=1.5), ("cores must be an integer", "1.5")),
         "null": (config(cores=None), ("cores must be an integer",)),
-        "no power of two": (config(feature_bytes=100_000), ("feature_bytes must be a power of two", "100000")),
+        "part of a row": (config(feature_bytes=100_000), ("feature_bytes must be a multiple of 64", "100000")),
         "beyond an instruction": (config(attention_bytes=65536), ("attention_bytes", "1024..32768", "65536")),
         "a beat too wide": (config(data_bytes=256), ("data_bytes", "8..64 for block 8", "256")),
         "bursts across pages": (config(burst_beats=256, data_bytes=64), ("burst_beats", "4096")),
