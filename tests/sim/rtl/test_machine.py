@@ -85,7 +85,7 @@ def test_the_watchdog_waits_for_a_slow_memory():
     check(machine, machine.run([image])[0], execute(network, image, keep=True))
     assert machine.watchdog > DEFAULT_WATCHDOG
     machine.watchdog = DEFAULT_WATCHDOG
-    with pytest.raises(MachineError, match="stopped with WATCHDOG"):
+    with pytest.raises(MachineError, match="stopped with BUS_TIMEOUT"):
         machine.run([image])
 
 
