@@ -125,7 +125,8 @@ async def cycles(dut):
         enough = f is long or c.write_bursts >= 8
         gaps = 2 if f is short else 0  # in bursts of several beats they do not show
         assert memory.log["w"][-1] - memory.log["w"][0] == beats - 1 + gaps or not enough
-        assert memory.log["w"][-1] - memory.log["w"][0] <= 2.1 * beats
+        trip = StoreUnit.data_latency + 6  # from a burst's place on the list until its response frees it
+        assert memory.log["w"][-1] - memory.log["w"][0] <= beats * max(1, trip / c.write_bursts) + gaps
     memory.check()
 
 
@@ -135,7 +136,7 @@ async def latencies(dut):
     await set_up(dut, Timing(), SIZE)
     dut.store_i_payload.value, dut.store_i_valid.value = encoded(instruction(Opcode.STORE, transfer(), 1), 0), 1
     cycle_of = {}
-    for cycle in range(12):
+    for cycle in range(16):
         await RisingEdge(dut.clk)
         dut.store_i_valid.value = 0
         for name in ("m_axi_awvalid", "store_read_valid", "m_axi_wvalid"):
