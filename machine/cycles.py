@@ -24,7 +24,7 @@ from triovit.machine.nests import NESTS, engines, nest
 DRAIN = 26
 READ_OVERHEAD = 8  # of a LOAD beside the memory's latency and its beats
 WRITE_OVERHEAD = 16  # of a STORE
-BURST_OVERHEAD = 1  # of a burst beside latency and beats, until its place is free for the next
+BURST_OVERHEAD = 2  # of a burst beside latency and beats, until its place is free for the next
 MARGIN = 4  # times the longest silence until the watchdog stops the machine
 LAYER_NORM_ROOT = 64  # sums, square root and reciprocal between the two passes: 43, and what waits around them
 
