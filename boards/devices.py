@@ -26,22 +26,27 @@ class Resources(NamedTuple):
 RESOURCE_NAMES = ("LUT", "FF", "DSP", "RAM")
 
 
+ULTRASCALE = ("generic", "dsp48e2")
+
+
 class Board(NamedTuple):
-    """A board and what its FPGA's data sheet (`source`) says it has."""
+    """A board and what its FPGA's data sheet (`source`) says it has. styles: multipliers that it can have (field
+    `multiplier_style` of a configuration)."""
 
     name: str
     device: str
     family: Family
     has: Resources
     source: str
+    styles: tuple[str, ...] = ("generic",)
 
 
 BOARDS = (
-    Board("ZCU102", "XCZU9EG", Family.XILINX, Resources(274080, 548160, 2520, 912), "AMD DS891"),
+    Board("ZCU102", "XCZU9EG", Family.XILINX, Resources(274080, 548160, 2520, 912), "AMD DS891", ULTRASCALE),
     # Its 96 UltraRAMs, and the 64 of the KV260, hold none of the buffers: synthesis is not told to use them.
-    Board("ZCU104", "XCZU7EV", Family.XILINX, Resources(230400, 460800, 1728, 312), "AMD DS891"),
-    Board("KV260", "XCK26", Family.XILINX, Resources(117120, 234240, 1248, 144), "AMD DS987"),
-    Board("Ultra96-V2", "XCZU3EG", Family.XILINX, Resources(70560, 141120, 360, 216), "AMD DS891"),
+    Board("ZCU104", "XCZU7EV", Family.XILINX, Resources(230400, 460800, 1728, 312), "AMD DS891", ULTRASCALE),
+    Board("KV260", "XCK26", Family.XILINX, Resources(117120, 234240, 1248, 144), "AMD DS987", ULTRASCALE),
+    Board("Ultra96-V2", "XCZU3EG", Family.XILINX, Resources(70560, 141120, 360, 216), "AMD DS891", ULTRASCALE),
     Board("PYNQ-Z2", "XC7Z020", Family.XILINX, Resources(53200, 106400, 220, 140), "AMD DS190"),
     Board("ULX3S", "LFE5U-85F", Family.ECP5, Resources(83640, 83640, 156, 208), "Lattice FPGA-DS-02012"),
     Board("ECPIX-5", "LFE5UM5G-85F", Family.ECP5, Resources(83640, 83640, 156, 208), "Lattice FPGA-DS-02012"),

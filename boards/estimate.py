@@ -1,55 +1,85 @@
 """Resources of any configuration, without synthesis.
 
-DSPs and block RAMs follow from the structure. LUTs and flip-flops are sums of a few terms, for what exists once and for
-each core apart; their weights are fitted to `boards.measurements`, so that a changed machine needs new measurements and
-no new formula. All of it estimates what Yosys' synthesis gives, before placement.
+DSPs, block RAMs and LUTs that serve as memory follow from the structure. Other LUTs and flip-flops are sums of a few
+terms, for what exists once and for each core apart; their weights are fitted to `boards.measurements`, so that a
+changed machine needs new measurements and no new formula. All of it estimates what Yosys' synthesis gives, before
+placement.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 
 from triovit.boards.devices import Family, Resources
-from triovit.boards.measurements import Measurement, measurements
-from triovit.boards.memories import all_block_rams, multiplexers
+from triovit.boards.measurements import CORE, SHARED, Measurement, count_memory_luts, measurements, resources
+from triovit.boards.memories import block_rams, memories, memory_luts, multiplexers
 from triovit.hdl.config.accelerator import AcceleratorConfig
 
 ERROR = 0.15  # largest relative error of LUTs and flip-flops; tests/boards/test_estimate.py holds it
+PACKED = "dsp48e2"  # the style whose multipliers only Xilinx UltraScale+ has
+OPERAND = 27  # widest operand of a DSP48E2
 
 
-def core_dsps(block: int, family: Family) -> int:
+def core_dsps(config: AcceleratorConfig, family: Family) -> int:
     """DSPs of a core. A product with an operand wider than a DSP's takes several."""
-    engines = 2 * block * block  # R-MAC and MAT: a DSP for each multiplier
-    post_processing = 6 * block  # two products of 32 x 16, one of 8 x 16, one of 16 x 16
-    layer_norm = {Family.XILINX: 4 * block + 4, Family.ECP5: 5 * block + 6}[family]  # of each lane; of the variance
-    return engines + post_processing + layer_norm
+    cells = 2 * config.block**2  # multipliers of R-MAC and MAT
+    if family is Family.ECP5:
+        # A lane's: psums and residual operand, two each; hardswish; two of the wide product.
+        return cells + 7 * config.block + 5 * config.norm_lanes + 6
+    arrays = cells // 2 if config.multiplier_style == PACKED else cells
+    lane = 5 + (config.accumulator_bits > OPERAND)
+    return arrays + lane * config.block + 4 * config.norm_lanes + 4  # of the variance
+
+
+def can_build(config: AcceleratorConfig, family: Family) -> bool:
+    """Whether a family has the multipliers of a configuration."""
+    return config.multiplier_style != PACKED or family is Family.XILINX
 
 
 def estimate(config: AcceleratorConfig, family: Family) -> Resources:
-    """Resources of a legal configuration on the FPGAs of a family."""
-    lut, ff = (
-        _weighted(config, family, "shared", kind) + config.cores * _weighted(config, family, "core", kind)
-        for kind in TERMS
+    """Resources of a legal configuration on the FPGAs of a family.
+
+    Raises ValueError for multipliers that the family does not have.
+    """
+    core, shared = (estimate_part(config, family, part) for part in (CORE, SHARED))
+    return Resources(*(one + config.cores * each for one, each in zip(shared, core, strict=True)))
+
+
+def estimate_part(config: AcceleratorConfig, family: Family, part: str) -> Resources:
+    """The same of a core, or of what exists once."""
+    if not can_build(config, family):
+        raise ValueError(f"multiplier_style must be generic for {family}, not {PACKED}, a cell of Xilinx UltraScale+")
+    of_part = memories(config, part)
+    return Resources(
+        lut=round(_weighted(config, family, part, "lut")) + sum(memory_luts(memory, family) for memory in of_part),
+        ff=round(_weighted(config, family, part, "ff")),
+        dsp=core_dsps(config, family) if part == CORE else 0,
+        ram=sum(block_rams(memory, family) for memory in of_part),
     )
-    dsp = config.cores * core_dsps(config.block, family)
-    return Resources(round(lut), round(ff), dsp, all_block_rams(config, family))
 
 
 # ---- terms ----
 def _lut_terms(config: AcceleratorConfig, part: str) -> tuple[float, ...]:
-    """Lanes with their post-processing, cells of the arrays; control and DMA; words between banks and lanes."""
+    """What scales with a core, and words between banks and lanes; control and DMA."""
     crossed = multiplexers(config)[part]
-    return (0, 0, 1, crossed) if part == "shared" else (config.block, config.block**2, 0, crossed)
+    return (0, 0, 0, 0, 1, crossed) if part == SHARED else (*_core_terms(config), 0, crossed)
 
 
 def _ff_terms(config: AcceleratorConfig, part: str) -> tuple[float, ...]:
-    """Lanes, cells; control and DMA, beats."""
-    return (0, 0, 1, config.data_bytes) if part == "shared" else (config.block, config.block**2, 0, 0)
+    """What scales with a core; control and DMA, beats."""
+    return (0, 0, 0, 0, 1, config.data_bytes) if part == SHARED else (*_core_terms(config), 0, 0)
 
 
-PARTS = ("core", "shared")
+def _core_terms(config: AcceleratorConfig) -> tuple[float, ...]:
+    """Lanes with their post-processing; multipliers; those whose adders and registers are not in a DSP48E2, arrays' and
+    post-processing's; lanes of layer norm, whose solver is as large as three."""
+    lanes, cells = config.block, config.block**2
+    return lanes, cells, (cells + 5 * lanes) * (config.multiplier_style != PACKED), config.norm_lanes + 3
+
+
 TERMS = {"lut": _lut_terms, "ff": _ff_terms}
 
 
@@ -59,7 +89,7 @@ def _terms(config: AcceleratorConfig, family: Family, part: str, kind: str) -> t
     if family is Family.XILINX:
         return TERMS[kind](config, part)
     cells = _weighted(config, Family.XILINX, part, kind)
-    return (cells, 0) if part == "core" else (0, cells)
+    return (cells, 0) if part == CORE else (0, cells)
 
 
 def _weighted(config: AcceleratorConfig, family: Family, part: str, kind: str) -> float:
@@ -69,13 +99,20 @@ def _weighted(config: AcceleratorConfig, family: Family, part: str, kind: str) -
 @functools.cache
 def _weights(family: Family, kind: str) -> np.ndarray:
     """Weights with the least relative errors over the family's measurements, cores and what is shared together."""
-    pairs = [(measured, part) for measured in measurements(family) for part in PARTS]
-    values = np.array([getattr(getattr(measured, part), kind) for measured, part in pairs], dtype=float)
-    rows = np.array([_terms(measured.config, family, part, kind) for measured, part in pairs], dtype=float)
+    measured = [(one.config, part, cells) for one in measurements(family) for part, cells in one.parts.items()]
+    values = np.array([_measured(cells, kind) for _, _, cells in measured], dtype=float)
+    rows = np.array([_terms(config, family, part, kind) for config, part, _ in measured], dtype=float)
     return np.linalg.lstsq(rows / values[:, None], np.ones(len(values)), rcond=None)[0]
 
 
+def _measured(cells: Mapping[str, int], kind: str) -> float:
+    """What terms have to tell: LUTs without those that are memory, or flip-flops."""
+    return getattr(resources(cells), kind) - (count_memory_luts(cells) if kind == "lut" else 0)
+
+
 def deviation(measurement: Measurement, family: Family) -> Resources:
-    """Estimate over measurement, minus 1, of each resource."""
-    pairs = zip(estimate(measurement.config, family), measurement.whole, strict=True)
-    return Resources(*(estimated / measured - 1 if measured else 0 for estimated, measured in pairs))
+    """Estimate over measurement, minus 1, of each resource: of the whole machine, or of a core if that was measured."""
+    config = measurement.config
+    estimated = estimate(config, family) if measurement.whole else estimate_part(config, family, CORE)
+    pairs = zip(estimated, measurement.resources, strict=True)
+    return Resources(*(found / measured - 1 if measured else 0 for found, measured in pairs))

@@ -12,23 +12,32 @@ TIGHT = 0.8  # share of a resource from which on placement and routing are hard
 
 
 class Fit(NamedTuple):
-    """The resource that a configuration takes most of, and its share of what the FPGA has."""
+    """The resource that a configuration takes most of, and its share of what the FPGA has; None: it has none."""
 
     scarcest: str
-    share: float
+    share: float | None
 
     @property
     def fits(self) -> bool:
-        return self.share <= 1
+        return self.share is not None and self.share <= 1
 
     @property
     def verdict(self) -> str:
         """yes, tight or no."""
-        return ("tight" if self.share > TIGHT else "yes") if self.fits else "no"
+        if self.share is None or self.share > 1:
+            return "no"
+        return "tight" if self.share > TIGHT else "yes"
+
+    @property
+    def text(self) -> str:
+        """'LUT 83 %', or 'no DSP48E2' where there is none."""
+        return f"no {self.scarcest}" if self.share is None else f"{self.scarcest} {100 * self.share:.0f} %"
 
 
 def fit(config: AcceleratorConfig, board: Board) -> Fit:
     """Whether a configuration fits, by the estimate of its resources; the rest of a design is not counted."""
+    if config.multiplier_style not in board.styles:
+        return Fit(config.multiplier_style.upper(), None)
     needs = estimate(config, board.family)
     shares = [need / has for need, has in zip(needs, board.has, strict=True)]
     return Fit(RESOURCE_NAMES[shares.index(max(shares))], max(shares))

@@ -1,8 +1,9 @@
 """List configurations: their parts, what they take of an FPGA, and the boards that hold them; all presets by default.
 
-LUTs and flip-flops are estimated, within 15 % of what Yosys' synthesis gives; DSPs and block RAMs are exact for it.
-'triovit generate --synthesize' counts all of them, in minutes. Of a board the scarcest resource is shown: up to 80 %
-is "yes", up to 100 % "tight" (hard to place and route), more is "no".
+LUTs and flip-flops are estimated, within 15 % of what Yosys' synthesis gives; DSPs and block RAMs are exact for it, and
+so are the LUTs that serve as memory. 'triovit generate --synthesize' counts all of them, in minutes. Of a board the
+scarcest resource is shown: up to 80 % is "yes", up to 100 % "tight" (hard to place and route), more is "no". The
+multipliers of multiplier_style dsp48e2 are on Xilinx UltraScale+ only.
 
 examples:
   triovit configs
@@ -16,8 +17,9 @@ import argparse
 import dataclasses
 
 from triovit.boards.devices import BOARDS, RESOURCE_NAMES, Family
-from triovit.boards.estimate import ERROR, estimate
+from triovit.boards.estimate import ERROR, can_build, estimate
 from triovit.boards.fit import fit
+from triovit.boards.memories import all_memory_luts
 from triovit.flow.arguments import Input
 from triovit.flow.configurations import find_config
 from triovit.flow.output import Column, table, write_json
@@ -26,6 +28,7 @@ from triovit.hdl.config.buffers import buffers, copies
 
 SIDE_BY_SIDE = 3  # configurations in a table, so that it has 80 columns
 FAMILIES = {Family.XILINX: "Xilinx", Family.ECP5: "ECP5"}
+MEMORY = "LUT RAM"  # LUTs that serve as memory
 KIB = 1024
 
 
@@ -50,11 +53,11 @@ def execute(options) -> int:
 def _show(configs: list[AcceleratorConfig]) -> None:
     columns: list[Column] = [("", "left"), *((config.name, "right") for config in configs)]
     table("configurations", columns, [[name, *values] for name, values in _parts(configs)])
-    cells = {(config, family): estimate(config, family) for config in configs for family in Family}
+    cells = {(config, family): _cells(config, family) for config in configs for family in Family}
     rows = [
-        [f"{FAMILIES[family]} {name}", *(_number(cells[config, family][number]) for config in configs)]
+        [f"{FAMILIES[family]} {name}", *(_number(cells[config, family].get(name)) for config in configs)]
         for family in Family
-        for number, name in enumerate(RESOURCE_NAMES)
+        for name in (*RESOURCE_NAMES, MEMORY)
     ]
     table("cells (LUT and FF: estimates)", columns, rows)
     rows = [[f"{board.name} ({board.device})", *(_fit(config, board) for config in configs)] for board in BOARDS]
@@ -80,13 +83,23 @@ def _parts(configs: list[AcceleratorConfig]) -> list[tuple[str, list]]:
     ]
 
 
-def _number(value: float) -> int | str:
+def _number(value: float | None) -> int | str:
+    if value is None:
+        return "none"
     return int(value) if value == int(value) else f"{value:.1f}"
+
+
+def _cells(config: AcceleratorConfig, family: Family) -> dict[str, float]:
+    """Resources by their names, and the LUTs among them that are memory; nothing where the family lacks multipliers."""
+    if not can_build(config, family):
+        return {}
+    found = dict(zip(RESOURCE_NAMES, estimate(config, family), strict=True))
+    return found | {MEMORY: all_memory_luts(config, family)}
 
 
 def _fit(config: AcceleratorConfig, board) -> str:
     found = fit(config, board)
-    return f"{found.verdict}, {found.scarcest} {found.share:.0%}".replace("%", " %")
+    return f"{found.verdict}, {found.text}"
 
 
 def _report(config: AcceleratorConfig) -> dict:
@@ -95,7 +108,11 @@ def _report(config: AcceleratorConfig) -> dict:
         **dataclasses.asdict(config),
         "hash": f"{config.hash:016x}",
         "multipliers": config.multipliers,
-        "cells": {family.value: estimate(config, family)._asdict() for family in Family},
+        "cells": {
+            family.value: {**estimate(config, family)._asdict(), "memory_luts": all_memory_luts(config, family)}
+            for family in Family
+            if can_build(config, family)
+        },
         "boards": {
             board.name: {"device": board.device, "fits": found.fits, "scarcest": found.scarcest, "share": found.share}
             for board, found in fits.items()

@@ -81,23 +81,31 @@ class Synthesis:
 
 
 def synthesize(
-    files: list[Path], device: str, top: str, log: Path | None = None, progress: Progress | None = None
+    files: list[Path],
+    device: str,
+    top: str,
+    log: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    without: str = "",
 ) -> Synthesis:
     """Synthesize a design with Yosys, in a process of its own, unless the folder of builds has it.
 
     log: gets a copy of Yosys' log when it has ended, also of a synthesis that fails. progress: called twice a second.
+    without: a module that is left out, with all that only it is made of: its instances count as cells of that type.
     Raises UsageError for another device than DEVICES, and ToolchainError with Yosys' error when it fails.
     """
     if device not in (*DEVICES, ECP5_FLAT):
         raise UsageError(f"synthesis must be for one of {', '.join(DEVICES)}, not {device!r}")
     device = ALIASES.get(device, device)
     version = importlib.metadata.version("pyosys")
-    key = content_key(version, COMMANDS[device], top, *(part for file in files for part in (file.name, file)))
+    omitted = [without] if without else []
+    key = content_key(version, COMMANDS[device], top, *omitted, *(part for file in files for part in (file.name, file)))
     result = Synthesis(device, top, build_root() / "synthesis" / f"{device}-{key}")
     sources = [file.resolve() for file in files]
     kept(
         result.folder,
-        lambda partial: _run(sources, Synthesis(device, top, partial), log, progress),
+        lambda partial: _run(sources, Synthesis(device, top, partial), without, log, progress),
         f"synthesizing {top} for {device}",
         progress,
     )
@@ -107,13 +115,14 @@ def synthesize(
     return result
 
 
-def _run(sources: list[Path], result: Synthesis, log: Path | None, progress: Progress | None) -> None:
+def _run(sources: list[Path], result: Synthesis, without: str, log: Path | None, progress: Progress | None) -> None:
     """Write the log, statistics and netlist of a synthesis into its folder."""
     told = progress or (lambda label, done, total: None)
     for source in sources:  # Yosys splits its commands at blanks
         (result.folder / source.name).symlink_to(source)
     script = [
         f"read_verilog {' '.join(source.name for source in sources)}",
+        *([f"blackbox {without}"] if without else []),
         f"{COMMANDS[result.device]} -top {result.top}",
         f"tee -q -o {CELLS} stat -json",
         f"write_json {NETLIST}",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from docs.tables.markdown import code, table
 from triovit.boards.devices import BOARDS, Family
-from triovit.boards.estimate import deviation, estimate
+from triovit.boards.estimate import can_build, deviation, estimate
 from triovit.boards.fit import fit
 from triovit.boards.measurements import measurements
+from triovit.boards.memories import all_memory_luts
 from triovit.hdl.config.accelerator import PRESETS
 
 NAMES = {Family.XILINX: "Xilinx", Family.ECP5: "ECP5"}
@@ -22,13 +23,15 @@ def _percent(share: float) -> str:
 
 
 def estimates() -> str:
-    """Estimates of the presets."""
+    """Estimates of the presets, where their multipliers can be built."""
     return table(
-        ("configuration", "FPGA", "LUT:", "FF:", "DSP:", "block RAM:"),
+        ("configuration", "FPGA", "LUT:", "of them memory:", "FF:", "DSP:", "block RAM:"),
         (
-            (code(name), NAMES[family], *map(_number, estimate(config, family)))
+            (code(name), NAMES[family], found.lut, all_memory_luts(config, family), *map(_number, found[1:]))
             for name, config in PRESETS.items()
             for family in Family
+            if can_build(config, family)
+            for found in (estimate(config, family),)
         ),
     )
 
@@ -38,12 +41,15 @@ def measured() -> str:
 
     def row(family: Family, measurement) -> tuple:
         config, off = measurement.config, deviation(measurement, family)
-        lut, ff, dsp, ram = map(_number, measurement.whole)
+        lut, ff, dsp, ram = map(_number, measurement.resources)
         return (
             NAMES[family],
+            "machine" if measurement.whole else "core",
             config.block,
             config.cores,
             config.data_bytes,
+            code(config.multiplier_style),
+            config.norm_lanes,
             lut,
             _percent(off.lut),
             ff,
@@ -52,7 +58,9 @@ def measured() -> str:
             ram,
         )
 
-    headings = ("FPGA", "block:", "cores:", "bus:", "LUT:", "estimate:", "FF:", "estimate:", "DSP:", "block RAM:")
+    sizes = ("block:", "cores:", "bus:", "multipliers", "norm lanes:")
+    found = ("LUT:", "estimate:", "FF:", "estimate:", "DSP:", "block RAM:")
+    headings = ("FPGA", "part", *sizes, *found)
     return table(headings, (row(family, one) for family in Family for one in measurements(family)))
 
 
@@ -61,7 +69,7 @@ def boards() -> str:
 
     def row(board) -> tuple:
         fits = (fit(config, board) for config in PRESETS.values())
-        cells = (f"{found.verdict}: {found.scarcest} {found.share:.0%}".replace("%", " %") for found in fits)
+        cells = (f"{found.verdict}: {found.text}" for found in fits)
         return board.name, f"{board.device} ({board.source})", *map(_number, board.has), *cells
 
     headings = ("board", "FPGA (data sheet)", "LUT:", "FF:", "DSP:", "block RAM:", *(f"`{name}`" for name in PRESETS))

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from triovit.boards.devices import Family
+from triovit.boards.estimate import estimate
 from triovit.boards.measurements import resources
-from triovit.boards.memories import all_block_rams, block_rams, multiplexers
+from triovit.boards.memories import Memory, block_rams, memory_luts, multiplexers
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.memory.ram import RAM_SOURCE
 
@@ -17,32 +18,44 @@ SYNTHESIS = {
     Family.XILINX: "synth_xilinx -family xcup -noiopad -noclkbuf -top triovit_ram -run begin:map_ffram",
     Family.ECP5: "synth_ecp5 -top triovit_ram -run begin:map_ffram",
 }
-RAMS = {  # width, depth: on both sides of every threshold
+RAMS = {  # on both sides of every threshold, with strobes of parts and as LUTs whatever the size
     Family.XILINX: [
-        (4, 512),
-        (4, 1024),
-        (32, 64),
-        (32, 128),
-        (32, 512),
-        (32, 2048),
-        (64, 64),
-        (64, 512),
-        (64, 640),
-        (64, 1536),
-        (128, 1024),
+        Memory(1, 4, 512),
+        Memory(1, 4, 1024),
+        Memory(1, 32, 64),
+        Memory(1, 32, 128),
+        Memory(1, 32, 2048),
+        Memory(1, 64, 640),
+        Memory(1, 64, 1536),
+        Memory(1, 64, 128, parts=8),
+        Memory(1, 128, 16, parts=16, luts=True),
+        Memory(1, 32, 64, parts=4, luts=True),
+        Memory(1, 108, 4, luts=True),
+        Memory(1, 216, 33, luts=True),
+        Memory(1, 4, 1024, luts=True),
     ],
-    Family.ECP5: [(4, 256), (4, 512), (32, 32), (32, 64), (32, 1024), (64, 16), (64, 4096)],
+    Family.ECP5: [
+        Memory(1, 4, 256),
+        Memory(1, 32, 32),
+        Memory(1, 32, 64),
+        Memory(1, 64, 16),
+        Memory(1, 64, 4096),
+        Memory(1, 64, 128, parts=8),
+        Memory(1, 64, 33, parts=8, luts=True),
+        Memory(1, 108, 32, luts=True),
+    ],
 }
 PROGRAM = """
 import sys
 from pyosys import libyosys as ys
 for word in sys.argv[4:]:
-    width, depth = word.split("x")
+    width, depth, parts, style = word.split("-")
     bits = (int(depth) - 1).bit_length()
     design = ys.Design()
     for command in (
         f"read_verilog {sys.argv[1]}",
-        f"chparam -set WIDTH {width} -set DEPTH {depth} -set ADDRESS_BITS {bits} triovit_ram",
+        f"chparam -set WIDTH {width} -set DEPTH {depth} -set ADDRESS_BITS {bits} -set PARTS {parts} triovit_ram",
+        f'chparam -set STYLE "{style}" triovit_ram',
         sys.argv[2],
         f"tee -q -o {sys.argv[3]}/{word}.json stat -json",
     ):
@@ -53,14 +66,14 @@ for word in sys.argv[4:]:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", Family)
 def test_synthesis_agrees(family, tmp_path):
-    words = [f"{width}x{depth}" for width, depth in RAMS[family]]
+    words = [f"{ram.width}-{ram.depth}-{ram.parts}-{'distributed' if ram.luts else 'auto'}" for ram in RAMS[family]]
     command = [sys.executable, "-c", PROGRAM, RAM_SOURCE, SYNTHESIS[family], tmp_path, *words]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
-    for width, depth in RAMS[family]:
-        (module,) = json.loads((tmp_path / f"{width}x{depth}.json").read_text())["modules"].values()
+    for word, ram in zip(words, RAMS[family], strict=True):
+        (module,) = json.loads((tmp_path / f"{word}.json").read_text())["modules"].values()
         found = resources(module["num_cells_by_type"])
-        assert block_rams(width, depth, family) == found.ram, (width, depth)
-        assert (found.ram > 0) != (found.lut > 0)
+        assert block_rams(ram, family) == found.ram, ram
+        assert memory_luts(ram, family) == found.lut, ram
 
 
 def test_multiplexers():
@@ -70,6 +83,8 @@ def test_multiplexers():
 
 
 def test_memories_of_luts_are_no_block_rams():
-    """K of 64 rows is made of LUTs, one of 65 rows of a block RAM in each bank."""
-    shallow, deep = (AcceleratorConfig(attention_bytes=64 * rows).validate() for rows in (64, 65))
-    assert all_block_rams(deep, Family.XILINX) - all_block_rams(shallow, Family.XILINX) == 8
+    """K of 64 rows is made of LUTs, one of 65 rows of a block RAM in each column."""
+    shallow, deep = (
+        estimate(AcceleratorConfig(attention_bytes=64 * rows).validate(), Family.XILINX) for rows in (64, 65)
+    )
+    assert deep.ram - shallow.ram == 8 and deep.lut < shallow.lut

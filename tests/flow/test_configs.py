@@ -15,9 +15,16 @@ def test_presets(triovit):
     assert list(found) == list(PRESETS)
     core = found["trio-core"]
     assert core["multipliers"] == 128 and core["hash"] == f"{PRESETS['trio-core'].hash:016x}"
-    assert core["cells"]["xilinx"]["dsp"] == 212 and core["cells"]["xilinx"]["ram"] == 96.5
+    assert core["cells"]["xilinx"]["dsp"] == 112 and core["cells"]["xilinx"]["ram"] == 96
+    assert core["cells"].keys() == {"xilinx"} and found["trio-tiny"]["cells"].keys() == {"xilinx", "ecp5"}
     assert core["boards"].keys() == {board.name for board in BOARDS}
-    assert core["boards"]["ZCU102"]["fits"] and not found["trio-zcu102"]["boards"]["ZCU102"]["fits"]
+    assert core["boards"]["ZCU102"]["fits"] and found["trio-zcu102"]["boards"]["ZCU102"]["fits"]
+    assert core["boards"]["ULX3S"] == {
+        "device": "LFE5U-85F",
+        "fits": False,
+        "scarcest": "DSP48E2",
+        "share": None,
+    }
     for name in (*PRESETS, *(board.name for board in BOARDS)):
         assert name in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
@@ -31,7 +38,7 @@ def test_own_files_and_many(triovit, tmp_path):
     names = [config["name"] for config in outcome.report["configurations"]]
     assert outcome.status == 0 and names == ["trio-tiny", "trio-core", "one", "two"]
     assert outcome.out.count("multipliers") == 2
-    assert outcome.report["configurations"][2]["cells"]["xilinx"]["dsp"] == 2 * 212
+    assert outcome.report["configurations"][2]["cells"]["xilinx"]["dsp"] == 2 * 176
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from triovit.boards.devices import Resources
 from triovit.boards.measurements import resources
 from triovit.flow import measurements
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -28,19 +29,44 @@ class Emitted:
         return [folder / "triovit.v"]
 
 
-@pytest.mark.parametrize("family", ["xilinx", "ecp5"])
-def test_cells_of_the_whole_and_of_a_core(monkeypatch, tmp_path, capsys, family):
-    """The file keeps its configurations and gets the cells."""
+class EmittedCore:
+    """One of its cores as a design of its own."""
+
+    def write(self, folder):
+        (folder / "core.v").write_text(DESIGN[DESIGN.index("module triovit_core") :].replace("triovit_core", "core"))
+        return [folder / "core.v"]
+
+
+@pytest.fixture
+def measure(monkeypatch, tmp_path):
+    """Measures a record for a family; returns it with its cells, as the file has it."""
     file = tmp_path / "measurements.json"
-    config = {"name": "pair", "cores": 2}
     monkeypatch.setenv("TRIOVIT_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(measurements, "FILE", file)
-    monkeypatch.setattr(measurements, "records", lambda: [{"family": family, "config": config}])
     monkeypatch.setattr(measurements, "emit_accelerator", lambda config: Emitted())
-    assert measurements.main() == 0
-    (record,) = json.loads(file.read_text())
+    monkeypatch.setattr(measurements, "emit_verilog", lambda component, name: EmittedCore())
+
+    def found(**record):
+        monkeypatch.setattr(measurements, "records", lambda: [record])
+        assert measurements.main() == 0
+        (measured,) = json.loads(file.read_text())
+        return measured
+
+    return found
+
+
+CONFIG = {"name": "pair", "cores": 2}
+
+
+@pytest.mark.parametrize("family", ["xilinx", "ecp5"])
+def test_cells_of_a_core_and_of_the_rest(measure, capsys, family):
+    """The file keeps its configurations and gets the cells; cores do not count as what exists once."""
+    record = measure(family=family, config=CONFIG, parts={"core": {}, "shared": {}})
     assert AcceleratorConfig(**record["config"]).cores == 2 and record["family"] == family
-    whole, core = resources(record["whole"]), resources(record["core"])
-    assert (whole.dsp, core.dsp) == (2, 1)
-    assert whole.ff == 2 * core.ff + 1 and whole.lut >= 1
-    assert "1 of 1: pair" in capsys.readouterr().out
+    core, shared = (resources(record["parts"][part]) for part in ("core", "shared"))
+    assert core.dsp == 1 and shared == Resources(lut=1, ff=1, dsp=0, ram=0)
+    assert "1 of 1: pair for " in capsys.readouterr().out
+
+
+def test_cells_of_a_core_alone(measure):
+    assert measure(family="xilinx", config=CONFIG, parts={"core": {}})["parts"].keys() == {"core"}

@@ -45,6 +45,13 @@ def test_what_a_netlist_depends_on(files, monkeypatch):
     assert len(folders) == 5
 
 
+def test_without_a_module(files):
+    """It counts as a cell of its type, and is another netlist."""
+    found = synthesize(files, "xcup", "top", without="part")
+    assert found.cells() == {"part": 1}
+    assert found.folder != synthesize(files, "xcup", "top").folder
+
+
 def test_failures_leave_nothing_but_the_log(files, tmp_path):
     files[1].write_text("module part(input a, input b, output y); nothing x(); endmodule")
     with pytest.raises(ToolchainError, match=rf"Yosys failed \({tmp_path}/log\): .*ERROR: .*nothing"):
