@@ -25,7 +25,7 @@ types: setup  ## types of everything but the hardware (Pyright's rules, by based
 docs: setup  ## tables of the pages that come from the code, written again
 	@$(BIN)/python -m docs.tables
 
-measurements: setup  ## synthesizes what the estimate of resources is fitted to, some fifteen minutes, and writes its tables
+measurements: setup  ## synthesizes what the estimate of resources is fitted to, some twenty minutes, and writes its tables
 	@$(BIN)/python -m triovit.flow.measurements
 	@$(BIN)/python -m docs.tables
 
