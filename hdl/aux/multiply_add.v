@@ -59,7 +59,7 @@ module triovit_multiply_add #(
     wire [47:0] total = {{3{m[44]}}, m} + (ADDEND == 0 ? 48'd0 : ADDEND == 1 ? held_c : shifted);
 
     always @(posedge clk) begin
-        a1     <= PRE_ADD ? (clear_a ? 27'd0 : a + d) : a;
+        a1     <= (PRE_ADD != 0) ? (clear_a ? 27'd0 : a + d) : a;
         a2     <= a1;
         b1     <= b;
         b2     <= b1;
@@ -67,7 +67,7 @@ module triovit_multiply_add #(
         held_c <= clear_c ? 48'd0 : c;
         sum    <= total;
     end
-    assign p = RESULT ? sum : total;
+    assign p = (RESULT != 0) ? sum : total;
     assign cascade_out = p;
 `endif
 endmodule

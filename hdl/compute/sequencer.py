@@ -127,7 +127,7 @@ class Sequencer(wiring.Component):
         step = self.o.payload
         m.d.comb += [
             step.kind.eq(now.kind),
-            step.joint.eq(now.joint),
+            step.joint.eq(self._joint(now)),
             step.source.eq(now.source),
             step.relu.eq(now.relu),
             step.stationary.eq(now.stationary),
@@ -144,16 +144,19 @@ class Sequencer(wiring.Component):
         self._results(m, f, now, loops, results.address)
         return m
 
+    def _joint(self, now):
+        """The instruction drives both engines."""
+        return now.joins if self.unit == Unit.RMAC else Const(0)
+
     def _decode(self, m, f, is_, counters, features, values, results):
         """What steps need of the instruction that waits; its loop counts and strides go to the loops."""
         block = self.config.block
-        joint = f.joint & is_[Opcode.RMAC_CONV] if self.unit == Unit.RMAC else Const(0)
+        joint = f.joint & is_[Opcode.RMAC_CONV] if self.unit == Unit.RMAC else 0
         d = Signal(
             data.StructLayout(
                 {
                     **{name: f[name].shape() for name in (*STEP_FIELDS, *RESULT_FIELDS)},
-                    "join": 1,
-                    "joint": 1,
+                    "joins": 1,  # the R-MAC's instruction is joint, the MAT's is a MAT_JOIN
                     "kind": StepKind,
                     "rows": 5,
                     "by_count": 1,
@@ -168,7 +171,7 @@ class Sequencer(wiring.Component):
             ),
             name="following",
         )
-        m.d.comb += [d.join.eq(is_.get(Opcode.MAT_JOIN, 0)), d.joint.eq(joint)]
+        m.d.comb += d.joins.eq(joint if self.unit == Unit.RMAC else is_[Opcode.MAT_JOIN])
         m.d.comb += [d[name].eq(f[name]) for name in (*STEP_FIELDS, *RESULT_FIELDS)]
         for op, active in is_.items():
             if op not in OPERATIONS:
@@ -195,6 +198,7 @@ class Sequencer(wiring.Component):
 
     def _control(self, m, word, f, is_, following, now, counters) -> _Loops:
         """An instruction is taken, looked at, started, and walked to its end."""
+        joint, join = self._joint(now), now.joins if self.unit == Unit.MAT else Const(0)
         waiting = Signal()
         running = Signal()
         failed = Signal()
@@ -209,16 +213,16 @@ class Sequencer(wiring.Component):
             self.i.ready.eq(~waiting & ~failed),
             # It is an instruction of this unit, and breaks no rule of `hdl.isa.rules`.
             legal.eq(Cat(*is_.values()).any() & ~breaks_a_rule(f, is_, self.config.block)),
-            self.joined.eq(running & now.join),
-            self.o.valid.eq(running & ~now.join & (~now.joint | self.partner_joined)),
+            self.joined.eq(running & join),
+            self.o.valid.eq(running & ~join & (~joint | self.partner_joined)),
             accepted.eq(self.o.valid & self.o.ready),
-            at_end.eq(~running | now.join | counters.last),
+            at_end.eq(~running | join | counters.last),
             load.eq(at_end & waiting & legal),
             advance.eq((accepted & ~(now.pairs & key)) | self.release | (~running & waiting)),
             inner_end.eq(counters.ends[:INNER].all()),
             counters.load.eq(load),
             counters.advance.eq(advance),
-            self.releases.eq(accepted & counters.last & now.joint),
+            self.releases.eq(accepted & counters.last & joint),
             self.error.eq(~running & waiting & ~legal),
         ]
         with m.If(self.i.valid & self.i.ready):

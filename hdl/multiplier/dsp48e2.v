@@ -46,7 +46,7 @@ module triovit_packed_multiplier #(
     reg signed [44:0] product;
     reg [1:0] z;
     reg [47:0] total;
-    wire [47:0] cascade = CASCADED ? cascade_in : 48'd0;
+    wire [47:0] cascade = (CASCADED != 0) ? cascade_in : 48'd0;
 
     always @(posedge clk) begin
         if (en[0]) begin
