@@ -41,7 +41,7 @@ class Pipeline:
 
 
 _OF = {engine.unit: engine for engine in ENGINES["trio"]}
-# In order of priority at the buffers' read ports and at post-processing. R-MAC and MAT are one pipeline, because a
+# In order of priority at the buffers' read ports. R-MAC and MAT are one pipeline, because a
 # joint convolution drives both with the same features.
 PIPELINES = {"trio": (Pipeline((_OF[Unit.RMAC], _OF[Unit.MAT]), PairControl, PairPath),)}
 

@@ -73,7 +73,7 @@ class _Unit:
 class ResultControl(wiring.Component):
     """Descriptors of results under way, places in the row queues, the choice of rows, writes and signals.
 
-    Parameters: config; engines: the units that compute, in order of priority.
+    Parameters: config; engines: the units that compute.
     Members:
       units (Out, an array of CompletionPort): descriptors and rows, in order, and instructions of each unit.
       p_en, p_block (Out), o_en, o_address (Out): records, by channel block, and residual operand of the row that was
