@@ -56,6 +56,9 @@ class WritePorts(wiring.Component):
     results: data.View
     load: WriteInterface
     cores: list[CorePinsInterface]
+    b: WritePinsInterface
+    c: WritePinsInterface
+    p: WritePinsInterface
     data: data.View
 
     def __init__(self, config: AcceleratorConfig):

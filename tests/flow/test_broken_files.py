@@ -162,7 +162,7 @@ def test_network_that_does_not_fit(refused, tmp_path):
     config.write_text(json.dumps(dataclasses.asdict(PRESETS["trio-tiny"]) | {"parameter_bytes": 8192}))
     text = refused("compile", "bundled", "--config", config, "-o", target)
     assert text == (
-        "head.op_list.2.norm: needs 5120 words of buffer P, which has 2048; a configuration with parameter_bytes 32768 "
+        "head.op_list.2.norm: needs 5120 words of buffer P, which has 2048; a configuration with parameter_bytes 20480 "
         "has room\n"
     )
     assert not target.exists()

@@ -38,8 +38,8 @@ def test_power_of_two_steps(unit, bias, full, most):
     while low < least:
         low *= 2
     below = max(full, least)  # then the power of two below the step that avoids clipping
-    below = unit * 2.0 ** np.floor(np.log2(below / unit))
-    assert below <= max(full, least) < below * 2 * (1 + 1e-15)
+    below = unit * 2.0 ** (np.frexp(below / unit)[1] - 1)
+    assert below * (1 - 1e-15) <= max(full, least) < below * 2 * (1 + 1e-15)  # the quotient is rounded
     assert found.tolist() == [min(max(below * factor, low), max(most * unit, low)) for factor in (1, 0.5, 2, 4)]
     assert (found >= least).all()
 
