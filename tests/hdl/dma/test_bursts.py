@@ -1,16 +1,18 @@
 import random
 
 import pytest
+from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
-from triovit.hdl.dma.bursts import BurstSplitter
+from triovit.hdl.dma.bursts import BurstSplitter, burst_layout, lane_mask
 
 CONFIGS = {
     "tiny": PRESETS["trio-tiny"],
     "one word per beat": AcceleratorConfig(data_bytes=8, burst_beats=8),
     "one beat per burst": AcceleratorConfig(data_bytes=64, burst_beats=1),
     "a page a burst": AcceleratorConfig(data_bytes=64, burst_beats=64),
+    "most beats per burst": AcceleratorConfig(data_bytes=16, burst_beats=256),
 }
 BASE = 0xABCD_1234_5000
 
@@ -90,3 +92,26 @@ def test_bursts(name, share):
     assert position == len(bursts)
     if share == 1.0:
         assert cycles == list(range(1, len(bursts) + 1))
+
+
+@pytest.mark.parametrize("data_bytes", [8, 16, 32])
+def test_lanes_of_a_beat(data_bytes):
+    """Those from `head` on of a first beat, those up to `tail` of a final one: every case."""
+    config = AcceleratorConfig(data_bytes=data_bytes)
+    words = config.beat_words
+    m, burst = Module(), Signal(burst_layout(config))
+    first, final, mask = Signal(), Signal(), Signal(words + 1)
+    m.d.comb += mask.eq(lane_mask(config, burst, first, final))
+
+    async def bench(ctx):
+        for case in range(words * words * 4):
+            head, tail, edges = case // 4 % words, case // 4 // words, case % 4
+            ctx.set(burst, {"head": head, "tail": tail})
+            ctx.set(first, edges & 1)
+            ctx.set(final, edges >> 1)
+            low, high = (head if edges & 1 else 0), (tail if edges & 2 else words - 1)
+            assert ctx.get(mask) == sum(1 << lane for lane in range(words) if low <= lane <= high)
+
+    sim = Simulator(m)
+    sim.add_testbench(bench)
+    sim.run()

@@ -5,8 +5,8 @@ from amaranth.sim import Simulator
 
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 from triovit.hdl.dma.runs import RunWalker
-from triovit.hdl.isa.instructions import field_offsets
-from triovit.hdl.isa.names import Buffer, Opcode
+from triovit.hdl.isa.instructions import FIELD_BITS, field_offsets
+from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 
 CONFIG = AcceleratorConfig(name="three", cores=3).validate()
 STRIDE = 1 << 20
@@ -84,6 +84,63 @@ def test_order(opcode, share):
         gaps = [sum(run[5] for run in expected[:k]) for k in range(len(expected))]
         assert cycles[0] == accepted[0] + dut.latency
         assert cycles == [cycles[0] + k + gap for k, gap in enumerate(gaps)]
+
+
+WORDS = CONFIG.words["O"]
+SIZE = 1 << 24
+RUN = {"words": 4, "rows": 1, "planes": 1, "local": 0, "memory": 0}
+MOST = {name: (1 << FIELD_BITS[name]) - 1 for name in ("words", "local", "local_row", "local_plane")}
+FARTHEST = (1 << FIELD_BITS["memory"]) - 8
+# What is wrong, fields, size of the memory: runs that pass, and the error that follows.
+FAULTS = [
+    ("the last word of the buffer", {"local": WORDS - 4}, SIZE, 3, None),
+    ("a word beyond the buffer", {"local": WORDS - 3}, SIZE, 0, ErrorCode.LOCAL_ADDRESS),
+    ("the farthest words of all", {"words": MOST["words"], "local": MOST["local"]}, SIZE, 0, ErrorCode.LOCAL_ADDRESS),
+    ("a row beyond", {"rows": 2, "local_row": MOST["local_row"]}, SIZE, 1, ErrorCode.LOCAL_ADDRESS),
+    ("a plane beyond", {"planes": 2, "local_plane": MOST["local_plane"]}, SIZE, 1, ErrorCode.LOCAL_ADDRESS),
+    ("the last byte of the memory", {"memory": SIZE - 2 * STRIDE - 32}, SIZE, 3, None),
+    ("a byte beyond the memory", {"memory": SIZE - 2 * STRIDE - 32}, SIZE - 1, 2, ErrorCode.MEMORY_ADDRESS),
+    ("a core beyond the memory", {"memory": SIZE - 2 * STRIDE - 24}, SIZE, 2, ErrorCode.MEMORY_ADDRESS),
+    ("the farthest bytes of all", {"words": 512, "memory": FARTHEST}, SIZE, 0, ErrorCode.MEMORY_ADDRESS),
+    ("a row beyond the memory", {"rows": 2, "memory_row": FARTHEST}, SIZE, 1, ErrorCode.MEMORY_ADDRESS),
+    ("a plane beyond the memory", {"planes": 2, "memory_plane": FARTHEST}, SIZE, 1, ErrorCode.MEMORY_ADDRESS),
+    ("no multiple of a word", {"memory": 4}, SIZE, 0, ErrorCode.MEMORY_ADDRESS),
+    ("no words", {"words": 0}, SIZE, 0, ErrorCode.ILLEGAL_FIELD),
+    ("no words, odd, beyond", {"words": 0, "memory": 4, "local": WORDS + 1}, SIZE, 0, ErrorCode.ILLEGAL_FIELD),
+    ("an odd place beyond the buffer", {"memory": 4, "local": WORDS + 1}, SIZE, 0, ErrorCode.LOCAL_ADDRESS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fields, size, runs, code", [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
+)
+def test_limits(fields, size, runs, code):
+    """Runs up to the first one that leaves the buffer or the memory, exactly at its limit, and the error of that."""
+    dut, got, errors = RunWalker(CONFIG, Opcode.STORE), [], []
+
+    async def bench(ctx):
+        ctx.set(dut.core_stride, STRIDE)
+        ctx.set(dut.memory_size, size)
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.i.payload.word, word_of(Opcode.STORE, RUN | fields))
+        ctx.set(dut.i.payload.index, 77)
+        await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        for _ in range(20):
+            if ctx.get(dut.o.valid):
+                got.append(ctx.get(dut.o.payload.first))
+            if ctx.get(dut.error.valid):
+                errors.append((ctx.get(dut.error.code), ctx.get(dut.error.index)))
+                ctx.set(dut.halt, 1)  # as the unit does, and nothing more is offered
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-8)
+    sim.add_testbench(bench)
+    sim.run()
+    assert len(got) == runs
+    assert set(errors) == ({(code, 77)} if code else set())
 
 
 def test_opcode():
