@@ -162,14 +162,14 @@ class RunWalker(wiring.Component):
         core = Signal(core_bits(config), reset_less=True)
         # Positions of the present run, plane and core. One step beyond a legal run fits: a step that leaves the
         # buffer or the memory is found before the next one is made.
-        local = Signal(LOCAL_BITS + 2, reset_less=True)
-        local_plane = Signal(LOCAL_BITS + 2, reset_less=True)
-        memory = Signal(MEMORY_BITS + 2, reset_less=True)
-        memory_plane = Signal(MEMORY_BITS + 2, reset_less=True)
-        memory_core = Signal(MEMORY_BITS + 2, reset_less=True)
+        local = Signal(LOCAL_BITS + 1, reset_less=True)
+        local_plane = Signal(LOCAL_BITS + 1, reset_less=True)
+        memory = Signal(MEMORY_BITS + 1, reset_less=True)
+        memory_plane = Signal(MEMORY_BITS + 1, reset_less=True)
+        memory_core = Signal(MEMORY_BITS + 1, reset_less=True)
         last_core = Signal()
         last = Signal()
-        memory_end = Signal(MEMORY_BITS + 3)
+        memory_end = Signal(MEMORY_BITS + 2)
         m.d.comb += [
             last_core.eq(~per_core(fields.buffer) | (core == config.cores - 1)),
             last.eq(rows.last & planes.last & last_core),
@@ -179,8 +179,8 @@ class RunWalker(wiring.Component):
         # The run on offer, with what its check needs.
         run = self.o.payload
         prepared = Signal()
-        local_end = Signal(LOCAL_BITS + 3, reset_less=True)
-        end = Signal(MEMORY_BITS + 3, reset_less=True)
+        local_end = Signal(LOCAL_BITS + 2, reset_less=True)
+        end = Signal(MEMORY_BITS + 2, reset_less=True)
         odd = Signal(reset_less=True)
         illegal = Signal(reset_less=True)
         local_bad = Signal()
