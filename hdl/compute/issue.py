@@ -15,6 +15,7 @@ from triovit.hdl.compute.ports import DescriptorInterface, DescriptorPort, ReadR
 from triovit.hdl.compute.steps import StepKind, step_layout
 from triovit.hdl.compute.timer import Timer
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.isa.layouts import INDEX_BITS
 
 FAULT_LATENCY = 2
 """Cycles from a step to the report that one of its words lies beyond a buffer."""
@@ -51,7 +52,9 @@ class SideInterface(wiring.PureInterface):
 
     steps: stream.Interface
     results: DescriptorInterface
+    start: Signal
     fault: Signal
+    fault_index: Signal
     stall: Signal
 
 
@@ -63,10 +66,13 @@ class SidePort(wiring.Signature):
     steps : In(stream of steps)
         Its payload comes from registers; `ready` depends on it in the same cycle.
     results : Out(DescriptorPort())
-    fault : Out(1)
-        A read beyond a buffer, `FAULT_LATENCY` cycles ago; the step goes on, the machine is about to stop.
+    start : Out(1)
+        An instruction begins: its first step is there for the first time.
+    fault : Out(1), fault_index : Out(32)
+        A read beyond a buffer, `FAULT_LATENCY` cycles ago, and its instruction; the step goes on, the machine is about
+        to stop.
     stall : Out(1)
-        A step had to wait in this cycle.
+        A step had to wait in this cycle, other than a joint one for the other unit.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -74,7 +80,9 @@ class SidePort(wiring.Signature):
             {
                 "steps": In(stream.Signature(step_layout(config.block))),
                 "results": Out(DescriptorPort()),
+                "start": Out(1),
                 "fault": Out(1),
+                "fault_index": Out(INDEX_BITS),
                 "stall": Out(1),
             }
         )
@@ -86,10 +94,12 @@ class IssueControl(wiring.Component):
     A step of the R-MAC unit waits for
       * its read port: at A it goes first, at O after residual operands;
       * a place in the row queue for what it ends (`results.space`); a joint step for one of each unit;
+      * the MAT unit, if it is a joint step: until that stands at a MAT_JOIN;
       * the engine: after steps of another kind, until their rows cannot be overtaken and the cascades are empty; as the
         end of a group, until the rows of the one before have left; behind a window of an outer product, until its
         tokens have been used; LayerNorm's words keep their distance.
-    A step of the MAT unit waits for its read port, where the R-MAC unit goes first, and for a place in its row queue.
+    A step of the MAT unit waits for its read port, where the R-MAC unit goes first, and for a place in its row queue. A
+    MAT_JOIN is a step that goes with the joint instruction's last one; so results of the MAT unit stay in order.
 
     Groups of outer products and row sums end with the last step of the accumulation, and before that whenever the next
     step could exceed the beats that the R-MAC engine may add up.
@@ -132,27 +142,36 @@ class IssueControl(wiring.Component):
 
         rmac_reads = Signal()
         mat_reads = Signal()
+        joint = Signal()  # a joint step goes
+        apart = Signal()  # a joint step's partner is not there yet
         m.d.comb += [
+            apart.eq(r.joint & ~(mat.valid & t.joint)),
             rmac.ready.eq(
                 free
+                & ~apart
                 & (self.rmac.results.space | ~r.push)
                 & (self.mat.results.space | ~r.push | ~r.joint)
                 & ~Mux(r.source, self.o.blocked, self.a.blocked)
             ),
             rmac_reads.eq(rmac.valid & rmac.ready),
-            mat.ready.eq(
-                (self.mat.results.space | ~t.push)
+            joint.eq(rmac_reads & r.joint),
+            mat_reads.eq(
+                (mat.valid & ~t.joint)
+                & (self.mat.results.space | ~t.push)
                 & ~Mux(t.source, self.o.blocked, self.a.blocked)
                 & ~(rmac_reads & (r.source == t.source))
             ),
-            mat_reads.eq(mat.valid & mat.ready),
-            self.rmac.stall.eq(rmac.valid & ~rmac.ready),
-            self.mat.stall.eq(mat.valid & ~mat.ready),
+            mat.ready.eq(mat_reads | (joint & r.result.final)),
+            self.rmac.stall.eq(rmac.valid & ~rmac.ready & ~apart),
+            self.mat.stall.eq(mat.valid & ~t.joint & ~mat_reads),
         ]
-        self._read(m, rmac_reads, mat_reads)
-        self._push_results(m, rmac_reads, mat_reads)
+        for side in (self.rmac, self.mat):
+            waited = Signal()
+            m.d.sync += waited.eq(side.steps.valid & ~side.steps.ready)
+            m.d.comb += side.start.eq(side.steps.valid & side.steps.payload.begins & ~waited)
+        self._read(m, rmac_reads, mat_reads, joint)
+        self._push_results(m, rmac_reads, mat_reads, joint)
         self._check_addresses(m, rmac_reads, mat_reads)
-        joint = rmac_reads & r.joint
         m.d.comb += [
             self.rmac_step.valid.eq(rmac_reads),
             *(self.rmac_step[name].eq(r[name]) for name in ("key", "kind", "source", "relu", "count")),
@@ -161,8 +180,8 @@ class IssueControl(wiring.Component):
             self.rmac_step.final.eq(r.push),
             self.rmac_step.double.eq(r.stride),
             self.mat_step.valid.eq(mat_reads | joint),
-            *(self.mat_step[name].eq(Mux(joint, r[name], t[name])) for name in ("first", "last", "source", "relu")),
-            self.mat_step.stationary.eq(t.stationary & ~joint),
+            *(self.mat_step[name].eq(Mux(t.joint, r[name], t[name])) for name in ("first", "last", "source", "relu")),
+            self.mat_step.stationary.eq(t.stationary & ~t.joint),
         ]
         return m
 
@@ -239,7 +258,7 @@ class IssueControl(wiring.Component):
         )
         return captures, free
 
-    def _read(self, m, rmac_reads, mat_reads):
+    def _read(self, m, rmac_reads, mat_reads, joint):
         """Reads of the steps that go. An outer product and a row sum need no weights."""
         block = self.config.block
         rmac, mat = self.rmac.steps, self.mat.steps
@@ -255,13 +274,12 @@ class IssueControl(wiring.Component):
                 port.words.eq(Mux(by_rmac & ~conv & ~norm, r.count, 1)),
                 port.double.eq(by_rmac & r.stride & ~conv),
             ]
-        joint = rmac_reads & r.joint
         m.d.comb += [
             self.b.request.eq(rmac_reads & (r.kind != StepKind.OUTER) & (r.kind != StepKind.ROW_SUM)),
             self.b.address.eq(r.weights),
             self.b.words.eq(Mux(conv, block, 1)),
             self.c.request.eq(joint | (mat_reads & ~t.stationary)),
-            self.c.address.eq(Mux(joint, r.weights, t.weights)),
+            self.c.address.eq(Mux(t.joint, r.weights, t.weights)),
             self.c.words.eq(block),
             self.k.request.eq(mat_reads & t.stationary),
             self.k.address.eq(t.weights),
@@ -285,19 +303,21 @@ class IssueControl(wiring.Component):
             further = Mux(conv | norm, 0, step.count - 1)
             final = step.features + Mux(step.stride, further << 1, further)
             features = Mux(step.source, final >= config.output_words, final >= config.feature_words)
-            m.d.sync += side.fault.eq(seen & (features | (weights & uses_weights)))
+            m.d.sync += [
+                side.fault.eq(seen & (features | (weights & uses_weights))),
+                side.fault_index.eq(step.index),
+            ]
 
-    def _push_results(self, m, rmac_reads, mat_reads):
+    def _push_results(self, m, rmac_reads, mat_reads, joint):
         rmac, mat = self.rmac, self.mat
         r, t = rmac.steps.payload, mat.steps.payload
-        joint = rmac_reads & r.joint
         m.d.comb += [
             rmac.results.push.eq(rmac_reads & r.push),
             rmac.results.result.eq(r.result),
             mat.results.push.eq((mat_reads & t.push) | (joint & r.push)),
-            mat.results.result.eq(Mux(joint, r.result, t.result)),
+            mat.results.result.eq(Mux(t.joint, r.result, t.result)),
         ]
-        with m.If(joint):
+        with m.If(t.joint):
             m.d.comb += [
                 mat.results.result.out.eq(r.partner_out),
                 mat.results.result.parameters.eq(r.result.parameters + 1),

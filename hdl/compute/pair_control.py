@@ -1,4 +1,4 @@
-"""Control of the R-MAC and the MAT unit: a sequencer each, the issue of their steps, and their beats."""
+"""Control of the R-MAC and the MAT unit: sequencers, the issue of their steps, and the beats of these."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from triovit.hdl.compute.beats import Beats, pair_control
 from triovit.hdl.compute.issue import FAULT_LATENCY, IssueControl
 from triovit.hdl.compute.ports import READ_SPACES, IssueInterface, IssuePort, RequestsInterface, requests
 from triovit.hdl.compute.sequencer import Sequencer
-from triovit.hdl.compute.timing import OPERANDS
+from triovit.hdl.compute.step_buffer import StepBuffer
+from triovit.hdl.compute.timing import OPERANDS, START
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.names import ErrorCode, Unit
 
@@ -21,8 +22,8 @@ class PairControl(wiring.Component):
 
     Parameters: config.
     Members: see `hdl.compute.engines.Pipeline`. units: R-MAC, MAT.
-    Latency: `latency` cycles from an instruction's begin (`accepted`) to its first beat at an engine; an outer product
-    has one more.
+    Latency: `START` cycles from the transfer of an instruction to its begin (`start`), when its first step may be
+    issued; `latency` cycles from there to its first beat at an engine, one more for an outer product.
     Errors: ILLEGAL_FIELD (Sequencer), LOCAL_ADDRESS for a feature or weight beyond its buffer.
     """
 
@@ -46,13 +47,11 @@ class PairControl(wiring.Component):
         m = Module()
         m.submodules.rmac_sequencer = rmac = Sequencer(self.config, Unit.RMAC)
         m.submodules.mat_sequencer = mat = Sequencer(self.config, Unit.MAT)
+        m.submodules.rmac_buffer = rmac_buffer = StepBuffer(self.config.block)
+        m.submodules.mat_buffer = mat_buffer = StepBuffer(self.config.block)
         m.submodules.issue = issue = IssueControl(self.config)
         m.submodules.beats = beats = Beats(self.config)
-        connect(m, rmac.o, issue.rmac.steps)
-        connect(m, mat.o, issue.mat.steps)
         m.d.comb += [
-            rmac.partner_joined.eq(mat.joined),
-            mat.release.eq(rmac.releases),
             beats.rmac_step.eq(issue.rmac_step),
             beats.mat_step.eq(issue.mat_step),
             self.control.eq(beats.control),
@@ -65,27 +64,32 @@ class PairControl(wiring.Component):
             (self.reads.c, issue.c),
         ):
             connect(m, inner, flipped(mine))
-        parts = ((rmac, issue.rmac, beats.rmac_row, "rmac"), (mat, issue.mat, beats.mat_row, "mat"))
-        for unit, (sequencer, side, row, name) in zip(self.units, parts, strict=True):
+        parts = (
+            (rmac, rmac_buffer, issue.rmac, beats.rmac_row, "rmac"),
+            (mat, mat_buffer, issue.mat, beats.mat_row, "mat"),
+        )
+        for unit, (sequencer, buffer, side, row, name) in zip(self.units, parts, strict=True):
             connect(m, flipped(unit.i), sequencer.i)
+            connect(m, sequencer.o, buffer.i)
+            connect(m, buffer.o, side.steps)
             connect(m, side.results, flipped(unit.results))
             # A refused instruction is told as late as a read beyond a buffer, so that the first error comes first.
             refused = delayed(m, sequencer.error, FAULT_LATENCY, f"{name}_refused", reset=True)[-1]
             m.d.comb += [
+                sequencer.settled.eq(~buffer.o.valid),
                 unit.accepted.eq(sequencer.accepted),
                 unit.signal.eq(sequencer.signal),
-                unit.index.eq(sequencer.accepted_index),
+                unit.index.eq(sequencer.index),
+                unit.start.eq(side.start),
+                unit.start_index.eq(side.steps.payload.index),
                 unit.row.eq(row),
-                unit.busy.eq(sequencer.busy),
+                unit.busy.eq(sequencer.busy | buffer.o.valid),
                 unit.stall.eq(side.stall),
                 unit.error.valid.eq(side.fault | refused),
                 unit.error.code.eq(Mux(side.fault, ErrorCode.LOCAL_ADDRESS, ErrorCode.ILLEGAL_FIELD)),
-                unit.error.index.eq(
-                    Mux(
-                        side.fault,
-                        delayed(m, sequencer.index, FAULT_LATENCY, f"{name}_index")[-1],
-                        delayed(m, sequencer.error_index, FAULT_LATENCY, f"{name}_refused_index")[-1],
-                    )
-                ),
+                unit.error.index.eq(Mux(side.fault, side.fault_index, sequencer.index)),
             ]
         return m
+
+
+assert Sequencer.latency + StepBuffer.latency == START

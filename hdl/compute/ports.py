@@ -78,6 +78,8 @@ class IssueInterface(wiring.PureInterface):
     accepted: Signal
     signal: Signal
     index: Signal
+    start: Signal
+    start_index: Signal
     results: DescriptorInterface
     row: Signal
     busy: Signal
@@ -92,7 +94,9 @@ class IssuePort(wiring.Signature):
     -------
     i : In(stream of ISSUED)
     accepted : Out(1), signal : Out(32), index : Out(32)
-        An instruction begins, its semaphores, and its number.
+        An instruction will begin, its semaphores, and its number.
+    start : Out(1), start_index : Out(32)
+        An instruction begins: in this cycle its first read could go. Not before it is accepted.
     results : Out(DescriptorPort())
     row : Out(1)
         A row of its results is in the unit's queues in `hdl.compute.timing.ROW_LEAD + 1` cycles, once for each of them.
@@ -109,6 +113,8 @@ class IssuePort(wiring.Signature):
                 "accepted": Out(1),
                 "signal": Out(SEMAPHORES),
                 "index": Out(INDEX_BITS),
+                "start": Out(1),
+                "start_index": Out(INDEX_BITS),
                 "results": Out(DescriptorPort()),
                 "row": Out(1),
                 "busy": Out(1),

@@ -13,9 +13,8 @@ from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.compute.ports import CompletionInterface, CompletionPort
 from triovit.hdl.compute.row_queue import RowQueue, queue_depth
-from triovit.hdl.compute.sequencer import Sequencer
 from triovit.hdl.compute.steps import RESULT, WORD_ADDRESS_BITS
-from triovit.hdl.compute.timing import GRANT, PINS, TAKEN
+from triovit.hdl.compute.timing import GRANT, PINS, START, TAKEN
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.semaphores import Semaphores
 from triovit.hdl.isa.engines import Engine
@@ -26,7 +25,7 @@ from triovit.hdl.isa.names import Destination, PostMode
 INSTRUCTIONS_IN_FLIGHT = 16
 WRITE = TAKEN + PostProcessing.latency
 """From the choice of a row to the cycle in which its result is at the buffers' write ports."""
-EARLY = Semaphores.latency + Sequencer.latency + PINS - 1
+EARLY = Semaphores.latency + START + PINS - 1
 """An instruction is done so many cycles before its last result is at the write ports: whoever waits for that takes its
 instruction `Semaphores.latency` cycles later, and its first read is at the pins of a RAM after the write."""
 

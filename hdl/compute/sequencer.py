@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +18,7 @@ from triovit.hdl.compute.steps import COUNT_BITS, WORD_ADDRESS_BITS, StepKind, s
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
-from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
+from triovit.hdl.isa.names import Opcode, Unit
 from triovit.hdl.isa.rules import breaks_a_rule
 
 LEVELS, INNER = 6, 3  # loops, and how many of them accumulate one result
@@ -50,33 +50,25 @@ class Sequencer(wiring.Component):
     Members:
       i: stream of ISSUED instructions, semaphores already taken; one waits here while another one runs. o: stream of
       steps (`step_layout`), from registers.
-      partner_joined (In, 1, R-MAC): the MAT unit stands at a MAT_JOIN. joined (Out, 1, MAT): this one does.
-      release (In, 1, MAT): the joint instruction's last step goes. releases (Out, 1, R-MAC): that strobe.
-      accepted (Out, 1) with signal (Out, 32), accepted_index (Out, 32): an instruction begins, for the result control.
-      index (Out, 32): of the instruction whose steps are on `o`, or were last.
-      busy (Out, 1). error (Out, 1) with error_code (Out, 8) and error_index (Out, 32): the instruction is refused, once
-      those before it have done their steps, and the unit stops.
+      settled (In, 1): of the steps given none waits to be issued.
+      accepted (Out, 1) with signal (Out, 32), index (Out, 32): an instruction begins, for the result control.
+      busy (Out, 1). error (Out, 1): an instruction is refused, once the steps of those before it are issued, and the
+      unit stops; `index` is its number from the next cycle on.
     Timing: `latency = 2` cycles from the transfer on `i` to the first step, then one step per cycle (two for an outer
-    product's step: k, then v) while o.ready. The next instruction's steps follow without a gap if its transfer comes
-    before the last step. `accepted` comes in the first cycle in which the first step could go.
+    product's step: k, then v; one for a MAT_JOIN) while o.ready. The next instruction's steps follow without a gap if
+    its transfer comes before the last step. `accepted` comes in the first cycle in which the first step could go.
     Errors: ILLEGAL_FIELD for an instruction that breaks a rule of `hdl.isa.rules`.
     Source: Trio-ViT (arXiv 2405.03882), R-MAC and MAT engines (operand patterns); loop order is ours.
     """
 
     i: stream.Interface
     o: stream.Interface
-    partner_joined: Signal
-    joined: Signal
-    release: Signal
-    releases: Signal
+    settled: Signal
     accepted: Signal
     signal: Signal
-    accepted_index: Signal
     index: Signal
     busy: Signal
     error: Signal
-    error_code: Signal
-    error_index: Signal
 
     latency = 2
 
@@ -88,18 +80,12 @@ class Sequencer(wiring.Component):
             {
                 "i": In(stream.Signature(ISSUED)),
                 "o": Out(stream.Signature(step_layout(config.block))),
-                "partner_joined": In(1),
-                "joined": Out(1),
-                "release": In(1),
-                "releases": Out(1),
+                "settled": In(1),
                 "accepted": Out(1),
                 "signal": Out(SEMAPHORES),
-                "accepted_index": Out(INDEX_BITS),
                 "index": Out(INDEX_BITS),
                 "busy": Out(1),
                 "error": Out(1),
-                "error_code": Out(8),
-                "error_index": Out(INDEX_BITS),
             }
         )
 
@@ -114,7 +100,7 @@ class Sequencer(wiring.Component):
         f = data.View(LAYOUT_OF[opcode], word.word)
         is_ = {op: Signal(name=f"is_{op.name.lower()}") for op in Opcode if Unit(op >> 4) == self.unit}
         m.d.comb += [signal.eq(word.word[:8] == op.value) for op, signal in is_.items()]
-        following = self._decode(m, f, is_, counters, features, values, results)
+        following = self._decode(m, word, f, is_, counters, features, values, results)
         now = Signal(following.shape(), reset_less=True)  # the instruction whose steps are on `o`
         loops = self._control(m, word, f, is_, following, now, counters)
 
@@ -126,8 +112,10 @@ class Sequencer(wiring.Component):
             m.d.comb += [nest.load.eq(loops.load), nest.base.eq(base), nest.ends.eq(ends), nest.advance.eq(advance)]
         step = self.o.payload
         m.d.comb += [
+            step.index.eq(now.index),
+            step.begins.eq(counters.starts.all() & (~now.pairs | loops.key)),
             step.kind.eq(now.kind),
-            step.joint.eq(self._joint(now)),
+            step.joint.eq(now.joint),
             step.source.eq(now.source),
             step.relu.eq(now.relu),
             step.stationary.eq(now.stationary),
@@ -144,19 +132,16 @@ class Sequencer(wiring.Component):
         self._results(m, f, now, loops, results.address)
         return m
 
-    def _joint(self, now):
-        """The instruction drives both engines."""
-        return now.joins if self.unit == Unit.RMAC else Const(0)
-
-    def _decode(self, m, f, is_, counters, features, values, results):
+    def _decode(self, m, word, f, is_, counters, features, values, results):
         """What steps need of the instruction that waits; its loop counts and strides go to the loops."""
         block = self.config.block
-        joint = f.joint & is_[Opcode.RMAC_CONV] if self.unit == Unit.RMAC else 0
+        joint = f.joint & is_[Opcode.RMAC_CONV] if self.unit == Unit.RMAC else is_[Opcode.MAT_JOIN]
         d = Signal(
             data.StructLayout(
                 {
                     **{name: f[name].shape() for name in (*STEP_FIELDS, *RESULT_FIELDS)},
-                    "joins": 1,  # the R-MAC's instruction is joint, the MAT's is a MAT_JOIN
+                    "index": INDEX_BITS,
+                    "joint": 1,  # the R-MAC's instruction is joint, the MAT's is a MAT_JOIN
                     "kind": StepKind,
                     "rows": 5,
                     "by_count": 1,
@@ -171,7 +156,7 @@ class Sequencer(wiring.Component):
             ),
             name="following",
         )
-        m.d.comb += d.joins.eq(joint if self.unit == Unit.RMAC else is_[Opcode.MAT_JOIN])
+        m.d.comb += [d.index.eq(word.index), d.joint.eq(joint)]
         m.d.comb += [d[name].eq(f[name]) for name in (*STEP_FIELDS, *RESULT_FIELDS)]
         for op, active in is_.items():
             if op not in OPERATIONS:
@@ -198,7 +183,6 @@ class Sequencer(wiring.Component):
 
     def _control(self, m, word, f, is_, following, now, counters) -> _Loops:
         """An instruction is taken, looked at, started, and walked to its end."""
-        joint, join = self._joint(now), now.joins if self.unit == Unit.MAT else Const(0)
         waiting = Signal()
         running = Signal()
         failed = Signal()
@@ -213,23 +197,24 @@ class Sequencer(wiring.Component):
             self.i.ready.eq(~waiting & ~failed),
             # It is an instruction of this unit, and breaks no rule of `hdl.isa.rules`.
             legal.eq(Cat(*is_.values()).any() & ~breaks_a_rule(f, is_, self.config.block)),
-            self.joined.eq(running & join),
-            self.o.valid.eq(running & ~join & (~joint | self.partner_joined)),
+            self.o.valid.eq(running),
             accepted.eq(self.o.valid & self.o.ready),
-            at_end.eq(~running | join | counters.last),
-            load.eq(at_end & waiting & legal),
-            advance.eq((accepted & ~(now.pairs & key)) | self.release | (~running & waiting)),
+            at_end.eq(~running | (counters.last if self.unit == Unit.RMAC else counters.last | now.joint)),
+            # What a refused instruction leaves in the loops does not matter: whether it is one is known late.
+            load.eq(at_end & waiting),
+            advance.eq((accepted & ~(now.pairs & key)) | (~running & waiting)),
             inner_end.eq(counters.ends[:INNER].all()),
             counters.load.eq(load),
             counters.advance.eq(advance),
-            self.releases.eq(accepted & counters.last & joint),
-            self.error.eq(~running & waiting & ~legal),
+            self.error.eq(~running & self.settled & waiting & ~legal),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [word.eq(self.i.payload), waiting.eq(1)]
         with m.If(advance):
             with m.If(load):
-                m.d.sync += [running.eq(1), waiting.eq(0), now.eq(following), self.index.eq(word.index)]
+                m.d.sync += now.eq(following)
+            with m.If(load & legal):
+                m.d.sync += [running.eq(1), waiting.eq(0)]
             with m.Elif(at_end):
                 m.d.sync += running.eq(0)
         with m.If(self.error):
@@ -238,16 +223,8 @@ class Sequencer(wiring.Component):
             m.d.sync += key.eq(1)
         with m.Elif(accepted):
             m.d.sync += key.eq(0)
-        m.d.sync += [
-            self.accepted.eq(advance & load),
-            self.signal.eq(f.signal),
-            self.accepted_index.eq(word.index),
-        ]
-        m.d.comb += [
-            self.busy.eq(running | waiting),
-            self.error_index.eq(word.index),
-            self.error_code.eq(ErrorCode.ILLEGAL_FIELD),
-        ]
+        m.d.sync += [self.accepted.eq(advance & load & legal), self.signal.eq(f.signal), self.index.eq(word.index)]
+        m.d.comb += self.busy.eq(running | waiting)
         return _Loops(counters, advance, load, inner_end, inner_end & counters.ends[3] & counters.ends[4], key)
 
     def _windows(self, m, f, now, loops: _Loops):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
+from triovit.hdl.isa.layouts import INDEX_BITS
+
 # Addresses have 20 bits in an instruction. Sums are kept in 24, so that one leaving its buffer is seen before it wraps.
 WORD_ADDRESS_BITS = 24
 COUNT_BITS = 12
@@ -43,12 +45,16 @@ RESULT = data.StructLayout(
 def step_layout(block: int) -> data.StructLayout:
     """One step: a read of features and weights, and what to do with them.
 
-    key: an outer product's k half. stride: the window's pixels are every second word. count: valid pixels or tokens of
-    a window. push: the step ends an accumulation whose `result` descriptor has to be kept. partner_out: where the MAT's
-    result of a joint step goes.
+    index: number of its instruction. begins: the instruction's first step.
+    joint: the MAT engine does it too; of the MAT unit, the step is a MAT_JOIN and stands for all steps of a joint
+    instruction. key: an outer product's k half. stride: the window's pixels are every second word. count: valid pixels
+    or tokens of a window. push: the step ends an accumulation whose `result` descriptor has to be kept. partner_out:
+    where the MAT's result of a joint step goes.
     """
     return data.StructLayout(
         {
+            "index": unsigned(INDEX_BITS),
+            "begins": 1,
             "kind": StepKind,
             "joint": 1,
             "source": 1,

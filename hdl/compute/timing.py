@@ -10,6 +10,9 @@ T2  its reads are granted, as those of a step in S0      T2 + 5  row, records an
 
 from triovit.hdl.memory.bank_array import BankArray
 
+START = 3
+"""From an instruction's transfer to a pipeline to the grant of its first read, at least: results of the instructions
+that it waited for count on that (`hdl.compute.results.EARLY`)."""
 PINS = 2
 """From a read's grant to the pins of the RAMs: a register of addresses, and one in each core."""
 READ = PINS + BankArray.latency

@@ -9,8 +9,7 @@ import pytest
 
 from triovit.hdl.compute.engine_timing import EngineTiming
 from triovit.hdl.compute.results import EARLY, WRITE
-from triovit.hdl.compute.sequencer import Sequencer
-from triovit.hdl.compute.timing import OPERANDS, ROW_LEAD
+from triovit.hdl.compute.timing import OPERANDS, ROW_LEAD, START
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.control.semaphores import Semaphores
 from triovit.hdl.isa.instructions import Instruction
@@ -115,7 +114,7 @@ def test_latencies_are_those_of_the_hardware(block):
         Opcode.RMAC_OUTER: timing.alone_rows, Opcode.RMAC_ROW_SUM: timing.row_sum_rows,
         Opcode.MAT_CONV: timing.mat_rows,
     }  # fmt: skip
-    start = Semaphores.latency + Sequencer.latency
+    start = Semaphores.latency + START
     for opcode, row in rows.items():
         assert OPERANDS + row - ROW_LEAD + 1 + WRITE - EARLY + start == drain(config, opcode)
     assert timing.solve <= LAYER_NORM_ROOT

@@ -106,8 +106,12 @@ class CopyControl(wiring.Component):
                     m.next = "FAILED"
                 with m.Else():
                     m.d.comb += unit.accepted.eq(1)
-                    m.d.sync += [running.eq(1), place.eq(0)]
-                    m.next = "IDLE"
+                    m.d.sync += place.eq(0)
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):  # its first read is asked for START cycles after the transfer
+                m.d.comb += [unit.start.eq(1), unit.start_index.eq(word.index)]
+                m.d.sync += running.eq(1)
+                m.next = "IDLE"
             with m.State("FAILED"):
                 pass
         return m

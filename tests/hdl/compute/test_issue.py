@@ -18,32 +18,38 @@ from triovit.hdl.compute.steps import StepKind
 CONV, DEPTHWISE, OUTER, ROW_SUM, LAYER_NORM = StepKind
 ALONE = (DEPTHWISE, OUTER, ROW_SUM)
 PORTS = ("a", "o", "k", "b", "c")
+JOIN = {"kind": CONV, "joint": 1, "begins": 1, "source": 0, "push": 0, "result": {}}  # a MAT_JOIN
 
 
 def steps_of_the_rmac(config, rng):
     """Steps as a sequencer gives them, instruction after instruction."""
     block = config.block
-    while True:
+    for index in itertools.count():
         kind = rng.choice(list(StepKind))
         instruction = {
-            "kind": kind, "relu": rng.randint(0, 1), "channels": rng.randrange(4096), "epsilon": rng.getrandbits(32),
+            "index": index, "kind": kind, "relu": rng.randint(0, 1), "channels": rng.randrange(4096),
+            "epsilon": rng.getrandbits(32),
             "joint": int(kind == CONV and rng.random() < 0.4), "source": int(kind == CONV and rng.random() < 0.4),
             "stride": rng.randint(0, 1) if kind in (CONV, DEPTHWISE) else 0,
         }  # fmt: skip
         length = rng.choice((1, 2, 3, 9) if kind == OUTER else (1, 2, 3, 40) if kind == ROW_SUM else (1, 1, 2, 4))
-        for accumulation in range(rng.randint(1, 3)):
+        accumulations = rng.randint(1, 3)
+        for accumulation in range(accumulations):
             full = rng.random() < 0.7
             rows = rng.randint(1, block // 2 if instruction["stride"] else block)
             for n in range(length):
                 far = rng.random() < 0.03
+                final = n == length - 1 and accumulation == accumulations - 1
+                begins = n == accumulation == 0
                 step = instruction | {
-                    "first": int(n == 0 and kind != LAYER_NORM), "last": int(n == length - 1),
+                    "begins": int(begins), "first": int(n == 0 and kind != LAYER_NORM), "last": int(n == length - 1),
                     "push": int(n == length - 1), "count": rows,
                     "features": (config.output_words if instruction["source"] else config.feature_words)
                     - rng.randint(0, 2 * block) if far else rng.randrange(1024),
                     "weights": config.weight_words - rng.randint(0, 2 * block) if far else rng.randrange(1024),
                     "partner_out": rng.randrange(1 << 20),
-                    "result": {"out": rng.randrange(1 << 20), "parameters": rng.randrange(1 << 10), "rows": rows},
+                    "result": {"out": rng.randrange(1 << 20), "parameters": rng.randrange(1 << 10), "rows": rows,
+                               "final": int(final)},
                 }  # fmt: skip
                 if kind in (OUTER, ROW_SUM):
                     step["count"] = block if full else rng.randint(1, block)
@@ -51,18 +57,21 @@ def steps_of_the_rmac(config, rng):
                     step["push"] = accumulation % 2  # first pass, second pass
                 if kind == OUTER:
                     yield step | {"key": 1, "push": 0}
-                yield step | {"key": 0}
+                yield step | {"key": 0, "begins": int(begins and kind != OUTER)}
 
 
 def steps_of_the_mat(config, rng):
-    while True:
-        instruction = {"kind": CONV, "relu": rng.randint(0, 1), "source": rng.randint(0, 1)}
+    for index in itertools.count():
+        if rng.random() < 0.3:
+            yield JOIN | {"index": index}
+            continue
+        instruction = {"index": index, "kind": CONV, "relu": rng.randint(0, 1), "source": rng.randint(0, 1), "joint": 0}
         instruction |= {"stationary": rng.randint(0, 1), "stride": rng.randint(0, 1), "count": rng.randint(1, 4)}
-        for _ in range(rng.randint(1, 20)):
+        for n in range(rng.randint(1, 20)):
             last, far = rng.random() < 0.4, rng.random() < 0.03
             words = config.attention_words if instruction["stationary"] else config.weight_words
             yield instruction | {
-                "first": rng.randint(0, 1), "last": int(last), "push": int(last),
+                "begins": int(n == 0), "first": rng.randint(0, 1), "last": int(last), "push": int(last),
                 "features": (config.output_words if instruction["source"] else config.feature_words)
                 - rng.randint(0, 2) if far else rng.randrange(1024),
                 "weights": words - rng.randint(0, 2 * config.block) if far else rng.randrange(200),
@@ -162,7 +171,7 @@ def test_every_cycle(config):
     dut, reference, block = IssueControl(config), Reference(config), config.block
     sides = {"rmac": dut.rmac, "mat": dut.mat}
     ports = {name: getattr(dut, name) for name in PORTS}
-    seen, faults = Counter(), {name: [False] * FAULT_LATENCY for name in sides}
+    seen, faults = Counter(), {name: [None] * FAULT_LATENCY for name in sides}
 
     def expected_reads(r, m) -> dict:
         """Port -> (address, words, every second one); r, m: steps that go."""
@@ -186,13 +195,11 @@ def test_every_cycle(config):
         steps: dict = dict.fromkeys(sides)
         for now in range(max(3000, 600 * block)):
             eager = now // 500 % 2 or rng.random() < 0.5
+            new = set()
             for name, side in sides.items():
-                joint = bool(steps["rmac"] and steps["rmac"]["joint"])
-                if steps[name] is None and eager and not (name == "mat" and joint):
+                if steps[name] is None and eager:
                     steps[name] = next(streams[name])
-                if name == "mat" and joint:  # it stands at a MAT_JOIN
-                    ctx.set(side.steps.valid, 0)
-                    continue
+                    new.add(name)
                 ctx.set(side.steps.valid, steps[name] is not None)
                 if steps[name]:
                     ctx.set(side.steps.payload, steps[name])
@@ -203,30 +210,39 @@ def test_every_cycle(config):
             for name, value in blocked.items():
                 ctx.set(ports[name].blocked, value)
 
-            r, m = steps["rmac"], None if r_is_joint(steps) else steps["mat"]
+            r, m = steps["rmac"], steps["mat"]
+            stands = bool(m and m["joint"])  # at a MAT_JOIN
+            apart = bool(r and r["joint"] and not stands)
             free = bool(r) and now >= reference.free_from(r)
             goes = (
                 free
+                and not apart
                 and not blocked["o" if r["source"] else "a"]
                 and (space["rmac"] or not r["push"])
                 and (space["mat"] or not r["push"] or not r["joint"])
             )
+            join_goes = stands and goes and r["joint"] and r["result"]["final"]
             mat_goes = (
                 m is not None
+                and not stands
                 and not blocked["o" if m["source"] else "a"]
                 and (space["mat"] or not m["push"])
                 and not (goes and r["source"] == m["source"])
             )
-            for name, step, go in (("rmac", r, goes), ("mat", m, mat_goes)):
-                assert bool(ctx.get(sides[name].steps.valid) and ctx.get(sides[name].steps.ready)) == bool(go), (
-                    now,
-                    name,
-                )
-                assert ctx.get(sides[name].stall) == (step is not None and not go), (now, name)
-                assert ctx.get(sides[name].fault) == faults[name].pop(0), (now, name)
-                faults[name].append(bool(go) and faulty(config, step, name))
-                seen[name, "stall"] += step is not None and not go
-                seen[name, "fault"] += faults[name][-1]
+            for name, step, go, other in (("rmac", r, goes, apart), ("mat", m, mat_goes, stands)):
+                side = sides[name]
+                leaves = go or (name == "mat" and join_goes)
+                assert bool(ctx.get(side.steps.valid) and ctx.get(side.steps.ready)) == bool(leaves), (now, name)
+                stalls = step is not None and not go and not other
+                assert ctx.get(side.stall) == stalls, (now, name)
+                assert ctx.get(side.start) == (name in new and step["begins"]), (now, name)
+                fault = faults[name].pop(0)
+                assert ctx.get(side.fault) == (fault is not None), (now, name)
+                assert fault is None or ctx.get(side.fault_index) == fault, (now, name)
+                faults[name].append(step["index"] if go and faulty(config, step, name) else None)
+                seen[name, "stall"] += stalls
+                seen[name, "fault"] += fault is not None
+                seen[name, "other"] += other
             r, m = r if goes else None, m if mat_goes else None
             reads = expected_reads(r, m)
             for name, port in ports.items():
@@ -238,19 +254,17 @@ def test_every_cycle(config):
                     )
                 seen[name] += name in reads
             for name, source in (("a", 0), ("o", 1)):
-                waiting = [s for s in (steps["rmac"], None if r_is_joint(steps) else steps["mat"]) if s]
+                waiting = [s for s in (steps["rmac"], steps["mat"]) if s]
                 assert ctx.get(ports[name].possible) == any(s["source"] == source for s in waiting)
             self_check(ctx, now, r, m)
             if r:
                 seen["rmac", r["kind"], "captures"] += reference.captures(r) and not r["last"]
                 reference.issue(now, r)
                 steps["rmac"] = None
-            if m:
+            if m or join_goes:
                 steps["mat"] = None
+                seen["join"] += not m
             await ctx.tick()
-
-    def r_is_joint(steps) -> bool:
-        return bool(steps["rmac"] and steps["rmac"]["joint"])
 
     def self_check(ctx, now, r, m):
         """Descriptors, and the steps for the beats."""
@@ -291,7 +305,8 @@ def test_every_cycle(config):
     classes = [step["kind"] if step["kind"] not in ALONE else DEPTHWISE for _, step, _ in reference.steps]
     kinds = Counter(itertools.pairwise(classes))
     assert all(kinds[x, y] for x in (CONV, DEPTHWISE, LAYER_NORM) for y in (CONV, DEPTHWISE, LAYER_NORM)), kinds
-    assert all(seen[x] > 5 for x in (*PORTS, ("rmac", "stall"), ("mat", "stall"), ("rmac", "fault"), ("mat", "fault")))
+    assert all(seen[x] > 5 for x in (*PORTS, "join", ("rmac", "other"), ("mat", "other")))
+    assert all(seen[x] > 5 for x in (("rmac", "stall"), ("mat", "stall"), ("rmac", "fault"), ("mat", "fault")))
     assert seen["rmac", OUTER, "captures"] and seen["rmac", ROW_SUM, "captures"], seen
 
 
