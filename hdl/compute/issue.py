@@ -169,7 +169,7 @@ class IssueControl(wiring.Component):
             waited = Signal()
             m.d.sync += waited.eq(side.steps.valid & ~side.steps.ready)
             m.d.comb += side.start.eq(side.steps.valid & side.steps.payload.begins & ~waited)
-        self._read(m, rmac_reads, mat_reads, joint)
+        self._read(m, rmac_reads, mat_reads, joint, rmac.valid & ~apart, mat.valid & ~t.joint)
         self._push_results(m, rmac_reads, mat_reads, joint)
         self._check_addresses(m, rmac_reads, mat_reads)
         m.d.comb += [
@@ -258,8 +258,12 @@ class IssueControl(wiring.Component):
         )
         return captures, free
 
-    def _read(self, m, rmac_reads, mat_reads, joint):
-        """Reads of the steps that go. An outer product and a row sum need no weights."""
+    def _read(self, m, rmac_reads, mat_reads, joint, rmac_may, mat_may):
+        """Reads of the steps that go. An outer product and a row sum need no weights.
+
+        rmac_may, mat_may: a step waits for nothing but what ends by itself. One that waits for the other unit keeps
+        nobody off a buffer: that unit may wait for a STORE.
+        """
         block = self.config.block
         rmac, mat = self.rmac.steps, self.mat.steps
         r, t = rmac.payload, mat.payload
@@ -269,7 +273,7 @@ class IssueControl(wiring.Component):
             m.d.comb += [
                 by_rmac.eq(rmac_reads & (r.source == source)),
                 port.request.eq(by_rmac | (mat_reads & (t.source == source))),
-                port.possible.eq((rmac.valid & (r.source == source)) | (mat.valid & (t.source == source))),
+                port.possible.eq((rmac_may & (r.source == source)) | (mat_may & (t.source == source))),
                 port.address.eq(Mux(by_rmac, r.features, t.features)),
                 port.words.eq(Mux(by_rmac & ~conv & ~norm, r.count, 1)),
                 port.double.eq(by_rmac & r.stride & ~conv),

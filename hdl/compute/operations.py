@@ -127,7 +127,7 @@ def layer_norm(f, block: int, joint: Bits) -> Operation:
     )
 
 
-# (fields, block, joint) -> operation; MAT_JOIN has no steps of its own.
+# (fields, block, joint) -> operation; MAT_JOIN has no loops: it is one step.
 OPERATIONS: dict[Opcode, Callable[..., Operation]] = {
     Opcode.RMAC_CONV: convolution,
     Opcode.RMAC_DEPTHWISE: depthwise,

@@ -177,19 +177,21 @@ class ResultControl(wiring.Component):
         following = Signal.like(waiting, name=f"{name}_following")
         waits = Signal(name=f"{name}_waits")
         owed = Signal(range(depth + 1), name=f"{name}_owed")  # places in the row queue that are given away
+        pushed = port.results
         m.d.comb += [
             last.eq(gone == result.rows - 1),
-            queue.w_data.eq(port.results.result),
-            queue.w_en.eq(port.results.push),
+            # Whether there is a result is known late in its cycle.
+            queue.w_data.eq(delayed(m, pushed.result.as_value(), 1, f"{name}_result")[-1]),
+            queue.w_en.eq(delayed(m, pushed.push, 1, f"{name}_pushed", reset=True)[-1]),
             queue.r_en.eq(leaves & last),
             following.eq(waiting + port.row - leaves),
         ]
         m.d.sync += [
             waiting.eq(following),
             waits.eq(following != 0),
-            owed.eq(owed + Mux(port.results.push, port.results.result.rows, 0) - leaves),
+            owed.eq(Mux(pushed.push, owed + pushed.result.rows - leaves, owed - leaves)),
             # What is pushed in this cycle and the next one is not in it yet.
-            port.results.space.eq(owed <= depth - 2 * block),
+            pushed.space.eq(owed <= depth - 2 * block),
         ]
         with m.If(leaves):
             m.d.sync += gone.eq(Mux(last, 0, gone + 1))
