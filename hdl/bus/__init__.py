@@ -1,1 +1,1 @@
-"""AXI4 and AXI4-Lite."""
+"""AXI4, AXI4-Lite, and the register slice of streams."""

@@ -7,11 +7,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
 from triovit.hdl.aux.delay_line import delayed
+from triovit.hdl.bus.register_slice import RegisterSlice
 from triovit.hdl.compute.beats import Beats, pair_control
 from triovit.hdl.compute.issue import FAULT_LATENCY, IssueControl
 from triovit.hdl.compute.ports import READ_SPACES, IssueInterface, IssuePort, RequestsInterface, requests
 from triovit.hdl.compute.sequencer import Sequencer
-from triovit.hdl.compute.step_buffer import StepBuffer
+from triovit.hdl.compute.steps import step_layout
 from triovit.hdl.compute.timing import OPERANDS, START
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.names import ErrorCode, Unit
@@ -47,8 +48,9 @@ class PairControl(wiring.Component):
         m = Module()
         m.submodules.rmac_sequencer = rmac = Sequencer(self.config, Unit.RMAC)
         m.submodules.mat_sequencer = mat = Sequencer(self.config, Unit.MAT)
-        m.submodules.rmac_buffer = rmac_buffer = StepBuffer(self.config.block)
-        m.submodules.mat_buffer = mat_buffer = StepBuffer(self.config.block)
+        # Whether a step goes decides only what these hold: it must not move the loops that make the next one.
+        m.submodules.rmac_steps = rmac_steps = RegisterSlice(step_layout(self.config.block))
+        m.submodules.mat_steps = mat_steps = RegisterSlice(step_layout(self.config.block))
         m.submodules.issue = issue = IssueControl(self.config)
         m.submodules.beats = beats = Beats(self.config)
         m.d.comb += [
@@ -65,25 +67,25 @@ class PairControl(wiring.Component):
         ):
             connect(m, inner, flipped(mine))
         parts = (
-            (rmac, rmac_buffer, issue.rmac, beats.rmac_row, "rmac"),
-            (mat, mat_buffer, issue.mat, beats.mat_row, "mat"),
+            (rmac, rmac_steps, issue.rmac, beats.rmac_row, "rmac"),
+            (mat, mat_steps, issue.mat, beats.mat_row, "mat"),
         )
-        for unit, (sequencer, buffer, side, row, name) in zip(self.units, parts, strict=True):
+        for unit, (sequencer, steps, side, row, name) in zip(self.units, parts, strict=True):
             connect(m, flipped(unit.i), sequencer.i)
-            connect(m, sequencer.o, buffer.i)
-            connect(m, buffer.o, side.steps)
+            connect(m, sequencer.o, steps.i)
+            connect(m, steps.o, side.steps)
             connect(m, side.results, flipped(unit.results))
             # A refused instruction is told as late as a read beyond a buffer, so that the first error comes first.
             refused = delayed(m, sequencer.error, FAULT_LATENCY, f"{name}_refused", reset=True)[-1]
             m.d.comb += [
-                sequencer.settled.eq(~buffer.o.valid),
+                sequencer.settled.eq(~steps.o.valid),
                 unit.accepted.eq(sequencer.accepted),
                 unit.signal.eq(sequencer.signal),
                 unit.index.eq(sequencer.index),
                 unit.start.eq(side.start),
                 unit.start_index.eq(side.steps.payload.index),
                 unit.row.eq(row),
-                unit.busy.eq(sequencer.busy | buffer.o.valid),
+                unit.busy.eq(sequencer.busy | steps.o.valid),
                 unit.stall.eq(side.stall),
                 unit.error.valid.eq(side.fault | refused),
                 unit.error.code.eq(Mux(side.fault, ErrorCode.LOCAL_ADDRESS, ErrorCode.ILLEGAL_FIELD)),
@@ -92,4 +94,4 @@ class PairControl(wiring.Component):
         return m
 
 
-assert Sequencer.latency + StepBuffer.latency == START
+assert Sequencer.latency + RegisterSlice.latency == START
