@@ -10,15 +10,13 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from triovit.hdl.compute.address_check import AddressCheck
 from triovit.hdl.compute.engine_timing import EngineTiming
 from triovit.hdl.compute.ports import DescriptorInterface, DescriptorPort, ReadRequest, RequestInterface
 from triovit.hdl.compute.steps import StepKind, step_layout
 from triovit.hdl.compute.timer import Timer
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.layouts import INDEX_BITS
-
-FAULT_LATENCY = 2
-"""Cycles from a step to the report that one of its words lies beyond a buffer."""
 
 
 def rmac_step(block: int) -> data.StructLayout:
@@ -69,8 +67,8 @@ class SidePort(wiring.Signature):
     start : Out(1)
         An instruction begins: its first step is there for the first time.
     fault : Out(1), fault_index : Out(32)
-        A read beyond a buffer, `FAULT_LATENCY` cycles ago, and its instruction; the step goes on, the machine is about
-        to stop.
+        A read beyond a buffer, `AddressCheck.latency` cycles ago, and its instruction; the step goes on, the machine is
+        about to stop.
     stall : Out(1)
         A step had to wait in this cycle, other than a joint one for the other unit.
     """
@@ -109,7 +107,7 @@ class IssueControl(wiring.Component):
       rmac, mat (Out, SidePort): steps in, result descriptors out.
       a, o, k, b, c (Out, ReadRequest): reads of the buffers.
       rmac_step (Out, rmac_step), mat_step (Out, MAT_STEP): the steps that are issued, in the same cycle.
-    Latency: 0 from `steps` to everything but the faults.
+    Latency: 0 from `steps` to everything but the faults (`AddressCheck`).
     """
 
     rmac: SideInterface
@@ -171,7 +169,14 @@ class IssueControl(wiring.Component):
             m.d.comb += side.start.eq(side.steps.valid & side.steps.payload.begins & ~waited)
         self._read(m, rmac_reads, mat_reads, joint, rmac.valid & ~apart, mat.valid & ~t.joint)
         self._push_results(m, rmac_reads, mat_reads, joint)
-        self._check_addresses(m, rmac_reads, mat_reads)
+        for name, reads, side in (("rmac", rmac_reads, self.rmac), ("mat", mat_reads, self.mat)):
+            m.submodules[f"{name}_check"] = check = AddressCheck(self.config)
+            m.d.comb += [
+                check.en.eq(reads),
+                *(check.step[field].eq(side.steps.payload[field]) for field in check.step.shape().members),
+                side.fault.eq(check.fault),
+                side.fault_index.eq(check.index),
+            ]
         m.d.comb += [
             self.rmac_step.valid.eq(rmac_reads),
             *(self.rmac_step[name].eq(r[name]) for name in ("key", "kind", "source", "relu", "count")),
@@ -289,28 +294,6 @@ class IssueControl(wiring.Component):
             self.k.address.eq(t.weights),
             self.k.words.eq(block),
         ]
-
-    def _check_addresses(self, m, rmac_reads, mat_reads):
-        """Every word that is used has to lie in its buffer; the tail of a window that is not full may run over."""
-        config, block = self.config, self.config.block
-        layout = step_layout(block)
-        for name, reads, side in (("rmac", rmac_reads, self.rmac), ("mat", mat_reads, self.mat)):
-            step = Signal(layout, name=f"{name}_seen", reset_less=True)
-            seen = Signal(name=f"{name}_seen_valid")
-            m.d.sync += [step.eq(side.steps.payload), seen.eq(reads)]
-            conv, norm = step.kind == StepKind.CONV, step.kind == StepKind.LAYER_NORM
-            uses_weights = (step.kind != StepKind.OUTER) & (step.kind != StepKind.ROW_SUM)
-            last = step.weights + Mux(conv, block - 1, 0)
-            weights = last >= config.weight_words
-            if name == "mat":
-                weights = Mux(step.stationary, last >= config.attention_words, weights)
-            further = Mux(conv | norm, 0, step.count - 1)
-            final = step.features + Mux(step.stride, further << 1, further)
-            features = Mux(step.source, final >= config.output_words, final >= config.feature_words)
-            m.d.sync += [
-                side.fault.eq(seen & (features | (weights & uses_weights))),
-                side.fault_index.eq(step.index),
-            ]
 
     def _push_results(self, m, rmac_reads, mat_reads, joint):
         rmac, mat = self.rmac, self.mat

@@ -8,8 +8,9 @@ from amaranth.lib.wiring import Out, connect, flipped
 
 from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.bus.register_slice import RegisterSlice
+from triovit.hdl.compute.address_check import AddressCheck
 from triovit.hdl.compute.beats import Beats, pair_control
-from triovit.hdl.compute.issue import FAULT_LATENCY, IssueControl
+from triovit.hdl.compute.issue import IssueControl
 from triovit.hdl.compute.ports import READ_SPACES, IssueInterface, IssuePort, RequestsInterface, requests
 from triovit.hdl.compute.sequencer import Sequencer
 from triovit.hdl.compute.steps import step_layout
@@ -76,7 +77,7 @@ class PairControl(wiring.Component):
             connect(m, steps.o, side.steps)
             connect(m, side.results, flipped(unit.results))
             # A refused instruction is told as late as a read beyond a buffer, so that the first error comes first.
-            refused = delayed(m, sequencer.error, FAULT_LATENCY, f"{name}_refused", reset=True)[-1]
+            refused = delayed(m, sequencer.error, AddressCheck.latency, f"{name}_refused", reset=True)[-1]
             m.d.comb += [
                 sequencer.settled.eq(~steps.o.valid),
                 unit.accepted.eq(sequencer.accepted),

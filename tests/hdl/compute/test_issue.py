@@ -11,8 +11,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from tests.sim.configurations import TINY, WIDE, WIDEST
+from triovit.hdl.compute.address_check import AddressCheck
 from triovit.hdl.compute.engine_timing import EngineTiming
-from triovit.hdl.compute.issue import FAULT_LATENCY, IssueControl
+from triovit.hdl.compute.issue import IssueControl
 from triovit.hdl.compute.steps import StepKind
 
 CONV, DEPTHWISE, OUTER, ROW_SUM, LAYER_NORM = StepKind
@@ -171,7 +172,7 @@ def test_every_cycle(config):
     dut, reference, block = IssueControl(config), Reference(config), config.block
     sides = {"rmac": dut.rmac, "mat": dut.mat}
     ports = {name: getattr(dut, name) for name in PORTS}
-    seen, faults = Counter(), {name: [None] * FAULT_LATENCY for name in sides}
+    seen, faults = Counter(), {name: [None] * AddressCheck.latency for name in sides}
 
     def expected_reads(r, m) -> dict:
         """Port -> (address, words, every second one); r, m: steps that go."""
