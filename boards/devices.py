@@ -26,19 +26,19 @@ class Resources(NamedTuple):
 RESOURCE_NAMES = ("LUT", "FF", "DSP", "RAM")
 
 
-ULTRASCALE = ("generic", "dsp48e2")
+ULTRASCALE = ("generic", "ultrascale")
 
 
 class Board(NamedTuple):
-    """A board and what its FPGA's data sheet (`source`) says it has. styles: multipliers that it can have (field
-    `multiplier_style` of a configuration)."""
+    """A board and what its FPGA's data sheet (`source`) says it has. technologies: what it can be built with
+    (field `technology` of a configuration)."""
 
     name: str
     device: str
     family: Family
     has: Resources
     source: str
-    styles: tuple[str, ...] = ("generic",)
+    technologies: tuple[str, ...] = ("generic",)
 
 
 BOARDS = (

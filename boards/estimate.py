@@ -19,7 +19,7 @@ from triovit.boards.memories import block_rams, memories, memory_luts, multiplex
 from triovit.hdl.config.accelerator import AcceleratorConfig
 
 ERROR = 0.15  # largest relative error of LUTs and flip-flops; tests/boards/test_estimate.py holds it
-PACKED = "dsp48e2"  # the style whose multipliers only Xilinx UltraScale+ has
+PACKED = "ultrascale"  # the technology with two products in a multiplier
 OPERAND = 27  # widest operand of a DSP48E2
 
 
@@ -29,14 +29,14 @@ def core_dsps(config: AcceleratorConfig, family: Family) -> int:
     if family is Family.ECP5:
         # A lane's: psums and residual operand, two each; hardswish; two of the wide product.
         return cells + 7 * config.block + 5 * config.norm_lanes + 6
-    arrays = cells // 2 if config.multiplier_style == PACKED else cells
+    arrays = cells // 2 if config.technology == PACKED else cells
     lane = 5 + (config.accumulator_bits > OPERAND)
     return arrays + lane * config.block + 4 * config.norm_lanes + 4  # of the variance
 
 
 def can_build(config: AcceleratorConfig, family: Family) -> bool:
     """Whether a family has the multipliers of a configuration."""
-    return config.multiplier_style != PACKED or family is Family.XILINX
+    return config.technology != PACKED or family is Family.XILINX
 
 
 def estimate(config: AcceleratorConfig, family: Family) -> Resources:
@@ -51,7 +51,7 @@ def estimate(config: AcceleratorConfig, family: Family) -> Resources:
 def estimate_part(config: AcceleratorConfig, family: Family, part: str) -> Resources:
     """The same of a core, or of what exists once."""
     if not can_build(config, family):
-        raise ValueError(f"multiplier_style must be generic for {family}, not {PACKED}, a cell of Xilinx UltraScale+")
+        raise ValueError(f"technology must be generic for {family}, not {PACKED}: DSP48E2 are of Xilinx UltraScale+")
     of_part = memories(config, part)
     return Resources(
         lut=round(_weighted(config, family, part, "lut")) + sum(memory_luts(memory, family) for memory in of_part),
@@ -77,7 +77,7 @@ def _core_terms(config: AcceleratorConfig) -> tuple[float, ...]:
     """Lanes with their post-processing; multipliers; those whose adders and registers are not in a DSP48E2, arrays' and
     post-processing's; lanes of layer norm, whose solver is as large as three."""
     lanes, cells = config.block, config.block**2
-    return lanes, cells, (cells + 5 * lanes) * (config.multiplier_style != PACKED), config.norm_lanes + 3
+    return lanes, cells, (cells + 5 * lanes) * (config.technology != PACKED), config.norm_lanes + 3
 
 
 TERMS = {"lut": _lut_terms, "ff": _ff_terms}

@@ -36,8 +36,8 @@ class Fit(NamedTuple):
 
 def fit(config: AcceleratorConfig, board: Board) -> Fit:
     """Whether a configuration fits, by the estimate of its resources; the rest of a design is not counted."""
-    if config.multiplier_style not in board.styles:
-        return Fit(config.multiplier_style.upper(), None)
+    if config.technology not in board.technologies:
+        return Fit("DSP48E2", None)
     needs = estimate(config, board.family)
     shares = [need / has for need, has in zip(needs, board.has, strict=True)]
     return Fit(RESOURCE_NAMES[shares.index(max(shares))], max(shares))

@@ -29,6 +29,7 @@ from triovit.golden.files import whole_file
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.emit.verilog import EmittedVerilog, emit_verilog
 from triovit.hdl.generate import TOP, emit_accelerator
+from triovit.hdl.technology import GENERIC, ULTRASCALE, Technology
 
 FILE = Path(__file__).parent / "results" / "hardware.json"
 CLOCK = 5.0  # ns, of the timing model
@@ -38,18 +39,17 @@ PATHS, LEVELS = 8, 3
 
 
 class Engine(NamedTuple):
-    """A component by itself: its class, arguments of the constructor, and further ones for UltraScale+."""
+    """A component by itself: its class, arguments of the constructor, and the technology on UltraScale+."""
 
     component: str
     words: tuple[str, ...] = ()
-    ultrascale: tuple[str, ...] = ()
+    technology: Technology = GENERIC
 
 
-DSP48 = ("multiplier_style=dsp48e2",)
 # The engines of a core of block 8, and its memory of windows in the ECP5's size.
 ENGINES = {
-    "R-MAC": Engine("triovit.hdl.rmac.engine:RMACEngine", ("8", "8"), DSP48),
-    "MAT": Engine("triovit.hdl.mat.engine:MATEngine", ("8", "8"), DSP48),
+    "R-MAC": Engine("triovit.hdl.rmac.engine:RMACEngine", ("8", "8"), ULTRASCALE),
+    "MAT": Engine("triovit.hdl.mat.engine:MATEngine", ("8", "8"), ULTRASCALE),
     "post-processing lane": Engine("triovit.hdl.aux.post_lane:PostLane"),
     "layer norm": Engine("triovit.hdl.aux.layer_norm:LayerNorm", ("8",)),
     "window memory": Engine("triovit.hdl.memory.bank_array:BankArray", ("4096", "8", "32", "2")),
@@ -65,12 +65,13 @@ def measure_machine(name: str, folder: Path, update: Update) -> dict:
 def measure_engine(name: str, folder: Path, update: Update) -> dict:
     """The same of one engine, and the clock that it reaches on an ECP5."""
     engine = ENGINES[name]
-    kind, words = find_class(engine.component), (*engine.words, *engine.ultrascale)
+    kind = find_class(engine.component)
+    emitted = emit_verilog(make(kind, engine.words), "engine", technology=engine.technology)
     files = emit_verilog(make(kind, engine.words), "engine").write(folder)
     routed = place_and_route(files, PART, "engine", ROUTED_MEGAHERTZ, update)
     return {
-        "component": " ".join((engine.component, *words)),
-        **_synthesized(emit_verilog(make(kind, words), "engine"), "engine", folder, update),
+        "component": " ".join((engine.component, *engine.words, "--technology", engine.technology.name)),
+        **_synthesized(emitted, "engine", folder, update),
         "place_and_route": routed.report(),
     }
 

@@ -15,7 +15,6 @@ import numpy as np
 from amaranth.sim import Simulator
 
 from triovit.hdl.emit.verilog import emit_verilog
-from triovit.hdl.memory.ram import simulation_memories
 from triovit.hdl.rmac.engine import RMACEngine
 from triovit.hdl.rmac.operands import RMACMode
 
@@ -58,8 +57,7 @@ def main() -> int:
                 print(f"cycle {cycle:2}  out  {received[-1]} last={row.last}")
             await ctx.tick()
 
-    with simulation_memories():
-        simulator = Simulator(engine)
+    simulator = Simulator(engine)
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench)
     simulator.run()

@@ -3,7 +3,7 @@
 LUTs and flip-flops are estimated, within 15 % of what Yosys' synthesis gives; DSPs and block RAMs are exact for it, and
 so are the LUTs that serve as memory. 'triovit generate --synthesize' counts all of them, in minutes. Of a board the
 scarcest resource is shown: up to 80 % is "yes", up to 100 % "tight" (hard to place and route), more is "no". The
-multipliers of multiplier_style dsp48e2 are on Xilinx UltraScale+ only.
+technology ultrascale is for Xilinx UltraScale+ only.
 
 examples:
   triovit configs

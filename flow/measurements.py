@@ -21,6 +21,7 @@ from triovit.hdl.compute.core import Core
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.emit.verilog import emit_verilog
 from triovit.hdl.generate import TOP, emit_accelerator
+from triovit.hdl.technology import TECHNOLOGIES
 
 CORE_MODULE = f"{TOP}_core"
 
@@ -29,7 +30,8 @@ def measure(config: AcceleratorConfig, family: Family, part: str) -> dict[str, i
     """Cells of a core, or of what exists once: of the machine without its cores."""
     with tempfile.TemporaryDirectory() as folder:
         if part == CORE:
-            return synthesize(emit_verilog(Core(config), CORE).write(Path(folder)), family, CORE).cells()
+            core = emit_verilog(Core(config), CORE, technology=TECHNOLOGIES[config.technology])
+            return synthesize(core.write(Path(folder)), family, CORE).cells()
         files = emit_accelerator(config).write(Path(folder))
         cells = synthesize(files, family, TOP, without=CORE_MODULE).cells()
     assert cells.pop(CORE_MODULE) == config.cores

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from triovit.hdl.accelerator import Accelerator
-from triovit.hdl.aux.multiply_add import MODULE as MULTIPLY_ADD_MODULE
 from triovit.hdl.compute.engines import Pipeline
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.engines import semaphores
@@ -14,6 +13,8 @@ from triovit.hdl.isa.engines import Engine, counters, trace_port, traced
 from triovit.hdl.isa.registers import register_map
 from triovit.hdl.memory.ram import RAM_MODULE
 from triovit.hdl.multiplier.dsp48e2 import PACKED_MODULE
+from triovit.hdl.multiplier.multiply_add import MODULE as MULTIPLY_ADD_MODULE
+from triovit.hdl.technology import TECHNOLOGIES
 
 TOP = "triovit"
 
@@ -78,4 +79,5 @@ def emit_accelerator(
             PACKED_MODULE: f"{prefix}_packed_multiplier",
         },
         tables=unit_tables(config, accelerator.engines, trace=trace),
+        technology=TECHNOLOGIES[config.technology],
     )

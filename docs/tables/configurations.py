@@ -10,7 +10,7 @@ from triovit.hdl.config.accelerator import BLOCKS_WORDS, NAME_WORDS, PRESETS, Ac
 from triovit.hdl.config.buffers import SHARED, buffers
 from triovit.hdl.config.engines import engines_of, semaphores
 from triovit.hdl.config.ranges import BLOCKS, Range, ranges
-from triovit.hdl.multiplier.styles import STYLES
+from triovit.hdl.technology import TECHNOLOGIES
 
 UNITS = ((1 << 20, "Mi"), (1 << 10, "Ki"))
 
@@ -28,7 +28,7 @@ def legal(name: str, block: int) -> str:
     def words(legal: Range) -> str:
         return f"{size(legal.low)}..{size(legal.high)}"
 
-    fixed = {"name": NAME_WORDS, "block": BLOCKS_WORDS, "multiplier_style": " or ".join(STYLES)}
+    fixed = {"name": NAME_WORDS, "block": BLOCKS_WORDS, "technology": " or ".join(TECHNOLOGIES)}
     return fixed.get(name) or words(ranges(block, data_bytes=block)[name])
 
 
@@ -114,9 +114,15 @@ def memories(config: AcceleratorConfig) -> str:
     )
 
 
+def technologies() -> str:
+    """Technologies of a configuration."""
+    return table(("technology", "multipliers"), ((code(one.name), one.meaning) for one in TECHNOLOGIES.values()))
+
+
 CONTENTS = {
     "memories of trio-core": lambda: memories(PRESETS["trio-core"]),
     "fields of a configuration": fields,
+    "technologies": technologies,
     "presets": presets,
     "units": units,
     "semaphores": semaphore_numbers,

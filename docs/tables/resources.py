@@ -48,7 +48,7 @@ def measured() -> str:
             config.block,
             config.cores,
             config.data_bytes,
-            code(config.multiplier_style),
+            code(config.technology),
             config.norm_lanes,
             lut,
             _percent(off.lut),
@@ -58,7 +58,7 @@ def measured() -> str:
             ram,
         )
 
-    sizes = ("block:", "cores:", "bus:", "multipliers", "norm lanes:")
+    sizes = ("block:", "cores:", "bus:", "technology", "norm lanes:")
     found = ("LUT:", "estimate:", "FF:", "estimate:", "DSP:", "block RAM:")
     headings = ("FPGA", "part", *sizes, *found)
     return table(headings, (row(family, one) for family in Family for one in measurements(family)))

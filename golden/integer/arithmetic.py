@@ -75,15 +75,10 @@ def dyadic_product(
 
 
 def requantize(accumulator, multiplier, shift, zero_point: np.ndarray | int = 0, bits: int = 8):
-    """Dyadic requantization y = sat(zp + rshift(acc * M, n)). M = 1 is the power-of-two form."""
+    """Dyadic requantization y = sat(zp + rshift(acc * M, n)). M = 1 is the power-of-two form (P2-ViT, eq. 6)."""
     shift = check_range(shift, 0, MAX_SHIFT, "shift n")
     zp = check_range(zero_point, -128, 127, "zero point")
     return saturate(zp + rounding_shift(dyadic_product(accumulator, multiplier), shift), bits)
-
-
-def requantize_power_of_two(accumulator, shift, zero_point=0, bits: int = 8):
-    """Power-of-two requantization y = sat(zp + rshift(acc, n)) (P2-ViT, eq. 6)."""
-    return requantize(accumulator, 1, shift, zero_point, bits)
 
 
 def requantize_residual(

@@ -100,13 +100,6 @@ def compare(
     ]
 
 
-def format_table(errors: Iterable[TensorError]) -> str:
-    """The errors as lines of text."""
-    lines = [f"{'tensor':<62} {'SQNR dB':>8} {'largest':>9} {'peak':>9} {'at ends':>8}"]
-    lines += [f"{e.name:<62} {e.sqnr:8.1f} {e.largest:9.3g} {e.peak:9.3g} {100 * e.saturated:7.2f}%" for e in errors]
-    return "\n".join(lines)
-
-
 def _add(total: np.ndarray, q: np.ndarray, encoding: Encoding, _input: torch.Tensor, output: torch.Tensor) -> None:
     """Add a batch of one tensor to its sums and maxima. q: (N, C, H, W) integers."""
     expected = output.double().numpy().reshape(q.shape)

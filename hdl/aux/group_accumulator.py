@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.shapes import PSUM
+from triovit.hdl.shapes import PSUM
 from triovit.hdl.validation import check_integer
 
 

@@ -7,9 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.multiply_add import MultiplyAdd
 from triovit.hdl.aux.requantizer import REQUANTIZED
+from triovit.hdl.delay_line import delayed
+from triovit.hdl.multiplier.multiply_add import MultiplyAdd
 
 X_BITS = arithmetic.FIXED_POINT_BITS
 GATE_BITS = (6 << arithmetic.MAX_FRACTION_BITS).bit_length()  # 0 .. 6 * 2**f
@@ -28,11 +28,6 @@ def threshold(active, fraction_bits):
 class HardswishGate(wiring.Component):
     """x -> x * clamp(x + 3 * 2**f, 0, 6 * 2**f): six times hardswish of a fixed-point number; or x itself.
 
-    Parameters
-    ----------
-    multiplier_style : str
-        Multiplier, as of `MultiplyAdd`.
-
     Members
     -------
     i : In, {x: REQUANTIZED, threshold: THRESHOLD}
@@ -45,7 +40,7 @@ class HardswishGate(wiring.Component):
     and 3.0, in front of the addition, which the multiplier's pre-adder does; both limits take one comparison, of
     |x| with 3.0: bit f and f + 1 are set, or one above.
 
-    Raises: ValueError for an unknown style.
+    Raises: nothing.
 
     Source: EfficientViT's activation x * relu6(x + 3) / 6; integer form in docs/numerics.md, Hardswish.
     """
@@ -55,10 +50,8 @@ class HardswishGate(wiring.Component):
 
     latency = 2
 
-    def __init__(self, multiplier_style: str = "generic"):
-        self.multiplier = MultiplyAdd(
-            GATE_BITS + 1, X_BITS, pre_add=True, addend="c", result_register=False, multiplier_style=multiplier_style
-        )
+    def __init__(self):
+        self.multiplier = MultiplyAdd(GATE_BITS + 1, X_BITS, pre_add=True, addend="c", result_register=False)
         super().__init__(
             {
                 "i": In(data.StructLayout({"x": REQUANTIZED, "threshold": THRESHOLD})),

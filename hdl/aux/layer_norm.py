@@ -10,9 +10,9 @@ from amaranth.utils import ceil_log2
 
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.adder_tree import AdderTree
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.multiply_add import MultiplyAdd
 from triovit.hdl.aux.window_shift import WindowShift
+from triovit.hdl.delay_line import delayed
+from triovit.hdl.multiplier.multiply_add import MultiplyAdd
 from triovit.hdl.validation import check_integer
 
 CHANNEL_BITS = 13  # N = 0..4096
@@ -42,8 +42,6 @@ class LayerNorm(wiring.Component):
         Channels at a time.
     accumulator_bits : int, 24..32
         Bits of a result.
-    multiplier_style : str
-        As of `MultiplyAdd`.
 
     Members
     -------
@@ -73,14 +71,10 @@ class LayerNorm(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(
-        self, block: int, lanes: int = 1, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS,
-        multiplier_style: str = "generic",
-    ):  # fmt: skip
+    def __init__(self, block: int, lanes: int = 1, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS):
         self.block = check_integer("block", block, 1, 64)
         self.lanes = check_integer("lanes", lanes, 1, block)
         self.accumulator_bits = check_integer("accumulator_bits", accumulator_bits, 24, 32)
-        self.multiplier_style = multiplier_style
         self.interval = -(-block // lanes)
         self._drain = self.interval + ceil_log2(lanes) + 2  # from a beat to its sums being in the accumulators
         self.solve_cycles = self._drain + VARIANCE_STEPS + ROOT_BITS + QUOTIENT_BITS
@@ -146,9 +140,7 @@ class LayerNorm(wiring.Component):
         squares = Signal(SQUARE_BITS)
         clear = Signal()
         for k, value in enumerate(x):
-            multiplier = MultiplyAdd(
-                8, 8, operand_registers=0, result_register=False, multiplier_style=self.multiplier_style
-            )
+            multiplier = MultiplyAdd(8, 8, operand_registers=0, result_register=False)
             m.submodules[f"square{k}"] = multiplier
             m.d.comb += [
                 multiplier.a.eq(value),
@@ -231,12 +223,11 @@ class LayerNorm(wiring.Component):
 
         The constants of a vector are held until the next one's are solved, which is after these stages.
         """
-        style = {"operand_registers": 0, "multiplier_style": self.multiplier_style}
         results = []
         for k in range(self.lanes):
-            scale = MultiplyAdd(CHANNEL_BITS + 1, 8, addend="c", **style)
-            divide = MultiplyAdd(DIFFERENCE_BITS, QUOTIENT_BITS + 1, result_register=False, **style)
-            weigh = MultiplyAdd(Z_BITS, 8, result_register=False, **style)
+            scale = MultiplyAdd(CHANNEL_BITS + 1, 8, addend="c", operand_registers=0)
+            divide = MultiplyAdd(DIFFERENCE_BITS, QUOTIENT_BITS + 1, operand_registers=0, result_register=False)
+            weigh = MultiplyAdd(Z_BITS, 8, operand_registers=0, result_register=False)
             width = DIFFERENCE_BITS + QUOTIENT_BITS
             shifter = WindowShift(width, Z_BITS, ROOT_BITS - 1 + SHIFT_OFFSET, zero_point=False)
             for name, part in (("scale", scale), ("divide", divide), ("shifter", shifter), ("weigh", weigh)):

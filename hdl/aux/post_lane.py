@@ -7,12 +7,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.aux.hardswish import THRESHOLD, HardswishGate
 from triovit.hdl.aux.requantizer import DyadicRequantizer
 from triovit.hdl.aux.shifter_array import SHIFTED
-from triovit.hdl.aux.wide_multiplier import WideMultiplier
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.isa.layouts import RECORD_LAYOUT
+from triovit.hdl.multiplier.wide_multiplier import WideMultiplier
 
 ROW_CONTROL = data.StructLayout({"hardswish": 1, "wide": 1, "use_residual": 1, "last_shift": unsigned(6)})
 """What all lanes of a row share, with the row. last_shift: in all modes but hardswish, where the record has it."""
@@ -24,7 +24,7 @@ class PostLane(wiring.Component):
     In every mode but hardswish the requantizer's result passes the gate and is multiplied by 1; in mode WIDE the zero
     point is added there, to a number that is shifted by a byte or not at all.
 
-    Parameters: accumulator_bits, multiplier_style: of `DyadicRequantizer`.
+    Parameters: accumulator_bits: of `DyadicRequantizer`.
 
     Members
     -------
@@ -44,10 +44,10 @@ class PostLane(wiring.Component):
     threshold_delay = DyadicRequantizer.latency
     latency = DyadicRequantizer.latency + HardswishGate.latency + WideMultiplier.latency
 
-    def __init__(self, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS, multiplier_style: str = "generic"):
-        self.requantizer = DyadicRequantizer(accumulator_bits, multiplier_style)
-        self.gate = HardswishGate(multiplier_style)
-        self.multiplier = WideMultiplier(self.gate.o.shape().width, multiplier_style)
+    def __init__(self, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS):
+        self.requantizer = DyadicRequantizer(accumulator_bits)
+        self.gate = HardswishGate()
+        self.multiplier = WideMultiplier(self.gate.o.shape().width)
         lane = {
             "acc": signed(accumulator_bits),
             "parameters": RECORD_LAYOUT,

@@ -8,11 +8,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.aux.hardswish import THRESHOLD, threshold
 from triovit.hdl.aux.log2_quantizer import Log2Quantizer
 from triovit.hdl.aux.post_lane import PostLane
 from triovit.hdl.aux.shifter_array import ShifterArray
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.isa.layouts import RECORD_LAYOUT
 from triovit.hdl.isa.names import PostMode
 from triovit.hdl.isa.record import PRODUCT_BITS, RESIDUAL_BYTES
@@ -28,8 +28,6 @@ class PostProcessing(wiring.Component):
         Psums in a row, 1..64.
     accumulator_bits : int, 24..32
         Bits of a psum, a bias and their sum.
-    multiplier_style : str
-        Multipliers, as of `MultiplyAdd`: five for a lane.
 
     Members
     -------
@@ -62,12 +60,10 @@ class PostProcessing(wiring.Component):
 
     latency = PostLane.latency + ShifterArray.latency
 
-    def __init__(
-        self, lanes: int, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS, multiplier_style: str = "generic"
-    ):  # fmt: skip
+    def __init__(self, lanes: int, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS):
         self.lanes = check_integer("lanes", lanes, 1, 64)
         self.accumulator_bits = accumulator_bits
-        self._lanes = [PostLane(accumulator_bits, multiplier_style) for _ in range(lanes)]
+        self._lanes = [PostLane(accumulator_bits) for _ in range(lanes)]
         row = {
             "acc": data.ArrayLayout(signed(accumulator_bits), lanes),
             "parameters": data.ArrayLayout(RECORD_LAYOUT, lanes),

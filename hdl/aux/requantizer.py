@@ -7,10 +7,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.multiply_add import MultiplyAdd
 from triovit.hdl.aux.window_shift import WindowShift
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.isa.record import PRODUCT_BITS, RESIDUAL_BYTES
+from triovit.hdl.multiplier.multiply_add import MultiplyAdd
 from triovit.hdl.validation import check_integer
 
 WIDE_BITS, NARROW_BITS = arithmetic.DIVIDEND_BITS, arithmetic.FIXED_POINT_BITS
@@ -25,8 +25,6 @@ class DyadicRequantizer(wiring.Component):
     ----------
     accumulator_bits : int, 24..32
         Bits of acc, of bias and of their sum.
-    multiplier_style : str
-        Multipliers, as of `MultiplyAdd`.
 
     Members
     -------
@@ -52,18 +50,12 @@ class DyadicRequantizer(wiring.Component):
 
     latency = 3 + WindowShift.latency + 1
 
-    def __init__(self, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS, multiplier_style: str = "generic"):
+    def __init__(self, accumulator_bits: int = arithmetic.ACCUMULATOR_BITS):
         self.accumulator_bits = check_integer("accumulator_bits", accumulator_bits, 24, 32)
         bits = arithmetic.MULTIPLIER_BITS + 1
-        self.first = MultiplyAdd(accumulator_bits, bits, pre_add=True, addend="c", multiplier_style=multiplier_style)
+        self.first = MultiplyAdd(accumulator_bits, bits, pre_add=True, addend="c")
         # What RAMs put out goes straight into the multiplier.
-        self.second = MultiplyAdd(
-            arithmetic.RESIDUAL_BITS + 1,
-            8,
-            operand_registers=0,
-            result_register=False,
-            multiplier_style=multiplier_style,
-        )
+        self.second = MultiplyAdd(arithmetic.RESIDUAL_BITS + 1, 8, operand_registers=0, result_register=False)
         super().__init__(
             {
                 "i": In(

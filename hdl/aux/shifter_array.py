@@ -8,9 +8,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.multiply_add import P_BITS
 from triovit.hdl.aux.window_shift import WindowShift
+from triovit.hdl.delay_line import delayed
+from triovit.hdl.multiplier.multiply_add import P_BITS
 from triovit.hdl.validation import check_integer
 
 WORD_BITS = 16

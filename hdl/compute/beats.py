@@ -8,12 +8,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.compute.engine_timing import EngineTiming
 from triovit.hdl.compute.issue import MAT_STEP, rmac_step
 from triovit.hdl.compute.steps import StepKind
 from triovit.hdl.compute.timing import OPERANDS, READ, ROW_LEAD
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.rmac.operands import RMACMode
 
 

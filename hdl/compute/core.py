@@ -12,7 +12,6 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
 from triovit.hdl.compute.pins import ReadPins, ReadPinsInterface, WritePins, WritePinsInterface
@@ -29,6 +28,7 @@ from triovit.hdl.compute.row_queue import RowQueue
 from triovit.hdl.compute.timing import PINS
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import Banks, buffers
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.ports import beat_words
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.layouts import RECORD_LAYOUT
@@ -162,7 +162,7 @@ class Core(wiring.Component):
     def _build_results(self, m, queues, o_word, codes):
         """A row of psums meets its records, residual operand and divisor code; returns the result."""
         block = self.config.block
-        m.submodules.post = post = PostProcessing(block, self.config.accumulator_bits, self.config.multiplier_style)
+        m.submodules.post = post = PostProcessing(block, self.config.accumulator_bits)
         row = self._register(m, self.row, "row", reset=True)
         control = self._register(m, self.post, "control")
         acc = Signal(row_layout(self.config))

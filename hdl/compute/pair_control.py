@@ -6,7 +6,6 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.bus.register_slice import RegisterSlice
 from triovit.hdl.compute.address_check import AddressCheck
 from triovit.hdl.compute.beats import Beats, pair_control
@@ -16,6 +15,7 @@ from triovit.hdl.compute.sequencer import Sequencer
 from triovit.hdl.compute.steps import step_layout
 from triovit.hdl.compute.timing import OPERANDS, START
 from triovit.hdl.config.accelerator import AcceleratorConfig
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.isa.names import ErrorCode, Unit
 
 

@@ -45,10 +45,10 @@ class PairPath(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         block = self.config.block
-        arithmetic = self.config.accumulator_bits, self.config.multiplier_style
-        m.submodules.rmac = rmac = RMACEngine(block, block, *arithmetic)
-        m.submodules.layer_norm = norm = LayerNorm(block, self.config.norm_lanes, *arithmetic)
-        m.submodules.mat = mat = MATEngine(block, block, *arithmetic)
+        bits = self.config.accumulator_bits
+        m.submodules.rmac = rmac = RMACEngine(block, block, bits)
+        m.submodules.layer_norm = norm = LayerNorm(block, self.config.norm_lanes, bits)
+        m.submodules.mat = mat = MATEngine(block, block, bits)
         window, features, mat_features = self._registers(m)
         self._rmac_beats(m, rmac, window, features)
         beat = self.control.beat

@@ -9,12 +9,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.compute.pins import ReadPins, ReadPinsInterface
 from triovit.hdl.compute.ports import READ_SPACES, RequestInterface, by_space, members_of, requests, space_name
 from triovit.hdl.compute.steps import WORD_ADDRESS_BITS
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import buffers
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.ports import BufferRead, ReadInterface
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.memory.bank_select import BankSelect, window_mask

@@ -9,7 +9,6 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import Out
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.compute.ports import CompletionInterface, CompletionPort
 from triovit.hdl.compute.row_queue import RowQueue, queue_depth
@@ -17,6 +16,7 @@ from triovit.hdl.compute.steps import RESULT, WORD_ADDRESS_BITS
 from triovit.hdl.compute.timing import GRANT, PINS, START, TAKEN
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.semaphores import Semaphores
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.isa.engines import Engine
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS

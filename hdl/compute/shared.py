@@ -6,12 +6,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.compute.core import bank_array
 from triovit.hdl.compute.pins import ReadPins, ReadPinsInterface, WritePins, WritePinsInterface
 from triovit.hdl.compute.ports import OperandsInterface, operands, tile_layout, words
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import buffers
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.ports import beat_words
 from triovit.hdl.isa.engines import Space
 

@@ -8,7 +8,6 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.compute.core import Core
 from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
 from triovit.hdl.compute.ports import by_name, members_of
@@ -20,6 +19,7 @@ from triovit.hdl.compute.writes import WritePorts
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import buffers
 from triovit.hdl.control.ports import UnitInterface, UnitPort
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.ports import READ_LATENCY, BufferRead, BufferWrite, ReadInterface, WriteInterface
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.names import ErrorCode

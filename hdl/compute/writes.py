@@ -6,11 +6,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.compute.pins import WritePins, WritePinsInterface
 from triovit.hdl.compute.results import WRITES
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import SHARED, Banks, buffers
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.ports import BufferWrite, WriteInterface, beat_words
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.names import Buffer, Destination

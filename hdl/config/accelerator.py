@@ -19,7 +19,7 @@ from triovit.golden.validation import at_least, faults, kinds, one_of
 from triovit.hdl.config.ranges import BLOCKS, banks, ranges
 from triovit.hdl.isa.instructions import ISA_VERSION
 from triovit.hdl.isa.record import RECORD_BYTES
-from triovit.hdl.multiplier.styles import STYLES
+from triovit.hdl.technology import TECHNOLOGIES
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_WORDS = "up to 64 letters, digits, '.', '_' or '-'"
@@ -59,9 +59,7 @@ class AcceleratorConfig:
     read_bursts: int = _field(16, "outstanding AXI read bursts")
     write_bursts: int = _field(16, "outstanding AXI write bursts")
     burst_beats: int = _field(64, "longest AXI burst, beats")
-    multiplier_style: str = _field(
-        "generic", "two multipliers a pair for any technology, or one DSP48E2 (UltraScale+) with both products"
-    )
+    technology: str = _field("generic", "what multipliers are made of; no part of the hash, since no program notices")
 
     # ---- derived ----
     @property
@@ -125,8 +123,9 @@ class AcceleratorConfig:
 
     @property
     def hash(self) -> int:
-        """64-bit configuration hash: SHA-256 of everything but the name."""
-        fields = {k: v for k, v in dataclasses.asdict(self).items() if k != "name"}
+        """64-bit configuration hash: SHA-256 of everything that a program can notice, which the name and the technology
+        are not."""
+        fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("name", "technology")}
         text = json.dumps({"isa": ISA_VERSION, **fields}, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
@@ -139,7 +138,7 @@ class AcceleratorConfig:
                 errors.append(text)
 
         integers = {name: at_least(1) for name, kind in kinds(AcceleratorConfig).items() if kind is int}
-        if found := faults(self, integers | {"multiplier_style": one_of(*STYLES)}):
+        if found := faults(self, integers | {"technology": one_of(*TECHNOLOGIES)}):
             raise ConfigurationError("; ".join(found))
         # It becomes a folder's name.
         rule(NAME.fullmatch(self.name) is not None, f"name must be {NAME_WORDS}, not {self.name!r}")
@@ -176,7 +175,7 @@ PRESETS = {
     for config in (
         # One core of the paper: 8 x 8 R-MAC + 8 x 8 MAT. The formula is Trio-ViT's (arXiv 2405.03882), its numbers
         # are those of the group's earlier machine on the same board (arXiv 2403.20230): (8 x 8 + 8 x 8) x 16.
-        AcceleratorConfig(name="trio-core", attention_bytes=2 * 1024, multiplier_style="dsp48e2"),
+        AcceleratorConfig(name="trio-core", attention_bytes=2 * 1024, technology="ultrascale"),
         # The paper's machine: 16 cores, 2048 multipliers, 64 bytes per cycle of memory.
         AcceleratorConfig(
             name="trio-zcu102",
@@ -185,7 +184,7 @@ PRESETS = {
             output_bytes=32 * 1024,
             attention_bytes=2 * 1024,
             burst_beats=64,
-            multiplier_style="dsp48e2",
+            technology="ultrascale",
         ),
         # A small one for quick tests and small FPGAs.
         AcceleratorConfig(

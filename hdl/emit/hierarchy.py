@@ -54,6 +54,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z\d])([A-Z])", r"\1_\2", name).lower()
 
 
+def instantiated(fragment) -> set[str]:
+    """Names of the modules that a design instantiates and does not define."""
+    if isinstance(fragment, Instance):
+        return {fragment.type}
+    return set().union(*(instantiated(part) for part, _name, _src_loc in fragment.subfragments))
+
+
 def member_ports(component) -> list[tuple[str, Signal, PortDirection]]:
     """(name, signal, direction) of each member of a component's signature, path joined with an underscore."""
     ports = []
@@ -100,15 +107,9 @@ class Hierarchy:
         self._collect_drivers(design.fragment)
         self._resets: dict[Fragment, SignalSet] = {}
         self._collect_resets(design.fragment)
-        self._taken = {name, *self._external(design.fragment)}
+        self._taken = {name, *instantiated(design.fragment)}
         top, names = self._cut(design.fragment)
         self._emit(top, [(port, *entry) for port, entry in ports.items()], names, name, fragment.origins)
-
-    def _external(self, fragment):
-        """Names of the modules that the design instantiates and does not define."""
-        if isinstance(fragment, Instance):
-            return {fragment.type}
-        return set().union(*(self._external(part) for part, _name, _src_loc in fragment.subfragments))
 
     def _collect_drivers(self, fragment):
         """Signals driven anywhere inside each fragment."""

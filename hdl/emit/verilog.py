@@ -11,8 +11,9 @@ from pathlib import Path
 from amaranth.hdl import ClockDomain, Fragment, Instance, Signal
 
 from triovit.hdl.emit.amaranth_private import PortDirection, driven_signals, rtlil_to_verilog
-from triovit.hdl.emit.hierarchy import Hierarchy, ModuleRecord, member_ports
+from triovit.hdl.emit.hierarchy import Hierarchy, ModuleRecord, instantiated, member_ports
 from triovit.hdl.emit.names import IDENTIFIER, with_plain_names
+from triovit.hdl.technology import GENERIC, Technology
 
 _MODULE = re.compile(r"^module (\S+)\((.*?)\);\n(.*?^endmodule)\n", re.M | re.S)
 # A register of Yosys that only makes `always @*` blocks run at time zero; its number differs from module to module.
@@ -88,7 +89,7 @@ class EmittedVerilog:
 
 def emit_verilog(
     component, name: str, *, ports=None, header=(), reset_active_low=False, extra_files=(), rename=None, tables=None,
-    platform=None,
+    technology: Technology = GENERIC,
 ) -> EmittedVerilog:  # fmt: skip
     """Verilog of `component` as module `name`.
 
@@ -98,9 +99,9 @@ def emit_verilog(
     ports, by their default name ({"clk": "aclk", "rst": "aresetn"}); the defaults are clk, rst, and the members'
     paths joined with an underscore. reset_active_low: the reset port is low while in reset. header: lines for the
     comment at the top (configuration, its hash). extra_files: Verilog files with the modules that the design
-    instantiates; files named by a component's attribute `VERILOG_FILES` are found without. rename: other names for
-    modules of these files, by their own name, so that two designs can have theirs. tables: what the map says besides,
-    as JSON can hold it. platform: passed to `elaborate`.
+    instantiates; a file in a component's table `VERILOG_FILES` (module -> file) comes along where its module is.
+    rename: other names for modules of these files, by their own name, so that two designs can have theirs. tables: what
+    the map says besides, as JSON can hold it. technology: what multipliers and memories are made of.
 
     The text depends on nothing but the arguments and the tools' versions. Raises ValueError for an illegal or
     doubled name.
@@ -108,7 +109,8 @@ def emit_verilog(
     if not IDENTIFIER.fullmatch(name):
         raise _no_identifier(name)
     renamed = dict(rename or {})
-    fragment = Fragment.get(component, platform)
+    fragment = Fragment.get(component, technology)
+    external = instantiated(fragment)
     _rename_instances(fragment, renamed)
     table = _top_ports(component, fragment, dict(ports or {}), reset_active_low)
     hierarchy = Hierarchy(fragment, table, name)
@@ -129,7 +131,8 @@ def emit_verilog(
     lines = "".join(f"// {line}".rstrip() + "\n" for entry in comment for line in str(entry).splitlines())
     files = dict.fromkeys(Path(path) for path in extra_files)
     for origin in hierarchy.origins:
-        files.update(dict.fromkeys(Path(path) for path in getattr(origin, "VERILOG_FILES", ())))
+        written = getattr(origin, "VERILOG_FILES", {}).items()
+        files.update(dict.fromkeys(Path(path) for module, path in written if module in external))
     return EmittedVerilog(
         text=lines + "\n" + "\n".join(bodies[module] for module in order),
         name=name,

@@ -8,10 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.shapes import OPERAND
+from triovit.hdl.delay_line import delayed
+from triovit.hdl.multiplier.choice import pair_of
 from triovit.hdl.multiplier.pair import LATENCY, Addend
-from triovit.hdl.multiplier.styles import pair_of
+from triovit.hdl.shapes import OPERAND
 from triovit.hdl.validation import check_even, check_integer
 
 
@@ -28,8 +28,6 @@ class MATEngine(wiring.Component):
     multipliers : int, 2..31
     accumulator_bits : int, 20..32
         Bits of results.
-    multiplier_style : str
-        A name in `hdl.multiplier.styles`.
 
     Members
     -------
@@ -56,12 +54,10 @@ class MATEngine(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, lanes: int, multipliers: int, accumulator_bits: int = 27, multiplier_style: str = "generic"):
+    def __init__(self, lanes: int, multipliers: int, accumulator_bits: int = 27):
         self.lanes = check_even("lanes", lanes, 2, 32)
         self.multipliers = check_integer("multipliers", multipliers, 2, 31)
         self.accumulator_bits = check_integer("accumulator_bits", accumulator_bits, 20, 32)
-        pair = pair_of(multiplier_style)
-        self.pairs = [[pair(1, multipliers, cascaded=j > 0) for j in range(multipliers)] for _ in range(lanes // 2)]
         self.latency = LATENCY + multipliers
         vector = data.ArrayLayout(OPERAND, multipliers)
         i_layout = data.StructLayout(
@@ -87,14 +83,17 @@ class MATEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        p = self.i.payload
+        p, kind = self.i.payload, pair_of(platform)
+        pairs = [
+            [kind(1, self.multipliers, cascaded=j > 0) for j in range(self.multipliers)] for _ in range(self.lanes // 2)
+        ]
         bottom = self.latency - 1  # cycles from a beat to its sums in the last column
         valid = delayed(m, self.i.valid, bottom, "valid", reset=True)
         first = delayed(m, p.first, bottom, "first")[bottom]
         last = delayed(m, p.last, bottom, "last")[bottom]
         for j in range(self.multipliers):
             feature = delayed(m, p.features[j], j, f"feature{j}")[j]
-            for q, row in enumerate(self.pairs):
+            for q, row in enumerate(pairs):
                 m.submodules[f"pair{q}_{j}"] = pair = row[j]
                 m.d.comb += [
                     pair.a[0].eq(p.weights[2 * q][j]),
@@ -109,8 +108,7 @@ class MATEngine(wiring.Component):
         leaves = Signal()
         m.d.sync += leaves.eq(valid[bottom] & last)
         for lane in range(self.lanes):
-            pair = self.pairs[lane // 2][-1]
-            number, correction = pair.unpack(pair.sums, chained=True)[lane % 2]
+            number, correction = kind.unpack(pairs[lane // 2][-1].sums, self.multipliers)[lane % 2]
             with m.If(valid[bottom]):
                 m.d.sync += totals[lane].eq(Mux(first, 0, totals[lane]) + (correction + number))
         m.d.comb += [self.o.valid.eq(leaves), self.o.payload.acc.eq(totals)]

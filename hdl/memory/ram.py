@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextvars import ContextVar
 from pathlib import Path
 
 from amaranth.hdl import ClockSignal, Instance, Module, Signal
@@ -11,32 +9,12 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from triovit.hdl.technology import technology_of
 from triovit.hdl.validation import check_integer
 
 RAM_SOURCE = Path(__file__).with_name("ram.v")
 RAM_MODULE = "triovit_ram"  # the module in it
 STYLES = ("auto", "block", "ultra", "distributed")
-
-_simulated = ContextVar("simulated", default=False)
-
-
-@contextlib.contextmanager
-def simulation_memories():
-    """Memories elaborated inside this context are Amaranth memories, which Amaranth's own simulator can run.
-
-    `amaranth.sim.Simulator` elaborates in its constructor, so `with simulation_memories(): sim = Simulator(dut)` is
-    enough. Verilog must be emitted outside: Amaranth writes one line per row of a memory.
-    """
-    token = _simulated.set(True)
-    try:
-        yield
-    finally:
-        _simulated.reset(token)
-
-
-def simulated() -> bool:
-    """Whether this is inside `simulation_memories`: what is hand-written Verilog elsewhere must be its twin."""
-    return _simulated.get()
 
 
 class Ram(wiring.Component):
@@ -80,7 +58,7 @@ class Ram(wiring.Component):
     read_address: Signal
     read_data: Signal
 
-    VERILOG_FILES = (RAM_SOURCE,)  # for `hdl.emit.verilog`
+    VERILOG_FILES = {RAM_MODULE: RAM_SOURCE}  # for `hdl.emit.verilog`
 
     def __init__(self, width: int, depth: int, style: str = "auto", *, latency: int = 1, parts: int = 1):
         self.width = check_integer("width", width, 1, 1024)
@@ -106,7 +84,7 @@ class Ram(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        if simulated():
+        if technology_of(platform).simulated:
             m.submodules.memory = twin = memory.Memory(shape=self.width, depth=self.depth, init=[])
             # A read port is not transparent unless told otherwise.
             write, read = twin.write_port(granularity=self.width // self.parts), twin.read_port()

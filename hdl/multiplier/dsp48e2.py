@@ -8,9 +8,9 @@ from amaranth.hdl import C, Cat, ClockSignal, Instance, Module, Mux, Signal, sig
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.shapes import OPERAND
-from triovit.hdl.memory.ram import simulated
 from triovit.hdl.multiplier.pair import LATENCY, Addend
+from triovit.hdl.shapes import OPERAND
+from triovit.hdl.technology import technology_of
 
 PACKED_SOURCE = Path(__file__).with_name("dsp48e2.v")
 PACKED_MODULE = "triovit_packed_multiplier"  # the module in it
@@ -57,7 +57,7 @@ class PackedMultiplier(wiring.Component):
     p: Signal
 
     latency = LATENCY
-    VERILOG_FILES = (PACKED_SOURCE,)  # for `hdl.emit.verilog`
+    VERILOG_FILES = {PACKED_MODULE: PACKED_SOURCE}  # for `hdl.emit.verilog`
 
     def __init__(self, cascaded: bool = True):
         self.cascaded = cascaded
@@ -74,7 +74,7 @@ class PackedMultiplier(wiring.Component):
         )
 
     def elaborate(self, platform):
-        return self.twin() if simulated() else self._instance()
+        return self.twin() if technology_of(platform).simulated else self._instance()
 
     def _instance(self) -> Module:
         m = Module()

@@ -9,6 +9,8 @@ from triovit.hdl.multiplier.dsp48e2 import OFFSET, PackedMultiplier
 from triovit.hdl.multiplier.dsp48e2 import P as ACCUMULATOR
 from triovit.hdl.multiplier.pair import LATENCY, SUM, Addend, MultiplierPair, Number, check_terms, ports
 
+COUNTS = OFFSET + SUM.width
+"""Bits that count of p: the lower sum's OFFSET, and those of the upper one."""
 PLAIN = 8
 """Products of -127..127 and -128..127 whose sum fits OFFSET bits."""
 
@@ -55,16 +57,15 @@ class PackedPair(wiring.Component):
         self.cascaded = cascaded
         self._follows_chain = chain > PLAIN
         self._follows = own > PLAIN or self._follows_chain
-        # What counts of p: the lower sum's 18 bits, and the upper one's 20 or, where both have 18, 18 and the borrow.
-        self._width = OFFSET + (SUM.width if self._follows else OFFSET + 1)
-        super().__init__(ports(ACCUMULATOR + 2 * self._follows_chain, self._width + 2 * self._follows))
+        super().__init__(ports(ACCUMULATOR + 2 * self._follows_chain))
 
-    def unpack(self, sums: Value, *, chained: bool) -> tuple[Number, Number]:
-        """Sum 0 and sum 1. chained: they came about along a cascade, not over cycles."""
-        low, high = sums[:OFFSET], sums[OFFSET : self._width]
-        if not (self._follows_chain if chained else self._follows):
-            return (low.as_signed(), 0), (high.as_signed(), low[-1])
-        followed = sums[self._width :]
+    @staticmethod
+    def unpack(sums: Value, terms: int) -> tuple[Number, Number]:
+        """Sum 0 and sum 1 of up to `terms` products: `own` of them, or `chain`."""
+        low = sums[:OFFSET]
+        if terms <= PLAIN:  # both have 18 bits, the upper half a borrow besides
+            return (low.as_signed(), 0), (sums[OFFSET : 2 * OFFSET + 1].as_signed(), low[-1])
+        high, followed = sums[OFFSET:COUNTS], sums[COUNTS:]
         # c = high - followed modulo 4 is -2..1; the correction is -c.
         c = _sum(high[:2], _sum(~followed, C(1, 2)))
         minus = _sum(~c, C(1, 2))
@@ -83,7 +84,7 @@ class PackedPair(wiring.Component):
         followed = self._follow(m) if self._follows else ()
         m.d.comb += [
             self.cascade_out.eq(Cat(multiplier.cascade_out, followed if self._follows_chain else ())),
-            self.sums.eq(Cat(multiplier.p[: self._width], followed)),
+            self.sums.eq(Cat(multiplier.p[:COUNTS], followed)),
         ]
         return m
 

@@ -8,12 +8,14 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.shapes import OPERAND
+from triovit.hdl.shapes import OPERAND
 from triovit.hdl.validation import check_integer
 
 PRODUCT = signed(16)
 SUM = signed(20)
 """A sum of a pair before it reaches an accumulator: up to 31 products of any two int8."""
+SUMS = 2 * SUM.width
+"""Bits of a pair's sums in its own form."""
 LATENCY = 4
 
 
@@ -25,8 +27,8 @@ class Addend(enum.Enum, shape=2):
     OWN = 2
 
 
-def ports(cascade: int, sums: int) -> dict:
-    """Members of a pair whose cascade and sums are so many bits wide."""
+def ports(cascade: int) -> dict:
+    """Members of a pair whose cascade is so many bits wide."""
     return {
         "a": In(data.ArrayLayout(OPERAND, 2)),
         "b": In(OPERAND),
@@ -34,7 +36,7 @@ def ports(cascade: int, sums: int) -> dict:
         "addend": In(Addend),
         "cascade_in": In(cascade),
         "cascade_out": Out(cascade),
-        "sums": Out(sums),
+        "sums": Out(SUMS),
     }
 
 
@@ -71,7 +73,7 @@ class MultiplierPair(wiring.Component):
         What the product is added to, sampled in every cycle, two cycles after the operands.
     cascade_in : In, cascade_out : Out
         From and to the neighbours, in a form of the pair's own.
-    sums : Out
+    sums : Out(SUMS)
         Both sums in a form of the pair's own; `unpack` gives the numbers.
 
     Latency: `latency = 4` cycles from operands to `sums` and `cascade_out`, initiation interval 1; with all enables
@@ -97,7 +99,7 @@ class MultiplierPair(wiring.Component):
     def __init__(self, own: int, chain: int, cascaded: bool = True):
         check_terms(own, chain)
         self.cascaded = cascaded
-        super().__init__(ports(2 * SUM.width, 2 * SUM.width))
+        super().__init__(ports(2 * SUM.width))
 
     @staticmethod
     def model(a, b):
@@ -110,8 +112,9 @@ class MultiplierPair(wiring.Component):
         sums = np.sum(a * b[..., np.newaxis], axis=0, dtype=np.int64)
         return arithmetic.check_range(sums, *arithmetic.signed_range(SUM.width), "sum of a pair")
 
-    def unpack(self, sums: Value, *, chained: bool) -> tuple[Number, Number]:
-        """Sum 0 and sum 1. chained: they came about along a cascade, not over cycles."""
+    @staticmethod
+    def unpack(sums: Value, terms: int) -> tuple[Number, Number]:
+        """Sum 0 and sum 1 of up to `terms` products: `own` of them, or `chain`."""
         low, high = sums[: SUM.width].as_signed(), sums[SUM.width :].as_signed()
         return (low, 0), (high, 0)
 

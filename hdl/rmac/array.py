@@ -6,10 +6,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.shapes import OPERAND
-from triovit.hdl.multiplier.pair import LATENCY, Addend
-from triovit.hdl.multiplier.styles import Pair
+from triovit.hdl.delay_line import delayed
+from triovit.hdl.multiplier.choice import pair_of
+from triovit.hdl.multiplier.pair import LATENCY, SUMS, Addend
+from triovit.hdl.shapes import OPERAND
 
 
 class RMACArray(wiring.Component):
@@ -21,7 +21,6 @@ class RMACArray(wiring.Component):
     Parameters
     ----------
     lanes, macs : int
-    pair : `MultiplierPair` or `PackedPair`
 
     Members
     -------
@@ -29,7 +28,7 @@ class RMACArray(wiring.Component):
         Operands.
     chained : In(macs), alone : In(1), first : In(1)
         With the operands. `first`: self-accumulation starts anew. `alone` excludes all bits of `chained`.
-    sums : Out(ArrayLayout(ArrayLayout(width of a pair's sums, macs), lanes / 2))
+    sums : Out(ArrayLayout(ArrayLayout(SUMS, macs), lanes / 2))
 
     Latency: `latency = 4` cycles from the operands to the `sums` of their column, initiation interval 1. Columns
     without operands keep their sums. Registers have no reset.
@@ -48,12 +47,12 @@ class RMACArray(wiring.Component):
 
     latency = LATENCY
 
-    def __init__(self, lanes: int, macs: int, pair: type[Pair]):
+    longest = 31
+    """Products of a self-accumulation: the most that sums of a pair can hold."""
+
+    def __init__(self, lanes: int, macs: int):
         self.lanes, self.macs = lanes, macs
-        # 31: the longest self-accumulation that sums of a pair can hold.
-        self.pairs = [[pair(31, macs, cascaded=j > 0) for j in range(macs)] for _ in range(lanes // 2)]
         vector = data.ArrayLayout(OPERAND, macs)
-        width = self.pairs[0][0].sums.shape().width
         super().__init__(
             {
                 "a": In(data.ArrayLayout(vector, lanes)),
@@ -61,12 +60,16 @@ class RMACArray(wiring.Component):
                 "chained": In(macs),
                 "alone": In(1),
                 "first": In(1),
-                "sums": Out(data.ArrayLayout(data.ArrayLayout(width, macs), lanes // 2)),
+                "sums": Out(data.ArrayLayout(data.ArrayLayout(SUMS, macs), lanes // 2)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        kind = pair_of(platform)
+        pairs = [
+            [kind(self.longest, self.macs, cascaded=j > 0) for j in range(self.macs)] for _ in range(self.lanes // 2)
+        ]
         alone = delayed(m, self.alone, 2, "alone")[2]
         first = delayed(m, self.first, 2, "first")[2]
         for j in range(self.macs):
@@ -75,7 +78,7 @@ class RMACArray(wiring.Component):
             enables = Cat(*delayed(m, start, LATENCY - 1, f"enable{j}"))
             chain = Addend.CASCADE if j else Addend.ZERO
             addend = Mux(alone, Mux(first, Addend.ZERO, Addend.OWN), chain)
-            for q, row in enumerate(self.pairs):
+            for q, row in enumerate(pairs):
                 m.submodules[f"pair{q}_{j}"] = pair = row[j]
                 m.d.comb += [
                     pair.a[0].eq(self.a[2 * q][j]),

@@ -8,12 +8,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.shapes import OPERAND
-from triovit.hdl.multiplier.styles import pair_of
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.rmac.array import RMACArray
 from triovit.hdl.rmac.operands import RMACMode, RMACOperands
 from triovit.hdl.rmac.rows import RMACRows, row_layout
+from triovit.hdl.shapes import OPERAND
 from triovit.hdl.validation import check_even, check_integer
 
 
@@ -39,8 +38,6 @@ class RMACEngine(wiring.Component):
     macs : int, 2..31
     accumulator_bits : int, 20..32
         Bits of results.
-    multiplier_style : str
-        A name in `hdl.multiplier.styles`.
 
     Members
     -------
@@ -83,16 +80,16 @@ class RMACEngine(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    longest = 31
+    longest = RMACArray.longest
     """Beats of a group of self-accumulation."""
 
-    def __init__(self, lanes: int, macs: int, accumulator_bits: int = 27, multiplier_style: str = "generic"):
+    def __init__(self, lanes: int, macs: int, accumulator_bits: int = 27):
         self.lanes = check_even("lanes", lanes, 2, 32)
         self.macs = check_integer("macs", macs, 2, 31)
         self.accumulator_bits = check_integer("accumulator_bits", accumulator_bits, 20, 32)
         self.operands = RMACOperands(lanes, macs)
-        self.array = RMACArray(lanes, macs, pair_of(multiplier_style))
-        self.rows = RMACRows(lanes, macs, accumulator_bits, self.array.pairs[0][0])
+        self.array = RMACArray(lanes, macs)
+        self.rows = RMACRows(lanes, macs, accumulator_bits)
         self.width = self.rows.width
         operands = data.ArrayLayout(data.ArrayLayout(OPERAND, macs), lanes)
         i_layout = data.StructLayout(

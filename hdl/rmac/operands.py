@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.shapes import OPERAND
+from triovit.hdl.delay_line import delayed
+from triovit.hdl.shapes import OPERAND
 
 
 class RMACMode(enum.Enum, shape=2):

@@ -7,10 +7,11 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from triovit.hdl.aux.delay_line import delayed
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.memory.ram import Ram
-from triovit.hdl.multiplier.pair import SUM
-from triovit.hdl.multiplier.styles import Pair
+from triovit.hdl.multiplier.choice import pair_of
+from triovit.hdl.multiplier.pair import SUM, SUMS
+from triovit.hdl.rmac.array import RMACArray
 
 
 class Kept(enum.Enum, shape=2):
@@ -37,11 +38,10 @@ class RMACRows(wiring.Component):
     ----------
     lanes, macs : int
     accumulator_bits : int
-    pair : a pair of the array, for its form of sums
 
     Members
     -------
-    sums : In(ArrayLayout(ArrayLayout(width of a pair's sums, macs), lanes / 2))
+    sums : In(ArrayLayout(ArrayLayout(SUMS, macs), lanes / 2))
     chain : In of {valid, first, last}
         The sums of the last column are those of a beat; the totals start anew; the totals leave as a row.
     capture : In(1)
@@ -72,13 +72,13 @@ class RMACRows(wiring.Component):
     chain_latency = 2
     capture_latency = 3
 
-    def __init__(self, lanes: int, macs: int, accumulator_bits: int, pair: Pair):
-        self.lanes, self.macs, self.bits, self.pair = lanes, macs, accumulator_bits, pair
+    def __init__(self, lanes: int, macs: int, accumulator_bits: int):
+        self.lanes, self.macs, self.bits = lanes, macs, accumulator_bits
         self.width = max(lanes, macs)
         self.ram = Ram(macs * accumulator_bits, 1 << max(1, ceil_log2(lanes)), "distributed")
         # A kept row is read in time for the addition, which comes a cycle behind the choice of the row.
         self.lead = self.ram.latency - 1
-        sums = data.ArrayLayout(pair.sums.shape(), macs)
+        sums = data.ArrayLayout(SUMS, macs)
         drain = {"valid": 1, "rows": range(lanes + 1), "double": 1, "fold": 1, "resumed": 1, "final": 1}
         layout = row_layout(self.width, accumulator_bits)
         super().__init__(
@@ -112,7 +112,7 @@ class RMACRows(wiring.Component):
         valid = Signal()
         m.d.comb += valid.eq(flags.valid | self.chain.valid)
 
-        addends = self._build_addends(m, row, flags.valid, valid)
+        addends = self._build_addends(m, pair_of(platform).unpack, row, flags.valid, valid)
         adds = delayed(m, valid, 1, "adds")[1]
         kept = delayed(m, kept, 1, "kept")[1]
         leaving = delayed(m, leaves, 2, "leaving", reset=True)[2]
@@ -160,7 +160,7 @@ class RMACRows(wiring.Component):
         later = delayed(m, flags.as_value(), self.lead, "flags")[-1]
         return delayed(m, lane, self.lead, "lane")[-1], data.View(layout, later)
 
-    def _build_addends(self, m: Module, row, from_copy, valid):
+    def _build_addends(self, m: Module, unpack, row, from_copy, valid):
         """Registers of the numbers that are added to the totals."""
         copy = [
             [Signal(self.sums[q][j].shape(), name=f"copy{q}_{j}", reset_less=True) for j in range(self.macs)]
@@ -177,10 +177,10 @@ class RMACRows(wiring.Component):
                     for q in range(self.lanes // 2):
                         with m.Case(q):
                             m.d.comb += chosen.eq(copy[q][k])
-                low, high = self.pair.unpack(chosen, chained=False)
+                low, high = unpack(chosen, RMACArray.longest)
                 number, correction = (Mux(row[0], upper, lower) for lower, upper in zip(low, high, strict=True))
             if k < self.lanes:
-                chained = self.pair.unpack(self.sums[k // 2][-1], chained=True)[k % 2]
+                chained = unpack(self.sums[k // 2][-1], self.macs)[k % 2]
                 number, correction = (Mux(from_copy, a, b) for a, b in zip((number, correction), chained, strict=True))
             else:
                 number, correction = Mux(from_copy, number, 0), Mux(from_copy, correction, 0)

@@ -12,8 +12,8 @@ from triovit.golden.integer import arithmetic
 from triovit.golden.integer.apot import ApotFormat
 from triovit.hdl.aux.adder_tree import AdderTree
 from triovit.hdl.aux.group_accumulator import GroupAccumulator
-from triovit.hdl.aux.shapes import OPERAND, PSUM
 from triovit.hdl.sat.shifter_unit import ShifterUnit, code_layout
+from triovit.hdl.shapes import OPERAND, PSUM
 from triovit.hdl.validation import check_integer
 
 

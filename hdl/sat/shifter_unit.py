@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
 from triovit.golden.integer.apot import ApotFormat
-from triovit.hdl.aux.shapes import OPERAND
+from triovit.hdl.shapes import OPERAND
 
 
 def code_layout(format: ApotFormat) -> data.StructLayout:

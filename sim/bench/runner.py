@@ -21,6 +21,7 @@ import find_libpython
 from cocotb_tools import config
 
 from triovit.hdl.emit.verilog import emit_verilog
+from triovit.hdl.technology import GENERIC, Technology
 from triovit.sim.bench.streams import INPUTS
 from triovit.sim.cache import build_root, writable
 from triovit.sim.processes import child
@@ -35,14 +36,16 @@ def bench_parameters() -> dict:
     return json.loads(os.environ.get(_PARAMETERS, "{}"))
 
 
-def build_bench(component, name: str, *, extra_sources=(), waves: bool = False) -> tuple[Path, list[str]]:
+def build_bench(
+    component, name: str, *, extra_sources=(), waves: bool = False, technology: Technology = GENERIC
+) -> tuple[Path, list[str]]:
     """The cocotb executable of `component` with top module `name`, and the names of its input ports.
 
     It stands in build/bench/<name>/<key>; the key is over the Verilog and the tools, so a changed component gets a new
     folder, and an unchanged one is not built again. Safe with several processes. Raises `sim.toolchain.ToolchainError`
     with the end of the log, `sim.cache.BuildFolderError` when the folder cannot be written.
     """
-    emitted = emit_verilog(component, name)
+    emitted = emit_verilog(component, name, technology=technology)
     libraries = Path(config.libs_dir)
     if fault := set(str(libraries)) & set(",;:"):  # which separate names in what cocotb and the loader are told
         raise ToolchainError(f"{libraries}: cocotb cannot be in a path with {fault}; make the environment elsewhere")
@@ -65,17 +68,20 @@ def build_bench(component, name: str, *, extra_sources=(), waves: bool = False) 
     return program, [port for port, direction, _width in emitted.ports if direction == "input"]
 
 
-def run_bench(component, test_module: str, *, name: str, parameters=None, testcase=None, extra_sources=()) -> list[str]:
+def run_bench(
+    component, test_module: str, *, name: str, parameters=None, testcase=None, extra_sources=(),
+    technology: Technology = GENERIC,
+) -> list[str]:  # fmt: skip
     """Run the cocotb tests of module `test_module` on the Verilog of `component`; returns the names that passed.
 
     component: `amaranth.lib.wiring.Component`. test_module: importable here, because the simulator's Python gets this
     one's `sys.path` (pytest's `pythonpath` puts the folder of the tests there). name: of the top module and of the
     build folder. parameters: what JSON can hold, read by `bench_parameters()`. testcase: name (or names) of tests to
-    run instead of all. extra_sources: Verilog files of instantiated modules. Raises AssertionError with the failures
-    and the end of cocotb's log when a test failed, or when none ran.
+    run instead of all. extra_sources: Verilog files of instantiated modules. technology: as of `emit_verilog`. Raises
+    AssertionError with the failures and the end of cocotb's log when a test failed, or when none ran.
     """
     waves = os.environ.get("TRIOVIT_WAVES", "0") not in ("", "0")
-    program, inputs = build_bench(component, name, extra_sources=extra_sources, waves=waves)
+    program, inputs = build_bench(component, name, extra_sources=extra_sources, waves=waves, technology=technology)
     text = json.dumps(parameters or {}, sort_keys=True)
     with writable(program.parent):
         run = Path(tempfile.mkdtemp(prefix="run-", dir=program.parent))

@@ -98,7 +98,7 @@ def test_boards_are_named_once():
 @pytest.mark.parametrize(
     ("family", "fields", "dsps"),
     [
-        (Family.XILINX, {"block": 16, "multiplier_style": "dsp48e2"}, 256 + 5 * 16 + 8),
+        (Family.XILINX, {"block": 16, "technology": "ultrascale"}, 256 + 5 * 16 + 8),
         (Family.XILINX, {"block": 16}, 2 * 256 + 5 * 16 + 8),
         (Family.XILINX, {"norm_lanes": 8}, 2 * 64 + 5 * 8 + 36),
         (Family.XILINX, {"accumulator_bits": 28}, 2 * 64 + 6 * 8 + 8),
@@ -113,9 +113,9 @@ def test_dsps_of_a_core(family, fields, dsps):
 
 def test_multipliers_that_an_fpga_lacks():
     """A cell of UltraScale+ is not estimated for others; the board says what it lacks."""
-    config = AcceleratorConfig(multiplier_style="dsp48e2")
+    config = AcceleratorConfig(technology="ultrascale")
     assert can_build(config, Family.XILINX) and not can_build(config, Family.ECP5)
-    with pytest.raises(ValueError, match="multiplier_style must be generic for ecp5, not dsp48e2"):
+    with pytest.raises(ValueError, match="technology must be generic for ecp5, not ultrascale: DSP48E2 are of Xilinx"):
         estimate(config, Family.ECP5)
     boards = {board.name: fit(config, board) for board in BOARDS}
     assert boards["ZCU102"].verdict == "yes" and boards["ZCU102"].share is not None

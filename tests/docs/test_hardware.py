@@ -23,12 +23,12 @@ def file(monkeypatch, tmp_path):
 def test_an_engine(file, monkeypatch, capsys):
     pytest.importorskip(place_and_route.MODULE, reason="needs the extra route")
     mat = "triovit.hdl.mat.engine:MATEngine"
-    monkeypatch.setattr(hardware, "ENGINES", {"MAT": hardware.Engine(mat, ("2", "2"), hardware.DSP48)})
+    monkeypatch.setattr(hardware, "ENGINES", {"MAT": hardware.Engine(mat, ("2", "2"), hardware.ULTRASCALE)})
     assert hardware.main(["MAT"]) == 0
     results = json.loads(file.read_text())
     assert results["before"] == {"x": 1} and results["now"].keys() == {"y", "MAT"}
     found = results["now"]["MAT"]
-    assert found["component"] == f"{mat} 2 2 multiplier_style=dsp48e2"
+    assert found["component"] == f"{mat} 2 2 --technology ultrascale"
     assert found["modules"]["module"] == "engine" and found["modules"]["total"]["dsp"] == 2
     assert found["timing"]["clock"] == 5.0 and found["timing"]["worst"] > 0.8
     assert "steps" not in found["timing"]["paths"][0]

@@ -44,7 +44,7 @@ def measure(monkeypatch, tmp_path):
     monkeypatch.setenv("TRIOVIT_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(measurements, "FILE", file)
     monkeypatch.setattr(measurements, "emit_accelerator", lambda config: Emitted())
-    monkeypatch.setattr(measurements, "emit_verilog", lambda component, name: EmittedCore())
+    monkeypatch.setattr(measurements, "emit_verilog", lambda component, name, technology: EmittedCore())
 
     def found(**record):
         monkeypatch.setattr(measurements, "records", lambda: [record])

@@ -21,7 +21,7 @@ def test_ram(triovit):
     assert timing["clock"] == 3.0 and timing["above"] == 0
     assert timing["worst"] == pytest.approx(0.95 + 0.35 + 0.03)
     assert {path["end"].partition("[")[0] for path in timing["paths"]} >= {"port read_data"}
-    assert f"{RAM} 36 depth=1024: cells after Yosys synthesis for xcup (an estimate)" in outcome.out
+    assert f"{RAM} 36 depth=1024 generic: cells after Yosys synthesis for xcup (an estimate)" in outcome.out
 
 
 def test_other_targets(triovit):

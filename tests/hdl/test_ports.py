@@ -7,6 +7,7 @@ from tests.sim.configurations import TINY
 from triovit.hdl.accelerator import Accelerator
 from triovit.hdl.config.engines import engines_of
 from triovit.hdl.isa.engines import trace_port, traced
+from triovit.hdl.technology import GENERIC
 
 
 def test_ports_are_declared(monkeypatch):
@@ -18,7 +19,7 @@ def test_ports_are_declared(monkeypatch):
         components.append(self)
 
     monkeypatch.setattr(wiring.Component, "__init__", watched)
-    Fragment.get(Accelerator(TINY, trace=True), None)
+    Fragment.get(Accelerator(TINY, trace=True), GENERIC)
     by_list = {trace_port(unit) for unit in traced(engines_of(TINY))}
     missing, kinds = {}, {type(component): component for component in components}
     for kind, component in kinds.items():

@@ -6,9 +6,10 @@ import random
 from dataclasses import dataclass, field
 
 import numpy as np
+from amaranth.hdl import Fragment
 from amaranth.sim import Simulator
 
-from triovit.hdl.memory.ram import simulation_memories
+from triovit.hdl.technology import GENERIC, Technology
 from triovit.sim.bench import pack, random_value, unpack
 
 
@@ -58,7 +59,7 @@ def operands(generator, style: str, *shape: int):
     return generator.integers(-128, 128, size=shape)
 
 
-def simulate(engine, timeline: Timeline, seed: int = 1) -> None:
+def simulate(engine, timeline: Timeline, seed: int = 1, technology: Technology = GENERIC) -> None:
     """Every cycle in Amaranth's simulator: `o.valid`, and `o.payload` where a row is due."""
     layout = engine.o.payload.shape()
 
@@ -72,8 +73,7 @@ def simulate(engine, timeline: Timeline, seed: int = 1) -> None:
                 assert unpack(layout, ctx.get(engine.o.payload.as_value())) == row, f"cycle {cycle}"
             await ctx.tick()
 
-    with simulation_memories():
-        simulator = Simulator(engine)
+    simulator = Simulator(Fragment.get(engine, technology.in_simulation()))
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench)
     simulator.run()

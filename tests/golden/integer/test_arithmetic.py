@@ -62,13 +62,6 @@ def test_requantize(acc, multiplier, shift, zero_point, bits):
 
 
 @SEEDED
-@given(INT32, SHIFT, INT8)
-def test_power_of_two_requantization_has_no_multiplier(acc, shift, zero_point):
-    expected = clip(zero_point + nearest(Fraction(acc, 2**shift)), 8)
-    assert arithmetic.requantize_power_of_two(acc, shift, zero_point) == expected
-
-
-@SEEDED
 @given(INT32, UINT16, SHIFT, INT8, INT8, UINT16, SHIFT)
 @example(-(1 << 31), 65535, 47, 0, -128, 65535, 25)
 @example(1 << 30, 65535, 20, 0, 1, 1, 47)
@@ -249,8 +242,7 @@ def test_layer_norm_is_close_to_the_real_one():
         (lambda: arithmetic.requantize(0, 1, 48), "shift n"),
         (lambda: arithmetic.requantize(0, 1, -1), "shift n"),
         (lambda: arithmetic.requantize(0, 1, 0, 128), "zero point"),
-        (lambda: arithmetic.requantize_power_of_two(0, 48), "shift n"),
-        (lambda: arithmetic.requantize_power_of_two(0, 1, -129), "zero point"),
+        (lambda: arithmetic.requantize(0, 1, 1, -129), "zero point"),
         (lambda: arithmetic.requantize_residual(0, 1, 48, 0, 0, 0, 0), "shift n"),
         (lambda: arithmetic.requantize_residual(0, 1, 0, 128, 0, 0, 0), "zero point"),
         (lambda: arithmetic.requantize_residual(0, 1, 0, 0, 128, 0, 0), "residual"),

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from triovit.golden.network.efficientvit.model import EfficientViT, named_layers
+from tests.golden.network.efficientvit.layers import named_layers
+from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.normalize import normalize
 from triovit.golden.network.seeded import initialize, random_images
 

@@ -6,10 +6,11 @@ import random
 from itertools import product
 
 import numpy as np
+from amaranth.hdl import Fragment
 from amaranth.sim import Simulator
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from triovit.hdl.memory.ram import simulation_memories
+from triovit.hdl.technology import GENERIC, Technology
 from triovit.sim.bench import pack, start, unpack
 
 PATTERNS = ("none", "random", "long")
@@ -39,7 +40,7 @@ def rows(vectors: dict) -> list[dict]:
     return [dict(zip(vectors, row, strict=True)) for row in zip(*(v.tolist() for v in vectors.values()), strict=True)]
 
 
-def simulate(kernel, items) -> list:
+def simulate(kernel, items, technology: Technology = GENERIC) -> list:
     """Outputs of a kernel in Amaranth's simulator, an item in every cycle.
 
     Where the kernel has an `en`, that is low in a third of the cycles, with another input.
@@ -60,8 +61,7 @@ def simulate(kernel, items) -> list:
                 outputs.append(value if isinstance(value, int) else unpack(kernel.o.shape(), value.as_bits()))
             await ctx.tick()
 
-    with simulation_memories():
-        simulator = Simulator(kernel)
+    simulator = Simulator(Fragment.get(kernel, technology.in_simulation()))
     simulator.add_clock(1e-6)
     simulator.add_testbench(drive)
     simulator.run()

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from tests.hdl.aux.kernels import grid, join, simulate, spread
 from triovit.hdl.aux.hardswish import THRESHOLD, HardswishGate, threshold
 from triovit.hdl.aux.requantizer import REQUANTIZED
+from triovit.hdl.technology import TECHNOLOGIES
 
 
 class Gate(wiring.Component):
@@ -16,8 +17,8 @@ class Gate(wiring.Component):
 
     latency = HardswishGate.latency
 
-    def __init__(self, style):
-        self.gate = HardswishGate(style)
+    def __init__(self):
+        self.gate = HardswishGate()
         fields = {"x": REQUANTIZED, "active": 1, "fraction_bits": 4}
         super().__init__({"i": In(data.StructLayout(fields)), "o": Out(signed(32))})
 
@@ -38,8 +39,8 @@ def items(values, active, fraction_bits, beyond=0, negative=0):
     ]
 
 
-@pytest.mark.parametrize("style", ["generic", "dsp48e2"])
-def test_gate(style):
+@pytest.mark.parametrize("technology", TECHNOLOGIES)
+def test_gate(technology):
     """Around both clamps and the limits for all f, and random operands."""
     rng = np.random.default_rng(4)
     clamps = grid(x=(-3, 3), off=(-2, -1, 0, 1, 2), fraction_bits=range(14))
@@ -47,16 +48,14 @@ def test_gate(style):
     limits = grid(x=(-32768, -1, 0, 1, 32767), fraction_bits=range(14))
     drawn = {"x": spread(rng, 16, 600), "fraction_bits": rng.integers(0, 14, 600)}
     vectors = join(*({name: part[name] for name in ("x", "fraction_bits")} for part in (clamps, limits, drawn)))
-    outputs = simulate(Gate(style), items(vectors["x"], 1, vectors["fraction_bits"]))
+    outputs = simulate(Gate(), items(vectors["x"], 1, vectors["fraction_bits"]), TECHNOLOGIES[technology])
     assert outputs == HardswishGate.model(vectors["x"], vectors["fraction_bits"]).tolist()
 
 
 @pytest.mark.parametrize("fraction_bits", [0, 6, 13])
 def test_every_operand(fraction_bits):
     values = np.arange(-32768, 32768, 7)
-    assert simulate(Gate("generic"), items(values, 1, fraction_bits)) == (
-        HardswishGate.model(values, fraction_bits).tolist()
-    )
+    assert simulate(Gate(), items(values, 1, fraction_bits)) == (HardswishGate.model(values, fraction_bits).tolist())
 
 
 def test_beyond():
@@ -64,9 +63,9 @@ def test_beyond():
     rng = np.random.default_rng(5)
     values = rng.integers(-(1 << 23), 1 << 23, 200)
     fraction_bits = rng.integers(0, 14, 200)
-    assert simulate(Gate("generic"), items(values, 1, fraction_bits, 1, 1)) == [0] * 200
+    assert simulate(Gate(), items(values, 1, fraction_bits, 1, 1)) == [0] * 200
     above = HardswishGate.model(np.full(200, 32767), fraction_bits).tolist()
-    assert simulate(Gate("generic"), items(32767, 1, fraction_bits, 1, 0)) == above
+    assert simulate(Gate(), items(32767, 1, fraction_bits, 1, 0)) == above
 
 
 def test_it_lets_through():
@@ -77,7 +76,7 @@ def test_it_lets_through():
     fraction_bits = np.where(active, rng.integers(0, 14, 500), rng.integers(0, 16, 500))
     beyond, negative = (rng.integers(0, 2, 500) & ~active for _ in range(2))
     product = HardswishGate.model(np.where(active, values, 0), np.minimum(fraction_bits, 13))
-    outputs = simulate(Gate("generic"), items(values, active, fraction_bits, beyond, negative))
+    outputs = simulate(Gate(), items(values, active, fraction_bits, beyond, negative))
     assert outputs == np.where(active, product, values).tolist()
 
 

@@ -5,19 +5,22 @@ import pytest
 
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.layer_norm import LayerNorm
+from triovit.hdl.technology import TECHNOLOGIES
 from triovit.sim.bench import run_bench
 
 
 @pytest.mark.parametrize(
-    ("block", "lanes", "largest", "style"), [(8, 1, 600, "dsp48e2"), (5, 2, 333, "generic"), (32, 32, 4096, "generic")]
+    ("block", "lanes", "largest", "technology"),
+    [(8, 1, 600, "ultrascale"), (5, 2, 333, "generic"), (32, 32, 4096, "generic")],
 )
-def test_bench(block, lanes, largest, style):
-    parameters = {"block": block, "lanes": lanes, "multiplier_style": style}
+def test_bench(block, lanes, largest, technology):
+    parameters = {"block": block, "lanes": lanes}
     run_bench(
         LayerNorm(**parameters),
         "tests.hdl.aux.bench_layer_norm",
         name=f"layer_norm_{block}_{lanes}",
         parameters=parameters | {"largest": largest},
+        technology=TECHNOLOGIES[technology],
     )
 
 

@@ -8,22 +8,24 @@ from amaranth.lib import data
 from triovit.hdl.aux.post_lane import PostLane
 from triovit.hdl.aux.post_processing import PostProcessing
 from triovit.hdl.isa.names import PostMode
+from triovit.hdl.technology import TECHNOLOGIES
 from triovit.sim.bench import run_bench
 
 model = PostProcessing.model
 
 
 @pytest.mark.parametrize(
-    ("lanes", "accumulator_bits", "multiplier_style"), [(1, 32, "generic"), (3, 27, "generic"), (2, 24, "dsp48e2")]
+    ("lanes", "accumulator_bits", "technology"), [(1, 32, "generic"), (3, 27, "generic"), (2, 24, "ultrascale")]
 )
-def test_bench(lanes, accumulator_bits, multiplier_style):
+def test_bench(lanes, accumulator_bits, technology):
     """The multipliers of the third are the behaviour in `multiply_add.v`."""
-    parameters = {"lanes": lanes, "accumulator_bits": accumulator_bits, "multiplier_style": multiplier_style}
+    parameters = {"lanes": lanes, "accumulator_bits": accumulator_bits}
     run_bench(
         PostProcessing(**parameters),
         "tests.hdl.aux.bench_post_processing",
         name=f"post_processing_{lanes}",
         parameters=parameters,
+        technology=TECHNOLOGIES[technology],
     )
 
 

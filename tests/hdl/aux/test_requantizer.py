@@ -7,6 +7,7 @@ from amaranth.hdl import signed
 from tests.hdl.aux.kernels import grid, join, rows, simulate, spread
 from triovit.golden.integer import arithmetic
 from triovit.hdl.aux.requantizer import DyadicRequantizer
+from triovit.hdl.technology import TECHNOLOGIES
 
 NAMES = (
     "acc", "bias", "multiplier", "shift", "narrow",
@@ -65,10 +66,12 @@ def meant(output, narrow):
     return low if output["negative"] else high
 
 
-@pytest.mark.parametrize(("bits", "style"), [(24, "generic"), (27, "generic"), (27, "dsp48e2"), (32, "dsp48e2")])
-def test_values(bits, style):
+@pytest.mark.parametrize(
+    ("bits", "technology"), [(24, "generic"), (27, "generic"), (27, "ultrascale"), (32, "ultrascale")]
+)
+def test_values(bits, technology):
     v = vectors(bits, bits)
-    outputs = simulate(DyadicRequantizer(bits, style), rows(v))
+    outputs = simulate(DyadicRequantizer(bits), rows(v), TECHNOLOGIES[technology])
     right = expected(v)
     assert [meant(output, narrow) for output, narrow in zip(outputs, v["narrow"], strict=True)] == right
     assert len(set(right)) > 500 and 8388607 in right and 32767 in right and -32768 in right

@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.aux.window_shift import WindowShift
+from triovit.hdl.delay_line import delayed
 
 
 class ClippedShift(wiring.Component):

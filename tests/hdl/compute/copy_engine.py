@@ -9,10 +9,10 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
 from triovit.hdl.compute.engines import Pipeline
 from triovit.hdl.compute.ports import IssuePort, RowPort, operands, requests
 from triovit.hdl.compute.timing import READ
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.isa.engines import Engine, Space
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.layouts import ISSUED, LAYOUT_OF

@@ -8,7 +8,6 @@ from amaranth.sim import Simulator
 
 from tests.sim.configurations import TINY, WIDE, WIDEST
 from triovit.hdl.compute.row_queue import RowQueue, queue_depth
-from triovit.hdl.memory.ram import simulation_memories
 
 
 def test_depths():
@@ -44,8 +43,7 @@ def test_first_in_first_out(config):
             await ctx.tick()
             assert shown is None or [ctx.get(dut.o[k]) for k in range(block)] == shown
 
-    with simulation_memories():
-        simulator = Simulator(ResetInserter(reset)(dut))
+    simulator = Simulator(ResetInserter(reset)(dut))
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()

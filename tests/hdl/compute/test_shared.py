@@ -11,7 +11,6 @@ from triovit.hdl.compute.shared import SharedBuffers
 from triovit.hdl.compute.timing import READ
 from triovit.hdl.config.buffers import buffers
 from triovit.hdl.isa.engines import Space
-from triovit.hdl.memory.ram import simulation_memories
 
 S1 = 1  # cycles from a read's grant to its pins here
 
@@ -70,8 +69,7 @@ def test_every_cycle(config):
                     assert ctx.get(getattr(dut.operands, name)[lane][column]) == value, (now, name, lane, column)
             await ctx.tick()
 
-    with simulation_memories():
-        simulator = Simulator(dut)
+    simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()

@@ -20,6 +20,7 @@ from triovit.hdl.accelerator import Accelerator
 from triovit.hdl.emit.names import IDENTIFIER, plain_name, unique_name, with_plain_names
 from triovit.hdl.emit.verilog import emit_verilog
 from triovit.hdl.generate import emit_accelerator
+from triovit.hdl.technology import GENERIC
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def assigned_calls(file: str) -> set[tuple[int, int]]:
 @pytest.mark.parametrize("config", (TINY, PAIR, WIDE), ids=lambda config: config.name)
 def test_names_are_the_same_from_every_python(config, monkeypatch):
     watch = Watch(monkeypatch)
-    Fragment.get(Accelerator(config), None)
+    Fragment.get(Accelerator(config), GENERIC)
     assert watch.asked > 400
     assert not watch.unclear
 

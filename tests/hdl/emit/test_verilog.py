@@ -221,7 +221,7 @@ def test_hand_written_modules_come_along(tmp_path):
 
     class Counter(wiring.Component):
         o: Out(4)
-        VERILOG_FILES = (source,)
+        VERILOG_FILES = {"top_counter": source, "top_timer": tmp_path / "timer.v"}
 
         def elaborate(self, platform):
             m = Module()

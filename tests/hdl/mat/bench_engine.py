@@ -12,7 +12,7 @@ from triovit.sim.bench import bench_parameters
 
 def engine_under_test():
     parameters = bench_parameters()
-    return MATEngine(parameters["lanes"], parameters["multipliers"], multiplier_style=parameters["style"])
+    return MATEngine(parameters["lanes"], parameters["multipliers"])
 
 
 @cocotb.test()

@@ -4,19 +4,20 @@ import pytest
 from tests.hdl.mat.reference import mat_timeline
 from tests.hdl.timeline import simulate
 from triovit.hdl.mat.engine import MATEngine
+from triovit.hdl.technology import TECHNOLOGIES, ULTRASCALE
 from triovit.sim.bench import run_bench
 
 
-@pytest.mark.parametrize("style", ["generic", "dsp48e2"])
+@pytest.mark.parametrize("technology", TECHNOLOGIES)
 @pytest.mark.parametrize("lanes, multipliers", [(2, 16), (4, 4), (8, 2), (16, 8), (2, 9), (6, 3)])
-def test_random_groups(lanes, multipliers, style):
-    engine = MATEngine(lanes, multipliers, multiplier_style=style)
-    simulate(engine, mat_timeline(engine, 1, groups=60))
+def test_random_groups(lanes, multipliers, technology):
+    engine = MATEngine(lanes, multipliers)
+    simulate(engine, mat_timeline(engine, 1, groups=60), technology=TECHNOLOGIES[technology])
 
 
 def test_groups_of_one_beat():
-    engine = MATEngine(4, 4, multiplier_style="dsp48e2")
-    simulate(engine, mat_timeline(engine, 2, groups=40, gaps=(0,), longest=1))
+    engine = MATEngine(4, 4)
+    simulate(engine, mat_timeline(engine, 2, groups=40, gaps=(0,), longest=1), technology=ULTRASCALE)
 
 
 @pytest.mark.parametrize("lanes, multipliers", [(4, 3), (2, 2)])
@@ -65,7 +66,6 @@ def test_ports():
         ((8, 32), ValueError, "multipliers must be 2..31, not 32"),
         ((8, 8, 19), ValueError, "accumulator_bits must be 20..32, not 19"),
         ((8, 8, 33), ValueError, "accumulator_bits must be 20..32, not 33"),
-        ((8, 8, 27, ""), ValueError, "multiplier_style must be one of generic, dsp48e2, not ''"),
         ((8, 8.0), TypeError, "multipliers must be an integer, not 8.0"),
     ],
 )
@@ -79,11 +79,14 @@ def test_latency():
     MATEngine(2, 2, 20), MATEngine(32, 31, 32)  # the limits themselves are legal
 
 
-@pytest.mark.parametrize("lanes, multipliers, style", [(8, 8, "dsp48e2"), (4, 4, "generic"), (16, 16, "dsp48e2")])
-def test_bench(lanes, multipliers, style):
+@pytest.mark.parametrize(
+    "lanes, multipliers, technology", [(8, 8, "ultrascale"), (4, 4, "generic"), (16, 16, "ultrascale")]
+)
+def test_bench(lanes, multipliers, technology):
     run_bench(
-        MATEngine(lanes, multipliers, multiplier_style=style),
+        MATEngine(lanes, multipliers),
         "tests.hdl.mat.bench_engine",
         name="mat_engine",
-        parameters={"lanes": lanes, "multipliers": multipliers, "style": style},
+        parameters={"lanes": lanes, "multipliers": multipliers},
+        technology=TECHNOLOGIES[technology],
     )

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from amaranth.sim import Simulator
 
-from triovit.hdl.memory.ram import simulation_memories
-
 
 def simulate(dut, bench, clock: bool = True) -> None:
     """Run `bench(ctx)` on `dut`; clock: it has registers."""
-    with simulation_memories():
-        sim = Simulator(dut)
+    sim = Simulator(dut)
     if clock:
         sim.add_clock(1e-8)
     sim.add_testbench(bench)

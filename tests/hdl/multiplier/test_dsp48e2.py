@@ -7,8 +7,8 @@ import pytest
 
 from tests.hdl.formal import run_yosys
 from triovit.hdl.emit.verilog import emit_verilog
-from triovit.hdl.memory.ram import simulation_memories
 from triovit.hdl.multiplier.dsp48e2 import PACKED_MODULE, PACKED_SOURCE, PackedMultiplier
+from triovit.hdl.technology import ULTRASCALE
 from triovit.sim.bench import run_bench
 
 HERE = Path(__file__).parent
@@ -69,8 +69,7 @@ def test_instance_is_the_behaviour(cascaded):
 
 
 def twin(folder: Path, cascaded: bool) -> Path:
-    with simulation_memories():
-        return emit_verilog(PackedMultiplier(cascaded), "twin").write(folder)[0]
+    return emit_verilog(PackedMultiplier(cascaded), "twin", technology=ULTRASCALE.in_simulation()).write(folder)[0]
 
 
 @pytest.mark.parametrize("cascaded", [0, 1])

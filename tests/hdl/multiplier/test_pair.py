@@ -1,4 +1,4 @@
-"""Pairs of multiply-accumulators of both styles: sums over cycles and along cascades, to the limits of their bits."""
+"""Pairs of multiply-accumulators of both kinds: sums over cycles and along cascades, to the limits of their bits."""
 
 import itertools
 
@@ -9,12 +9,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from triovit.hdl.aux.shapes import OPERAND
-from triovit.hdl.memory.ram import simulation_memories
+from triovit.hdl.multiplier.choice import pair_of
 from triovit.hdl.multiplier.packed import PackedPair
 from triovit.hdl.multiplier.pair import SUM, Addend, MultiplierPair
-from triovit.hdl.multiplier.styles import STYLES, pair_of
+from triovit.hdl.shapes import OPERAND
+from triovit.hdl.technology import GENERIC, ULTRASCALE
 
+PAIRS = (MultiplierPair, PackedPair)
 EXTREMES = [(-128, -128), (-128, 127), (127, -128), (127, 127), (-127, -128)]  # a, b
 
 
@@ -22,7 +23,7 @@ class Cascade(wiring.Component):
     """`chain` pairs of one cascade, each with operands and enables of its own, and the sums of the last one."""
 
     def __init__(self, pair, own: int, chain: int):
-        self.chain = chain
+        self.own_terms, self.chain = own, chain
         self.pairs = [pair(own, chain, cascaded=k > 0) for k in range(chain)]
         super().__init__(
             {
@@ -48,15 +49,14 @@ class Cascade(wiring.Component):
             if k:
                 m.d.comb += pair.cascade_in.eq(self.pairs[k - 1].cascade_out)
         last = self.pairs[-1]
-        for name in ("own", "chained"):
-            for k, (number, correction) in enumerate(last.unpack(last.sums, chained=name == "chained")):
+        for name, terms in (("own", self.own_terms), ("chained", self.chain)):
+            for k, (number, correction) in enumerate(last.unpack(last.sums, terms)):
                 m.d.comb += getattr(self, name)[k].eq(number + correction)
         return m
 
 
 def run(dut, bench):
-    with simulation_memories():
-        simulator = Simulator(dut)
+    simulator = Simulator(dut)
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench)
     simulator.run()
@@ -75,11 +75,11 @@ def operands(generator, terms: int):
     return a, b
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("own", [31, 9, 8])
-def test_sums_over_cycles(style, own):
+def test_sums_over_cycles(pair, own):
     """Groups of `own` products in one pair, with idle cycles in between, each stage enabled for what passes it."""
-    dut, generator = Cascade(pair_of(style), own, 1), np.random.default_rng(own)
+    dut, generator = Cascade(pair, own, 1), np.random.default_rng(own)
 
     async def bench(ctx):
         for _ in range(60):
@@ -107,11 +107,11 @@ def test_sums_over_cycles(style, own):
     run(dut, bench)
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("chain", [2, 8, 9, 31])
-def test_sums_along_a_cascade(style, chain):
+def test_sums_along_a_cascade(pair, chain):
     """A product in each pair, column k a cycle after column k - 1, a new sum in every cycle."""
-    dut, generator = Cascade(pair_of(style), 1, chain), np.random.default_rng(chain)
+    dut, generator = Cascade(pair, 1, chain), np.random.default_rng(chain)
     groups = [operands(generator, chain) for _ in range(30)]
     if chain <= 8:
         groups = [(a, np.maximum(b, -127)) for a, b in groups]
@@ -136,9 +136,9 @@ def test_sums_along_a_cascade(style, chain):
 
 
 @pytest.mark.parametrize("stage", range(4))
-@pytest.mark.parametrize("style", STYLES)
-def test_a_stage_without_enable_keeps_what_it_has(style, stage):
-    dut = Cascade(pair_of(style), 31, 1)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_stage_without_enable_keeps_what_it_has(pair, stage):
+    dut = Cascade(pair, 31, 1)
 
     async def bench(ctx):
         for a, b in (((5, -6), 7), ((8, 9), 10)):
@@ -160,7 +160,7 @@ def test_all_sums_are_unpacked():
     numbers = [16 * 4096 * k + d for k in range(-8, 8) for d in (-2, -1, 0, 1, 2)]
     numbers = [n for n in numbers if -(1 << 19) <= n < 1 << 19]
     m, got = Module(), []
-    halves = pair.unpack(pair.sums, chained=False)
+    halves = pair.unpack(pair.sums, 31)
 
     async def bench(ctx):
         for low, high in itertools.product(numbers, numbers):
@@ -189,7 +189,7 @@ def test_model():
         MultiplierPair.model(np.array([[0, 0]]), np.array([-129]))
 
 
-@pytest.mark.parametrize("pair", STYLES.values())
+@pytest.mark.parametrize("pair", PAIRS)
 def test_parameters(pair):
     assert pair.latency == 4
     for own, chain in ((1, 1), (31, 31)):
@@ -199,17 +199,14 @@ def test_parameters(pair):
             pair(own, chain)
 
 
-def test_styles():
-    assert pair_of("generic") is MultiplierPair and pair_of("dsp48e2") is PackedPair
-    with pytest.raises(ValueError, match="multiplier_style must be one of generic, dsp48e2, not 'lut'"):
-        pair_of("lut")
+def test_choice():
+    assert pair_of(GENERIC) is MultiplierPair and pair_of(ULTRASCALE) is PackedPair
+    assert pair_of(None) is MultiplierPair
 
 
-@pytest.mark.parametrize(
-    "own, chain, cascade, sums", [(1, 8, 48, 37), (8, 8, 48, 37), (9, 8, 48, 40), (31, 8, 48, 40), (1, 9, 50, 40)]
-)
-def test_widths(own, chain, cascade, sums):
-    """Two bits are followed beside more than 8 products, and go along with cascades of more than 8."""
-    packed, plain = PackedPair(own, chain), MultiplierPair(own, chain)
-    assert (len(packed.cascade_in), len(packed.cascade_out), len(packed.sums)) == (cascade, cascade, sums)
+@pytest.mark.parametrize("chain, cascade", [(1, 48), (8, 48), (9, 50)])
+def test_widths(chain, cascade):
+    """Sums have the same bits in both; two bits go along with packed cascades of more than 8 products."""
+    packed, plain = PackedPair(31, chain), MultiplierPair(31, chain)
+    assert (len(packed.cascade_in), len(packed.cascade_out), len(packed.sums)) == (cascade, cascade, 40)
     assert (len(plain.cascade_in), len(plain.cascade_out), len(plain.sums)) == (40, 40, 40)

@@ -13,7 +13,7 @@ from triovit.sim.bench import bench_parameters
 
 def engine_under_test():
     parameters = bench_parameters()
-    return RMACEngine(parameters["lanes"], parameters["macs"], multiplier_style=parameters["style"])
+    return RMACEngine(parameters["lanes"], parameters["macs"])
 
 
 @cocotb.test()

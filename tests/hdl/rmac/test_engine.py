@@ -7,23 +7,24 @@ from tests.hdl.rmac.reference import rmac_timeline
 from tests.hdl.timeline import simulate
 from triovit.hdl.rmac.engine import RMACEngine
 from triovit.hdl.rmac.operands import RMACMode
+from triovit.hdl.technology import TECHNOLOGIES, ULTRASCALE
 from triovit.sim.bench import run_bench
 
 # Each size of lanes and of macs with each style; a whole table takes minutes.
 SIZES = [(2, 16), (4, 4), (8, 2), (16, 8), (2, 3), (6, 5)]
 
 
-@pytest.mark.parametrize("style", ["generic", "dsp48e2"])
+@pytest.mark.parametrize("technology", TECHNOLOGIES)
 @pytest.mark.parametrize("lanes, macs", SIZES)
-def test_all_modes(lanes, macs, style):
-    engine = RMACEngine(lanes, macs, multiplier_style=style)
-    simulate(engine, rmac_timeline(engine, 1, accumulations=30))
+def test_all_modes(lanes, macs, technology):
+    engine = RMACEngine(lanes, macs)
+    simulate(engine, rmac_timeline(engine, 1, accumulations=30), technology=TECHNOLOGIES[technology])
 
 
 @pytest.mark.parametrize("mode", RMACMode)
 def test_groups_without_gaps(mode):
-    engine = RMACEngine(4, 4, multiplier_style="dsp48e2")
-    simulate(engine, rmac_timeline(engine, 2, accumulations=40, modes=(mode,), gaps=(0,)))
+    engine = RMACEngine(4, 4)
+    simulate(engine, rmac_timeline(engine, 2, accumulations=40, modes=(mode,), gaps=(0,)), technology=ULTRASCALE)
 
 
 @pytest.mark.parametrize("modes", list(itertools.permutations(RMACMode, 2)))
@@ -99,7 +100,6 @@ def test_ports():
         ((8, 32), ValueError, "macs must be 2..31, not 32"),
         ((8, 8, 19), ValueError, "accumulator_bits must be 20..32, not 19"),
         ((8, 8, 33), ValueError, "accumulator_bits must be 20..32, not 33"),
-        ((8, 8, 27, "lut"), ValueError, "multiplier_style must be one of generic, dsp48e2, not 'lut'"),
         ((8.0, 8), TypeError, "lanes must be an integer, not 8.0"),
         ((8, True), TypeError, "macs must be an integer, not True"),
     ],
@@ -125,11 +125,12 @@ def test_spacing():
     assert engine.spacing(row_sum, row_sum, 1, resumed=True) == 8
 
 
-@pytest.mark.parametrize("lanes, macs, style", [(8, 8, "dsp48e2"), (4, 4, "generic"), (16, 16, "dsp48e2")])
-def test_bench(lanes, macs, style):
+@pytest.mark.parametrize("lanes, macs, technology", [(8, 8, "ultrascale"), (4, 4, "generic"), (16, 16, "ultrascale")])
+def test_bench(lanes, macs, technology):
     run_bench(
-        RMACEngine(lanes, macs, multiplier_style=style),
+        RMACEngine(lanes, macs),
         "tests.hdl.rmac.bench_engine",
         name="rmac_engine",
-        parameters={"lanes": lanes, "macs": macs, "style": style},
+        parameters={"lanes": lanes, "macs": macs},
+        technology=TECHNOLOGIES[technology],
     )

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.golden.network.efficientvit.layers import named_layers
 from triovit.golden.network.architectures import layers_of
-from triovit.golden.network.efficientvit.model import EfficientViT, named_layers
+from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.graph import ConvolutionLayer, GraphError, LinearAttentionLayer, PoolLayer, addend
 from triovit.golden.network.seeded import initialize
 from triovit.golden.quantization.rules import TensorRule, tensor_rules

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.golden.network.efficientvit.layers import named_layers
 from triovit.golden.network.efficientvit.blocks import LinearAttention
-from triovit.golden.network.efficientvit.model import EfficientViT, named_layers
+from triovit.golden.network.efficientvit.model import EfficientViT
 from triovit.golden.network.efficientvit.presets import PRESETS
 from triovit.golden.network.seeded import initialize
 

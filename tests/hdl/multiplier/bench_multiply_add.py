@@ -3,7 +3,7 @@
 import cocotb
 
 from tests.hdl.aux.kernels import check_kernel
-from tests.hdl.aux.multiplied import Multiplied, draw
+from tests.hdl.multiplier.multiplied import Multiplied, draw
 from triovit.sim.bench import bench_parameters
 
 

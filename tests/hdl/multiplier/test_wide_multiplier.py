@@ -5,12 +5,13 @@ import pytest
 
 from tests.hdl.aux.kernels import grid, join, rows, simulate, spread
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.wide_multiplier import WideMultiplier
+from triovit.hdl.multiplier.wide_multiplier import WideMultiplier
+from triovit.hdl.technology import TECHNOLOGIES
 
 
 @pytest.mark.parametrize("a_bits", [19, 32])
-@pytest.mark.parametrize("style", ["generic", "dsp48e2"])
-def test_products(a_bits, style):
+@pytest.mark.parametrize("technology", TECHNOLOGIES)
+def test_products(a_bits, technology):
     rng = np.random.default_rng(a_bits)
     low, high = arithmetic.signed_range(a_bits)
     part = 1 << 17
@@ -18,10 +19,10 @@ def test_products(a_bits, style):
     drawn = {"a": spread(rng, a_bits, 500), "b": rng.integers(0, 1 << 16, 500)}
     drawn |= {"c": spread(rng, 8, 500), "use_c": rng.integers(0, 2, 500)}
     vectors = join(corners, drawn)
-    kernel = WideMultiplier(a_bits, style)
+    kernel = WideMultiplier(a_bits)
     assert kernel.latency == 4
     right = kernel.model(vectors["a"], vectors["b"], np.where(vectors["use_c"], vectors["c"], 0))
-    assert simulate(kernel, rows(vectors)) == right.tolist()
+    assert simulate(kernel, rows(vectors), TECHNOLOGIES[technology]) == right.tolist()
 
 
 @pytest.mark.parametrize("a_bits", [18, 41])

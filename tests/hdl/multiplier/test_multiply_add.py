@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tests.hdl.aux.kernels import simulate
-from tests.hdl.aux.multiplied import Multiplied, draw
-from triovit.hdl.aux.multiply_add import SOURCE, MultiplyAdd
+from tests.hdl.multiplier.multiplied import Multiplied, draw
+from triovit.hdl.emit.verilog import emit_verilog
+from triovit.hdl.multiplier.multiply_add import SOURCE, MultiplyAdd
+from triovit.hdl.technology import TECHNOLOGIES, ULTRASCALE
 from triovit.sim.bench import run_bench
 
 # The ones that post-processing has, and what else is possible.
@@ -24,28 +26,29 @@ SHAPES = {
 @pytest.mark.parametrize("shape", ["first", "residual", "high"])  # every value of every parameter
 def test_bench_of_the_verilog(shape):
     run_bench(
-        Multiplied(**SHAPES[shape], multiplier_style="dsp48e2"),
-        "tests.hdl.aux.bench_multiply_add",
+        Multiplied(**SHAPES[shape]),
+        "tests.hdl.multiplier.bench_multiply_add",
         name=f"multiply_add_{shape}",
         parameters=SHAPES[shape],
+        technology=ULTRASCALE,
     )
 
 
-@pytest.mark.parametrize(("shape", "style"), list(product(SHAPES, ("generic", "dsp48e2"))))
-def test_arithmetic(shape, style):
-    component = Multiplied(**SHAPES[shape], multiplier_style=style)
+@pytest.mark.parametrize(("shape", "technology"), list(product(SHAPES, TECHNOLOGIES)))
+def test_arithmetic(shape, technology):
+    component = Multiplied(**SHAPES[shape])
     items = draw(component, 300, seed=3)
-    assert simulate(component, items) == [component.model(item) for item in items]
+    assert simulate(component, items, TECHNOLOGIES[technology]) == [component.model(item) for item in items]
 
 
 def test_wider_than_the_primitive():
-    """What does not fit is plain arithmetic in both styles, and needs no hand-written Verilog."""
-    component = Multiplied(a_bits=32, b_bits=17, pre_add=True, addend="c", multiplier_style="dsp48e2")
-    assert component.multiplier.VERILOG_FILES == () and not component.multiplier.primitive
+    """What does not fit is plain arithmetic in every technology, and needs no hand-written Verilog."""
+    component = Multiplied(a_bits=32, b_bits=17, pre_add=True, addend="c")
+    assert emit_verilog(component, "wide", technology=ULTRASCALE).extra_files == ()
     items = draw(component, 200, seed=4)
-    assert simulate(component, items) == [component.model(item) for item in items]
-    assert MultiplyAdd(27, 18, multiplier_style="dsp48e2").VERILOG_FILES == (SOURCE,)
-    assert MultiplyAdd(27, 18).VERILOG_FILES == ()
+    assert simulate(component, items, ULTRASCALE) == [component.model(item) for item in items]
+    assert emit_verilog(MultiplyAdd(27, 18), "fits", technology=ULTRASCALE).extra_files == (SOURCE,)
+    assert emit_verilog(MultiplyAdd(27, 18), "fits").extra_files == ()
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,6 @@ def test_model_ignores_what_is_not_connected():
         ({"operand_registers": 3}, ValueError, r"operand_registers must be 0\.\.2, not 3"),
         ({"operand_registers": 2, "pre_add": True}, ValueError, "operand_registers must be 1 with pre_add, not 2"),
         ({"addend": "p"}, ValueError, "addend must be one of none, c, cascade, not 'p'"),
-        ({"multiplier_style": "dsp58"}, ValueError, "multiplier_style must be one of generic, dsp48e2, not 'dsp58'"),
         ({"b_bits": 8.0}, TypeError, "b_bits must be an integer, not 8.0"),
     ],
 )

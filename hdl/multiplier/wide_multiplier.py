@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.multiply_add import CASCADE_SHIFT, P_BITS, MultiplyAdd
+from triovit.hdl.delay_line import delayed
+from triovit.hdl.multiplier.multiply_add import CASCADE_SHIFT, P_BITS, MultiplyAdd
 from triovit.hdl.validation import check_integer
 
 B_BITS = 16
@@ -20,8 +20,6 @@ class WideMultiplier(wiring.Component):
     Parameters
     ----------
     a_bits : int, 19..40
-    multiplier_style : str
-        As of `MultiplyAdd`.
 
     Members
     -------
@@ -43,13 +41,12 @@ class WideMultiplier(wiring.Component):
 
     latency = 4
 
-    def __init__(self, a_bits: int, multiplier_style: str = "generic"):
+    def __init__(self, a_bits: int):
         self.a_bits = check_integer("a_bits", a_bits, CASCADE_SHIFT + 2, 40)
         # The low operand is unsigned, which takes a bit more.
-        self.low = MultiplyAdd(CASCADE_SHIFT + 1, B_BITS + 1, addend="c", multiplier_style=multiplier_style)
-        self.high = MultiplyAdd(
-            a_bits - CASCADE_SHIFT, B_BITS + 1, addend="cascade", operand_registers=2, multiplier_style=multiplier_style
-        )  # one register more: the low product's sum comes first
+        self.low = MultiplyAdd(CASCADE_SHIFT + 1, B_BITS + 1, addend="c")
+        # One register more: the low product's sum comes first.
+        self.high = MultiplyAdd(a_bits - CASCADE_SHIFT, B_BITS + 1, addend="cascade", operand_registers=2)
         operands = {"a": signed(a_bits), "b": B_BITS, "c": signed(8), "use_c": 1}
         super().__init__({"i": In(data.StructLayout(operands)), "o": Out(signed(P_BITS))})
 

@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.golden.integer import arithmetic
-from triovit.hdl.aux.delay_line import delayed
-from triovit.hdl.aux.multiply_add import P_BITS, MultiplyAdd
+from triovit.hdl.delay_line import delayed
+from triovit.hdl.multiplier.multiply_add import P_BITS, MultiplyAdd
 from triovit.sim.bench.payload import random_value
 
 

@@ -9,18 +9,21 @@ from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from triovit.hdl.memory.ram import simulated
+from triovit.hdl.technology import technology_of
 from triovit.hdl.validation import check_integer
 
-STYLES = ("generic", "dsp48e2")
 SOURCE = Path(__file__).with_name("multiply_add.v")
 MODULE = "triovit_multiply_add"  # the module in it
 A_BITS, B_BITS, P_BITS = 27, 18, 48  # of a DSP48E2: pre-adder and multiplier, multiplier, adder
 CASCADE_SHIFT = 17
+ADDENDS = ("none", "c", "cascade")
 
 
 class MultiplyAdd(wiring.Component):
     """o = (a + d) * b + c, or o = a * b + (the o of a neighbour >> 17): one DSP48E2 and nothing else.
+
+    Plain arithmetic in every technology but that of Xilinx UltraScale+, where it is the primitive if the operands fit
+    (`a_bits` up to 27), whose registers and adders then cost nothing.
 
     Parameters
     ----------
@@ -34,9 +37,6 @@ class MultiplyAdd(wiring.Component):
         In front of the multiplier; one with `pre_add`, behind its sum.
     result_register : bool
         Whether `o` has a register; else it is the sum of the product's and the addend's registers.
-    multiplier_style : str
-        "generic": plain arithmetic, for every technology. "dsp48e2": the primitive of Xilinx UltraScale+, where the
-        operands fit it (`a_bits` up to 27); its registers and adders then cost nothing else.
 
     Members
     -------
@@ -69,23 +69,20 @@ class MultiplyAdd(wiring.Component):
     cascade_out: Signal
     o: Signal
 
+    VERILOG_FILES = {MODULE: SOURCE}  # for `hdl.emit.verilog`
+
     def __init__(
         self, a_bits: int, b_bits: int, *, pre_add: bool = False, addend: str = "none", operand_registers: int = 1,
-        result_register: bool = True, multiplier_style: str = "generic",
+        result_register: bool = True,
     ):  # fmt: skip
         self.a_bits = check_integer("a_bits", a_bits, 2, 34)
         self.b_bits = check_integer("b_bits", b_bits, 2, B_BITS)
         self.operand_registers = check_integer("operand_registers", operand_registers, 0, 2)
-        for name, value, legal in (
-            ("addend", addend, ("none", "c", "cascade")),
-            ("multiplier_style", multiplier_style, STYLES),
-        ):
-            if value not in legal:
-                raise ValueError(f"{name} must be one of {', '.join(legal)}, not {value!r}")
+        if addend not in ADDENDS:
+            raise ValueError(f"addend must be one of {', '.join(ADDENDS)}, not {addend!r}")
         if pre_add and operand_registers != 1:
             raise ValueError(f"operand_registers must be 1 with pre_add, not {operand_registers}")
         self.pre_add, self.addend, self.result_register = pre_add, addend, result_register
-        self.primitive = multiplier_style == "dsp48e2" and a_bits <= A_BITS
         self.latency = operand_registers + 1 + result_register
         self.addend_latency = 1 + result_register
         super().__init__(
@@ -102,11 +99,6 @@ class MultiplyAdd(wiring.Component):
             }
         )
 
-    @property
-    def VERILOG_FILES(self) -> tuple[Path, ...]:
-        """For `hdl.emit.verilog`."""
-        return (SOURCE,) if self.primitive else ()
-
     def model(self, a, b, d=0, c=0, cascade_in=0):
         """o of operands that meet, int64; clear_a and clear_c low."""
         a, b, d, c, cascade_in = (np.asarray(value, dtype=np.int64) for value in (a, b, d, c, cascade_in))
@@ -114,7 +106,9 @@ class MultiplyAdd(wiring.Component):
         return (a + d if self.pre_add else a) * b + added
 
     def elaborate(self, platform):
-        return self._instance() if self.primitive and not simulated() else self._arithmetic()
+        technology = technology_of(platform)
+        primitive = technology.dsp48e2 and self.a_bits <= A_BITS
+        return self._instance() if primitive and not technology.simulated else self._arithmetic()
 
     def _instance(self) -> Module:
         m = Module()
@@ -126,7 +120,7 @@ class MultiplyAdd(wiring.Component):
             MODULE,
             p_OPERANDS=self.operand_registers,
             p_PRE_ADD=int(self.pre_add),
-            p_ADDEND=("none", "c", "cascade").index(self.addend),
+            p_ADDEND=ADDENDS.index(self.addend),
             p_RESULT=int(self.result_register),
             i_clk=ClockSignal(),
             i_a=a,
@@ -142,7 +136,7 @@ class MultiplyAdd(wiring.Component):
         return m
 
     def _arithmetic(self) -> Module:
-        """The same registers as plain arithmetic: the generic style, and the primitive's twin in simulation."""
+        """The same registers as plain arithmetic: in general, and the primitive's twin in simulation."""
         m = Module()
         a = Signal(signed(self.a_bits))
         b = Signal(signed(self.b_bits))
