@@ -187,6 +187,7 @@ class Sequencer(wiring.Component):
         running = Signal()
         failed = Signal()
         legal = Signal()
+        begins = Signal()  # the next instruction
         advance = Signal()
         load = Signal()
         inner_end = Signal()
@@ -203,27 +204,27 @@ class Sequencer(wiring.Component):
             # What a refused instruction leaves in the loops does not matter: whether it is one is known late.
             load.eq(at_end & waiting),
             advance.eq((accepted & ~(now.pairs & key)) | (~running & waiting)),
+            begins.eq(advance & load & legal),
             inner_end.eq(counters.ends[:INNER].all()),
             counters.load.eq(load),
             counters.advance.eq(advance),
             self.error.eq(~running & self.settled & waiting & ~legal),
         ]
+        # Whether there is an instruction to take is known late in its cycle, and matters only when none waits.
+        m.d.sync += waiting.eq(Mux(waiting, ~(begins | self.error), self.i.valid & ~failed))
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [word.eq(self.i.payload), waiting.eq(1)]
-        with m.If(advance):
-            with m.If(load):
-                m.d.sync += now.eq(following)
-            with m.If(load & legal):
-                m.d.sync += [running.eq(1), waiting.eq(0)]
-            with m.Elif(at_end):
-                m.d.sync += running.eq(0)
+            m.d.sync += word.eq(self.i.payload)
+        with m.If(advance & load):
+            m.d.sync += now.eq(following)
+        with m.If(advance & at_end):
+            m.d.sync += running.eq(begins)
         with m.If(self.error):
-            m.d.sync += [failed.eq(1), waiting.eq(0)]
+            m.d.sync += failed.eq(1)
         with m.If(advance):
             m.d.sync += key.eq(1)
         with m.Elif(accepted):
             m.d.sync += key.eq(0)
-        m.d.sync += [self.accepted.eq(advance & load & legal), self.signal.eq(f.signal), self.index.eq(word.index)]
+        m.d.sync += [self.accepted.eq(begins), self.signal.eq(f.signal), self.index.eq(word.index)]
         m.d.comb += self.busy.eq(running | waiting)
         return _Loops(counters, advance, load, inner_end, inner_end & counters.ends[3] & counters.ends[4], key)
 
