@@ -22,9 +22,9 @@ DATA = (
     "golden/assets/efficientvit_b0_cifar10_r64.int8.safetensors",
     "golden/assets/efficientvit_b0_cifar10_r64.safetensors",
     "golden/assets/sample.npz",
-    "hdl/aux/multiply_add.v",
     "hdl/memory/ram.v",
     "hdl/multiplier/dsp48e2.v",
+    "hdl/multiplier/multiply_add.v",
     "sim/rtl/axi_memory.h",
     "sim/rtl/harness.cpp",
 )
