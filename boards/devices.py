@@ -26,7 +26,8 @@ class Resources(NamedTuple):
 RESOURCE_NAMES = ("LUT", "FF", "DSP", "RAM")
 
 
-ULTRASCALE = ("generic", "ultrascale")
+ANY = ("generic", "asic")  # what has no macro in place is inferred
+ULTRASCALE = (*ANY, "ultrascale")
 
 
 class Board(NamedTuple):
@@ -38,7 +39,7 @@ class Board(NamedTuple):
     family: Family
     has: Resources
     source: str
-    technologies: tuple[str, ...] = ("generic",)
+    technologies: tuple[str, ...] = ANY
 
 
 BOARDS = (

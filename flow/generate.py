@@ -5,17 +5,23 @@ configuration.json, registers.md and triovit_registers.h. With --prefix NAME the
 <NAME>.json, <NAME>_configuration.json and so on, the names of all modules begin with it, and those of the C header with
 it in capitals: accelerators of different prefixes can stand in one design, one folder and one program.
 
+--technology builds the same machine of something else than its configuration says: no program notices. In technology
+asic each kind of RAM is a file of its own, <NAME>_ram_<depth>x<width>..., in which a macro can take the behaviour's
+place, and the kinds are printed with their bits (docs/asic.md).
+
 With --trace the top module also has ports that show which instructions each unit accepts and ends, as the simulators
 of this project want them; leave it out for hardware.
 
   triovit generate -o build/core
   triovit generate --config trio-tiny --prefix left -o build/cores
+  triovit generate --technology asic -o build/asic --lint
   triovit generate --config trio-zcu102 -o build/zcu102 --lint --synthesize xcup --part XCZU9EG
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -23,7 +29,7 @@ from pathlib import Path
 from triovit.flow.arguments import Output, add_config_option
 from triovit.flow.configurations import find_config
 from triovit.flow.errors import UsageError
-from triovit.flow.output import say, show, write_json
+from triovit.flow.output import Column, say, show, table, write_json
 from triovit.flow.progress import steps
 from triovit.flow.silicon.report import add_report_options, check_report_options, make_report
 from triovit.flow.synthesis import DEVICES, lint
@@ -32,6 +38,7 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.emit.verilog import EmittedVerilog, check_module_name
 from triovit.hdl.generate import TOP, emit_accelerator
 from triovit.hdl.isa.registers import c_header, markdown_table
+from triovit.hdl.technology import TECHNOLOGIES
 
 LINES_SHOWN = 20
 
@@ -42,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", type=_prefix, metavar="NAME", help=f"top module and beginning of all names ({TOP} unless given)"
     )
+    parser.add_argument("--technology", choices=TECHNOLOGIES, help="what it is built of (that of the configuration)")
     parser.add_argument(
         "--trace",
         action="store_true",
@@ -62,6 +70,8 @@ def execute(options) -> int:
     _check_folder(folder)
     check_report_options(options, options.synthesize)
     config = find_config(options.config)
+    if options.technology:
+        config = dataclasses.replace(config, technology=options.technology)
     started = time.time()
     say(f"generating {config.name}: {config.cores} cores, {config.multipliers} multipliers ...")
     with steps(f"emitting the Verilog of {config.name}"):
@@ -76,11 +86,15 @@ def execute(options) -> int:
         "config": config.name,
         "hash": f"{config.hash:016x}",
         "multipliers": config.multipliers,
+        "technology": config.technology,
+        "memories": emitted.memories(),
         "modules": len(emitted.modules),
         "instances": emitted.instances,
         "bytes": len(emitted.text),
         "seconds": seconds,
     }
+    if TECHNOLOGIES[config.technology].macros:
+        _show_memories(report["memories"])
     status = 0
     if options.lint:
         with steps("Verilator lint"):
@@ -95,6 +109,19 @@ def execute(options) -> int:
         report |= make_report(config.name, files, emitted.name, options.synthesize, options, log)
     write_json(options.json, report)
     return status
+
+
+def _show_memories(kinds: list[dict]) -> None:
+    """Kinds of RAM that a macro can take the place of, and what the queues have in registers."""
+    macros = [kind for kind in kinds if kind["component"] == "Ram"]
+    names = {"words": "depth", "bits": "width", "strobes": "parts", "read latency": "latency", "instances": "instances"}
+    columns: list[Column] = [("module", "left"), *((heading, "right") for heading in (*names, "bits in all"))]
+    rows = [
+        (kind["module"], *(kind[name] for name in names.values()), kind["bits"] * kind["instances"]) for kind in macros
+    ]
+    table("memories, one write port and one read port each", columns, rows)
+    rest = sum(kind["bits"] * kind["instances"] for kind in kinds if kind not in macros)
+    show(f"{rest:,} bits more in registers: queues of control and DMA")
 
 
 def _prefix(text: str) -> str:

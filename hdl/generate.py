@@ -11,9 +11,6 @@ from triovit.hdl.config.engines import semaphores
 from triovit.hdl.emit.verilog import EmittedVerilog, emit_verilog
 from triovit.hdl.isa.engines import Engine, counters, trace_port, traced
 from triovit.hdl.isa.registers import register_map
-from triovit.hdl.memory.ram import RAM_MODULE
-from triovit.hdl.multiplier.dsp48e2 import PACKED_MODULE
-from triovit.hdl.multiplier.multiply_add import MODULE as MULTIPLY_ADD_MODULE
 from triovit.hdl.technology import TECHNOLOGIES
 
 TOP = "triovit"
@@ -73,11 +70,7 @@ def emit_accelerator(
         ports={"clk": "aclk", "rst": "aresetn"},
         reset_active_low=True,
         header=header,
-        rename={
-            RAM_MODULE: f"{prefix}_ram",
-            MULTIPLY_ADD_MODULE: f"{prefix}_multiply_add",
-            PACKED_MODULE: f"{prefix}_packed_multiplier",
-        },
+        own_names=True,
         tables=unit_tables(config, accelerator.engines, trace=trace),
         technology=TECHNOLOGIES[config.technology],
     )

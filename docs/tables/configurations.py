@@ -116,7 +116,7 @@ def memories(config: AcceleratorConfig) -> str:
 
 def technologies() -> str:
     """Technologies of a configuration."""
-    return table(("technology", "multipliers"), ((code(one.name), one.meaning) for one in TECHNOLOGIES.values()))
+    return table(("technology", "made of"), ((code(one.name), one.meaning) for one in TECHNOLOGIES.values()))
 
 
 CONTENTS = {

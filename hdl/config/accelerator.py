@@ -59,7 +59,9 @@ class AcceleratorConfig:
     read_bursts: int = _field(16, "outstanding AXI read bursts")
     write_bursts: int = _field(16, "outstanding AXI write bursts")
     burst_beats: int = _field(64, "longest AXI burst, beats")
-    technology: str = _field("generic", "what multipliers are made of; no part of the hash, since no program notices")
+    technology: str = _field(
+        "generic", "what multipliers and memories are made of; no part of the hash, since no program notices"
+    )
 
     # ---- derived ----
     @property

@@ -49,6 +49,7 @@ __all__ = [
     "SwitchValue",
     "TransformedElaboratable",
     "driven_signals",
+    "memory_facts",
     "memory_outputs",
     "read_signals",
     "rtlil_to_verilog",
@@ -87,6 +88,15 @@ def read_signals(value) -> SignalSet:
 def memory_outputs(memory: MemoryInstance) -> list:
     """Values that the read ports of a memory drive."""
     return [port._data for port in memory._read_ports]
+
+
+def memory_facts(memory: MemoryInstance) -> dict:
+    """Size of a memory and latency of its read ports, as components tell of themselves."""
+    granularity = {port._granularity for port in memory._write_ports} or {0}
+    (width,) = {len(port._data) for port in memory._read_ports}
+    clocked = {port._domain != "comb" for port in memory._read_ports}
+    parts = width // max(min(granularity), 1)
+    return {"depth": memory._data.depth, "width": width, "parts": parts, "latency": int(all(clocked)), "style": "auto"}
 
 
 def rtlil_to_verilog(text: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from amaranth.back import rtlil
@@ -26,6 +27,7 @@ from triovit.hdl.emit.amaranth_private import (
     SignalSet,
     TransformedElaboratable,
     driven_signals,
+    memory_facts,
     memory_outputs,
     read_signals,
 )
@@ -38,14 +40,22 @@ _LEAVES = (Instance, IOBufferInstance, MemoryInstance, RequirePosedge)  # emitte
 
 @dataclass
 class ModuleRecord:
-    """One distinct module: RTLIL text, ports as (name, direction, width) in order, children as name -> count."""
+    """One distinct module: RTLIL text, ports as (name, direction, width) in order, children as name -> count.
+
+    external: the same of modules that the design does not define. instances: name of each instance -> its module.
+    component: class it was made of; facts: what that tells of itself in an attribute `facts`. arrays: the same of the
+    memories that stand in the module itself, which Amaranth's queues have.
+    """
 
     name: str
     rtlil: str
     ports: list[tuple[str, str, int]]
     children: dict[str, int] = field(default_factory=dict)
     external: dict[str, int] = field(default_factory=dict)
+    instances: dict[str, str] = field(default_factory=dict)
     component: str = ""
+    facts: dict = field(default_factory=dict)
+    arrays: list[dict] = field(default_factory=list)
 
 
 def snake_case(name: str) -> str:
@@ -89,14 +99,13 @@ class Hierarchy:
     """Distinct modules of a fragment, children before parents, the top module last: `modules` (name -> record).
 
     fragment: what `Fragment.get` gave. ports: name -> (signal, direction) of the top module. name: its name, also
-    the prefix of the other modules' names. `origins`: every elaboratable of the design. Raises what Amaranth
-    raises for an illegal design (driver conflicts, combinational loops within a module).
+    the prefix of the other modules' names, which are none of the reserved ones. Raises what Amaranth raises for an
+    illegal design (driver conflicts, combinational loops within a module).
     """
 
-    def __init__(self, fragment: Fragment, ports: dict, name: str):
+    def __init__(self, fragment: Fragment, ports: dict, name: str, reserved: Iterable[str] = ()):
         self.name = name
         self.modules: dict[str, ModuleRecord] = {}
-        self.origins: list = []
         self._by_text: dict[str, str] = {}
         self._by_structure: dict[tuple, str] = {}
         design = fragment.prepare(ports=ports, hierarchy=(name,), missing_domain=lambda domain: None)
@@ -107,7 +116,7 @@ class Hierarchy:
         self._collect_drivers(design.fragment)
         self._resets: dict[Fragment, SignalSet] = {}
         self._collect_resets(design.fragment)
-        self._taken = {name, *instantiated(design.fragment)}
+        self._taken = {name, *reserved, *instantiated(design.fragment)}
         top, names = self._cut(design.fragment)
         self._emit(top, [(port, *entry) for port, entry in ports.items()], names, name, fragment.origins)
 
@@ -203,11 +212,9 @@ class Hierarchy:
         for domain, statements in fragment.statements.items():
             result.add_statements(domain, statements)
         names = SignalDict()
-        self.origins.extend(fragment.origins or ())
         for index, (part, name, src_loc) in enumerate(fragment.subfragments):
             name = name or f"u_{index}"
             if isinstance(part, _LEAVES):
-                self.origins.extend(part.origins or ())
                 result.add_subfragment(part, name, src_loc=src_loc)
                 continue
             ports = self._boundary(part, fragment)
@@ -243,25 +250,31 @@ class Hierarchy:
             text, _ = rtlil.convert_fragment(fragment, table, _PLACEHOLDER, emit_src=False, propagate_domains=False)
         if module is None and text in self._by_text:
             return self._by_text[text]
-        kinds = [type(origin) for origin in origins or () if not isinstance(origin, Module | TransformedElaboratable)]
-        base = snake_case(kinds[0].__name__) if kinds else re.sub(r"[_$]?\d+$", "", instance)
+        made = [origin for origin in origins or () if not isinstance(origin, Module | TransformedElaboratable)]
+        kind = type(made[0]).__name__ if made else ""
+        base = snake_case(kind) or re.sub(r"[_$]?\d+$", "", instance)
         module = module or unique_name(f"{self.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', base)}", self._taken)
         self._taken.add(module)
         self._by_text[text] = module
-        record = ModuleRecord(module, self._legal_names(text, module), [], component=kinds[0].__name__ if kinds else "")
+        record = ModuleRecord(module, self._legal_names(text, module), [], component=kind)
+        record.facts = getattr(made[0], "facts", {}) if made else {}
         record.ports = [(port, flow.name.lower(), len(signal)) for port, signal, flow in ports]
-        for part in self._instances(fragment):
+        record.arrays = [memory_facts(part) for part, _, _ in fragment.subfragments if isinstance(part, MemoryInstance)]
+        for part, name in self._instances(fragment):
             target = record.children if part.type in self.modules else record.external
             target[part.type] = target.get(part.type, 0) + 1
+            record.instances[name] = part.type
         self.modules[module] = record
         return module
 
-    def _instances(self, fragment):
-        for part, _name, _src_loc in fragment.subfragments:
+    def _instances(self, fragment, path=""):
+        """(instance, its name) of all that a module holds; of what stayed inside (see `_boundary`) with its path."""
+        for index, (part, name, _src_loc) in enumerate(fragment.subfragments):
+            name = f"{path}{name or f'u_{index}'}"
             if isinstance(part, Instance):
-                yield part
+                yield part, name
             elif not isinstance(part, _LEAVES):
-                yield from self._instances(part)
+                yield from self._instances(part, f"{name}.")
 
     @staticmethod
     def _legal_names(text: str, module: str) -> str:

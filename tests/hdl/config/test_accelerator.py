@@ -74,8 +74,8 @@ def test_all_broken_rules_are_told_at_once():
         ({"queue_depth": 1}, "queue_depth must be 2..64"),
         ({"read_bursts": 3}, "read_bursts must be a power of two"),
         ({"write_bursts": 128}, "write_bursts must be a power of two in 1..64, not 128"),
-        ({"technology": "lut"}, "technology must be one of generic, ultrascale, not 'lut'"),
-        ({"technology": 8}, "technology must be a text, one of generic, ultrascale, not 8"),
+        ({"technology": "lut"}, "technology must be one of generic, ultrascale, asic, not 'lut'"),
+        ({"technology": 8}, "technology must be a text, one of generic, ultrascale, asic, not 8"),
     ],
 )
 def test_rules(values, message):

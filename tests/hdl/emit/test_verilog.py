@@ -249,11 +249,11 @@ def test_hand_written_modules_come_along(tmp_path):
 
 def test_designs_with_modules_of_their_own(tmp_path):
     """Hand-written modules under other names: in the text, in the map and in their own file."""
-    emitted = emit_verilog(Ram(8, 4), "low", rename={RAM_MODULE: "low_ram"})
+    emitted = emit_verilog(Ram(8, 4), "low", own_names=True)
     assert emitted.map()["external"] == {"low_ram": 1} and emitted.map()["extra_files"] == ["low_ram.v"]
     files = emitted.write(tmp_path)
     assert [file.name for file in files] == ["low.v", "low_ram.v"]
-    files += emit_verilog(Ram(8, 8), "high", rename={RAM_MODULE: "high_ram"}).write(tmp_path)
+    files += emit_verilog(Ram(8, 8), "high", own_names=True).write(tmp_path)
     modules = re.findall(r"^module (\w+)", "".join(file.read_text() for file in files), re.M)
     assert sorted(modules) == ["high", "high_ram", "low", "low_ram"]
     assert files[1].read_text().replace("low_ram", RAM_MODULE) == RAM_SOURCE.read_text()
