@@ -59,6 +59,14 @@ class Simulation {
     bool waves_open_ = false;
 #endif
 
+    static VerilatedContext* prepared(VerilatedContext& context, int power_up) {
+        if (power_up) {
+            context.randReset(2);
+            context.randSeed(power_up);
+        }
+        return &context;
+    }
+
     void report_progress() {
         const auto now = std::chrono::steady_clock::now();
         if (now < next_report_) return;
@@ -87,8 +95,9 @@ class Simulation {
     uint16_t mark = 0;
     size_t command = 0;
 
-    explicit Simulation(const char* events_path)
-        : top_(&context_), events_(events_path, std::ios::binary), memory(&top_) {
+    /// power_up: seed of what registers and memories hold before the reset; 0: what the design says, else zeros.
+    explicit Simulation(const char* events_path, int power_up)
+        : top_(prepared(context_, power_up)), events_(events_path, std::ios::binary), memory(&top_) {
         if (!events_) fail("cannot write the events file");
         top_.aclk = 0;
         top_.aresetn = 0;
@@ -268,11 +277,11 @@ std::string json_string(const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) fail("usage: SCRIPT REPORT EVENTS");
+    if (argc != 5) fail("usage: SCRIPT REPORT EVENTS POWER_UP");
     std::ifstream script(argv[1]);
     if (!script) fail("cannot read the script");
     const auto begin = std::chrono::steady_clock::now();
-    const auto simulation = std::make_unique<Simulation>(argv[3]);
+    const auto simulation = std::make_unique<Simulation>(argv[3], std::atoi(argv[4]));
     Simulation& sim = *simulation;
     auto& memory = sim.memory;
     std::ostringstream results;

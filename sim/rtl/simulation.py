@@ -44,6 +44,7 @@ BROKEN_RULES = (
 )  # fmt: skip
 SILENCES = ("mute-reads", "mute-writes", "deaf")
 FAULTS = (*BROKEN_RULES, *SILENCES)
+RANDOM_POWER_UP = ("--x-initial", "unique", "--x-assign", "unique")  # of Verilator
 ADDRESSES, BASE = 1 << AXI_ADDRESS_BITS, PAGE_BYTES
 _FOLDER = Path(__file__).parent
 
@@ -127,12 +128,14 @@ class RtlSimulation:
 
     data_bytes: width of the AXI master, 4 to 128, a power of two. memory: timing. memory_bytes: size of the memory;
     an access beyond it is answered with DECERR. Addresses are those of the AXI port. top: module name. waves: VCD file
-    to write (slow: for short runs).
+    to write (slow: for short runs). power_up: seed, from 1 on, of what registers and memories hold before the reset
+    where the Verilog does not say it; without one they hold zeros.
     """
 
     def __init__(
         self, verilog_dir, data_bytes: int, memory: MemoryModel | None = None, *,
         memory_bytes: int = 1 << 26, top: str = "triovit", waves=None,
+        power_up: int | None = None,
     ):  # fmt: skip
         if data_bytes not in (4, 8, 16, 32, 64, 128):
             raise ValueError(f"data_bytes must be 4, 8, 16, 32, 64 or 128, not {data_bytes}")
@@ -147,6 +150,7 @@ class RtlSimulation:
                 f"base must be at most 2**64 less the memory's {memory_bytes} bytes, not {self.model.base:#x}"
             )
         self._waves = Path(waves).resolve() if waves else None
+        self._power_up = power_up
         self._lines: list[str] = []
         self._blob = bytearray()
         self._kinds: dict[int, tuple] = {}
@@ -252,6 +256,7 @@ class RtlSimulation:
     def build(self, progress: Progress | None = None) -> Path:
         """The verilated program; built only if anything that it depends on has changed. Raises ToolchainError."""
         options = ["--trace"] if self._waves else []
+        options += RANDOM_POWER_UP if self._power_up else []
         return verilate(
             self.sources, _FOLDER / "harness.cpp", top=self.top, options=options, depends=[_FOLDER / "axi_memory.h"],
             headers={"units.h": self._header()}, progress=progress,
@@ -300,7 +305,7 @@ class RtlSimulation:
                 result._values[handle] = dumped[kind[1] : kind[1] + kind[2]]
 
     def _run(self, program, folder, progress):
-        command = [program, "script.txt", "report.json", "events.bin"]
+        command = [program, "script.txt", "report.json", "events.bin", str(self._power_up or 0)]
         with (folder / "errors.txt").open("w+", encoding="utf-8") as log:
             with child(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True) as process:
                 for line in process.stdout or ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -49,10 +50,14 @@ class Host:
     config: AcceleratorConfig
     memory: MemoryModel = field(default_factory=MemoryModel)
     memory_bytes: int = 1 << 16
+    folder: Path | None = None  # of other Verilog than the configuration's
+    power_up: int | None = None
 
     def __post_init__(self):
-        folder = verilog_folder(self.config)
-        self.simulation = RtlSimulation(folder, self.config.data_bytes, self.memory, memory_bytes=self.memory_bytes)
+        self.simulation = RtlSimulation(
+            self.folder or verilog_folder(self.config), self.config.data_bytes, self.memory,
+            memory_bytes=self.memory_bytes, power_up=self.power_up,
+        )  # fmt: skip
         self.counters = [counter.name for counter in counters(engines_of(self.config))]
         self._runs: list[_Handles] = []
 
