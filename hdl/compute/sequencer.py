@@ -183,7 +183,9 @@ class Sequencer(wiring.Component):
 
     def _control(self, m, word, f, is_, following, now, counters) -> _Loops:
         """An instruction is taken, looked at, started, and walked to its end."""
-        waiting = Signal()
+        arrived = Signal()
+        kept = Signal()
+        waiting = Signal()  # the next instruction is there: it has just come, or has stayed
         running = Signal()
         failed = Signal()
         legal = Signal()
@@ -210,8 +212,9 @@ class Sequencer(wiring.Component):
             counters.advance.eq(advance),
             self.error.eq(~running & self.settled & waiting & ~legal),
         ]
-        # Whether there is an instruction to take is known late in its cycle, and matters only when none waits.
-        m.d.sync += waiting.eq(Mux(waiting, ~(begins | self.error), self.i.valid & ~failed))
+        # Whether there is an instruction to take is known late in its cycle: it goes into a register of its own.
+        m.d.comb += waiting.eq(arrived | kept)
+        m.d.sync += [arrived.eq(self.i.valid & self.i.ready), kept.eq(waiting & ~(begins | self.error))]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += word.eq(self.i.payload)
         with m.If(advance & load):
