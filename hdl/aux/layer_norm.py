@@ -24,6 +24,7 @@ DIFFERENCE_BITS = 21  # N * x - S1
 Z_BITS = 16
 SHIFT_OFFSET = 16 - arithmetic.LAYER_NORM_FRACTION_BITS
 VARIANCE_STEPS = 3
+SPLIT = 17  # bits of the lower part of a wide factor, unsigned
 STAGES = 6  # of a channel in the second pass, from its place in the word to its product with the weight
 
 
@@ -163,6 +164,13 @@ class LayerNorm(wiring.Component):
         scaled_squares = Signal(CHANNEL_BITS + SQUARE_BITS, reset_less=True)
         squared_sum = Signal(2 * ROOT_BITS, reset_less=True)
         variance = Signal(2 * ROOT_BITS, reset_less=True)
+        # Factors that are too wide for one multiplier come in two parts, whose products are added a cycle later.
+        low, high = minus_sum[:SPLIT], minus_sum[SPLIT:].as_signed()
+        low_scaled = Signal(CHANNEL_BITS + SPLIT, reset_less=True)
+        high_scaled = Signal(CHANNEL_BITS + SQUARE_BITS - SPLIT, reset_less=True)
+        low_square = Signal(2 * SPLIT, reset_less=True)
+        high_square = Signal(2 * (SUM_BITS - SPLIT), reset_less=True)
+        cross = Signal(signed(SUM_BITS), reset_less=True)
         root = Signal(ROOT_BITS, reset_less=True)
         power = Signal(ROOT_BITS, reset_less=True)  # 1 << lead
         remainder = Signal(ROOT_BITS + 2, reset_less=True)
@@ -172,16 +180,27 @@ class LayerNorm(wiring.Component):
                 with m.If(start):
                     m.d.comb += clear.eq(1)
                     m.d.sync += [
-                        scaled_squares.eq(channels * squares),
-                        squared_sum.eq(minus_sum * minus_sum),
+                        low_scaled.eq(channels * squares[:SPLIT]),
+                        high_scaled.eq(channels * squares[SPLIT:]),
+                        low_square.eq(low * low),
+                        high_square.eq(high * high),
+                        cross.eq(low * high),
                         held_sum.eq(minus_sum),
                     ]
-                    m.next = "epsilon"
-            with m.State("epsilon"):
-                m.d.sync += variance.eq(scaled_squares + epsilon)
+                    m.next = "sums"
+            with m.State("sums"):
+                m.d.sync += [
+                    scaled_squares.eq(low_scaled + (high_scaled << SPLIT)),
+                    squared_sum.eq(Cat(low_square, high_square) + (cross << (SPLIT + 1))),
+                ]
                 m.next = "variance"
             with m.State("variance"):
-                m.d.sync += [variance.eq(variance - squared_sum), root.eq(0), remainder.eq(0), step.eq(ROOT_BITS - 1)]
+                m.d.sync += [
+                    variance.eq(scaled_squares + epsilon - squared_sum),
+                    root.eq(0),
+                    remainder.eq(0),
+                    step.eq(ROOT_BITS - 1),
+                ]
                 m.next = "root"
             with m.State("root"):
                 # Two bits of the variance a step: the next bit of the root is set when 4 * root + 1 fits the remainder.
