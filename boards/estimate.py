@@ -70,7 +70,7 @@ def _lut_terms(config: AcceleratorConfig, part: str) -> tuple[float, ...]:
 
 def _ff_terms(config: AcceleratorConfig, part: str) -> tuple[float, ...]:
     """What scales with a core; control and DMA, beats."""
-    return (0, 0, 0, 0, 1, config.data_bytes) if part == SHARED else (*_core_terms(config), 0, 0)
+    return (0, 0, 0, 0, 1, config.bus_bytes) if part == SHARED else (*_core_terms(config), 0, 0)
 
 
 def _core_terms(config: AcceleratorConfig) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from amaranth.utils import ceil_log2
 
 from triovit.boards.devices import Family
 from triovit.boards.measurements import CORE, SHARED
-from triovit.hdl.bus.axi4 import write_beat
+from triovit.hdl.bus.axi4 import read_beat, write_beat
 from triovit.hdl.compute.results import INSTRUCTIONS_IN_FLIGHT
 from triovit.hdl.compute.row_queue import queue_depth
 from triovit.hdl.compute.steps import RESULT
@@ -20,7 +20,8 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import buffers, copies
 from triovit.hdl.config.engines import engines_of
 from triovit.hdl.control.prefetch import PREFETCH_INSTRUCTIONS
-from triovit.hdl.dma.bursts import burst_layout
+from triovit.hdl.dma.bursts import listed_bits
+from triovit.hdl.dma.load import PORT_AHEAD
 from triovit.hdl.dma.store import BEAT_BUFFER
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES
@@ -103,7 +104,7 @@ def _core(config: AcceleratorConfig) -> Iterator[Memory]:
 
 def _shared(config: AcceleratorConfig) -> Iterator[Memory]:
     """Buffers that all cores share, and the first-in first-out memories of control and DMA."""
-    computing, burst = _computing(config), burst_layout(config).size
+    computing, burst, ports = _computing(config), listed_bits(config), config.ports
     prefetched = max(2, PREFETCH_INSTRUCTIONS * INSTRUCTION_BYTES // config.data_bytes)
     yield from _buffers(config, shared=True)
     for number, width, depth in (
@@ -111,12 +112,15 @@ def _shared(config: AcceleratorConfig) -> Iterator[Memory]:
         (1, 8 * config.data_bytes + 2, prefetched),  # a beat, response
         (computing, RESULT.size, queue_depth(config)),
         (computing, SEMAPHORES + INDEX_BITS, INSTRUCTIONS_IN_FLIGHT),
-        (1, 1 + 8, config.read_bursts),  # of FETCH or of LOAD, length
-        (1, 8, config.write_bursts),  # length
+        (ports, 1 + 8, config.read_bursts),  # of FETCH or of LOAD, length
+        (ports, 8, config.write_bursts),  # length
         (1, burst, config.read_bursts),
         (1, burst, config.write_bursts),
         (1, 1 + INDEX_BITS + SEMAPHORES, config.write_bursts),  # who is answered
-        (1, write_beat(config.data_bytes).size, BEAT_BUFFER),
+        (ports, write_beat(config.data_bytes).size, BEAT_BUFFER),
+        # Several ports wait for each other.
+        (ports if ports > 1 else 0, read_beat(config.data_bytes).size, PORT_AHEAD),
+        (ports if ports > 1 else 0, 2, config.write_bursts),  # response
     ):
         yield Memory(number, width, depth, luts=True)
 
@@ -143,10 +147,11 @@ def multiplexers(config: AcceleratorConfig) -> dict[str, int]:
 
     A core chooses result or beat in front of A and O, rotates A's window (a rotation has log2 stages) and picks a word
     of O. Once there are the rotations of a LOAD's and a STORE's beat, the choice of the core that a STORE reads, and of
-    a word of B.
+    a word of B; several ports have rotations and choices of their own, beside that of a LOAD of all of them.
     """
-    shapes, bits, beat = buffers(config), 8 * config.block, config.beat_words
+    shapes, bits, beat, bus = buffers(config), 8 * config.block, config.beat_words, config.bus_words
     a, o, b = (shapes[space].banks for space in (Space.A, Space.O, Space.B))
     core = 2 * beat + a * ceil_log2(a) + o - 1
-    shared = 2 * beat * ceil_log2(beat) + (config.cores - 1) * beat + b - 1
+    rotations = bus * ceil_log2(bus) + (1 if config.ports == 1 else 2) * bus * ceil_log2(beat)
+    shared = rotations + (config.cores - config.ports) * beat + b - 1
     return {CORE: bits * core, SHARED: bits * shared}

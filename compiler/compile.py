@@ -26,13 +26,15 @@ from triovit.compiler.schedule.synchronize import Synchronizer
 from triovit.compiler.schedule.transfer import Region
 from triovit.golden.integer.network import IntegerNetwork
 from triovit.golden.integer.nodes import Attention, Convolution, LayerNorm, Node, Pool
+from triovit.hdl.bus.axi4 import PAGE_BYTES
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction, InstructionError
 from triovit.hdl.isa.names import Opcode
+from triovit.machine.partitions import Stripes
 
 # Name of a depthwise layer -> (pipeline, depthwise layer, layer behind it).
 Pipelines = dict[str, tuple[Pipeline, Convolution, Convolution]]
-PAGE = 4096  # regions of memory begin on pages
+PAGE = PAGE_BYTES  # regions of memory begin on pages, and so do partitions
 
 
 def compile_network(
@@ -60,16 +62,16 @@ def compile_network(
     count = len(schedule.drafts) + 2
     constants = context.constants()
     constants_offset = align(count * INSTRUCTION_BYTES, PAGE)
-    maps_offset = align(constants_offset + constants.size, PAGE)
+    maps_offset = align(constants_offset + -(-constants.size // config.ports), PAGE)
     last = list(tensors.values())[-1]
     core_stride = align(last.offset + last.bytes, PAGE)
-    memory_bytes = maps_offset + config.cores * core_stride
+    memory_bytes = config.ports * maps_offset + config.cores * core_stride
     if memory_bytes >= 1 << 32:
         raise CompileError(
             f"{network.name}: needs {memory_bytes} bytes of memory, {core_stride} of them for each of {config.cores} "
             "cores; offsets have 32 bits: use fewer cores or a smaller resolution"
         )
-    offsets = {Region.CONSTANTS: constants_offset, Region.MAPS: maps_offset}
+    offsets = {Region.CONSTANTS: Stripes(config).start(constants_offset), Region.MAPS: maps_offset}
     for draft in schedule.drafts:
         if draft.region is not None:
             draft.edit(memory=draft.instruction.memory + offsets[draft.region])

@@ -58,16 +58,17 @@ class Estimate:
 
 
 def estimate(program: CompiledProgram, memory: MemoryTiming | None = None) -> Estimate:
-    """Estimated cycles of a compiled program, a layer at a time; memory: by default one beat per cycle."""
+    """Estimated cycles of a compiled program, a layer at a time; memory: by default one beat of each port
+    per cycle."""
     config = program.config
-    run = _Run(program, memory or MemoryTiming(bytes_per_cycle=config.data_bytes))
+    run = _Run(program, memory or MemoryTiming(bytes_per_cycle=config.bus_bytes))
     run.execute()
     result = Estimate([LayerEstimate(name) for name in program.layers])
     macs = program.metadata.get("macs", {})
     for index, i in enumerate(program.instructions):
         entry = result.layers[i.tag]
         entry.instructions += 1
-        entry.bytes += run.traffic[index].beats * config.data_bytes
+        entry.bytes += run.traffic[index].beats * config.bus_bytes
     engine: dict[tuple[int, Unit], int] = {}
     for index, i in enumerate(program.instructions):
         if i.unit in COMPUTERS:

@@ -183,7 +183,7 @@ def add_machine_options(parser: argparse.ArgumentParser):
         "--bytes-per-cycle",
         type=number(0.01, 4096),
         metavar="B",
-        help="memory bandwidth, reads and writes together (default: one beat per cycle)",
+        help="memory bandwidth, reads and writes together (default: one beat per cycle of each port)",
     )
     latency = whole(1, LONGEST_LATENCY)
     group.add_argument("--read-latency", type=latency, default=32, metavar="CYCLES", help="default %(default)s")
@@ -198,11 +198,11 @@ def add_machine_options(parser: argparse.ArgumentParser):
     return group
 
 
-def memory_timing(options, data_bytes: int) -> dict:
-    """Parameters of a `MemoryTiming` from the options of `add_machine_options`; data_bytes: of a beat."""
+def memory_timing(options, bus_bytes: int) -> dict:
+    """Parameters of a `MemoryTiming` from the options of `add_machine_options`; bus_bytes: of a beat of each port."""
     return {
         "read_latency": options.read_latency,
         "write_latency": options.write_latency,
-        "bytes_per_cycle": data_bytes if options.bytes_per_cycle is None else options.bytes_per_cycle,
+        "bytes_per_cycle": bus_bytes if options.bytes_per_cycle is None else options.bytes_per_cycle,
         "stall_probability": options.stalls,
     }

@@ -41,7 +41,7 @@ def execute(options) -> int:
         program = compile_network(network, config, trace=options.trace)
     if options.output:
         program.save(options.output)
-    memory = MemoryTiming(**memory_timing(options, config.data_bytes))
+    memory = MemoryTiming(**memory_timing(options, config.bus_bytes))
     result = estimate(program, memory)
     names = short_names(e.name for e in result.layers)
     rows = [[names[e.name], e.macs, e.compute, e.bytes, e.instructions, e.cycles] for e in result.layers]

@@ -78,7 +78,8 @@ def _parts(configs: list[AcceleratorConfig]) -> list[tuple[str, list]]:
         ("multipliers", [config.multipliers for config in configs]),
         ("cores", [config.cores for config in configs]),
         ("block", [config.block for config in configs]),
-        ("bus, bytes", [config.data_bytes for config in configs]),
+        ("AXI ports", [config.ports for config in configs]),
+        ("bytes of a port", [config.data_bytes for config in configs]),
         *sizes,
     ]
 

@@ -26,7 +26,7 @@ def build(program: CompiledProgram, options) -> RtlMachine:
     """The machine with the program, its simulator compiled (a minute on first use, then cached)."""
     started = time.time()
     name = program.config.name
-    timing = memory_timing(options, program.config.data_bytes)
+    timing = memory_timing(options, program.config.bus_bytes)
     with steps(f"emitting the Verilog of {name}") as update:
         machine = RtlMachine(program, MemoryModel(**timing, seed=options.stall_seed), update)
     kilobytes = sum(file.stat().st_size for file in machine.folder.glob("*.v")) // 1000

@@ -6,11 +6,11 @@ import functools
 import operator
 from collections.abc import Sequence
 
-from amaranth.hdl import ClockDomain, DomainRenamer, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from triovit.hdl.bus.axi4 import AXI4Interface, AXI4LiteInterface, AXI4LiteSignature, AXI4Signature
+from triovit.hdl.bus.axi4 import AXI4LiteInterface, AXI4LiteSignature, AXI4Signature
 from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
 from triovit.hdl.compute.units import ComputeUnits
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -32,13 +32,13 @@ from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS
 
 
 class Accelerator(wiring.Component):
-    """Top level: AXI4 master for program, weights and feature maps, AXI4-Lite slave for control, an interrupt.
+    """Top level: AXI4 masters for program, weights and feature maps, AXI4-Lite slave for control, an interrupt.
 
     Parameters: config; pipelines: what its computing units are made of, by default those of the configuration; trace:
     whether it has trace ports, which are for simulation.
-    Members: m_axi (AXI4, `data_bytes` wide, one ID), s_axil (AXI4-Lite, 4 KB of registers, see
-    `hdl.isa.registers`), interrupt (Out, 1, level); with `trace`, for FETCH and each unit u of `hdl.isa.engines`, in
-    lower case, trace_u (Out, TracePort): an instruction is accepted, is done.
+    Members: m_axi, or m_axi0, m_axi1, ... with several ports (AXI4, `data_bytes` wide, one ID), s_axil (AXI4-Lite, 4 KB
+    of registers, see `hdl.isa.registers`), interrupt (Out, 1, level); with `trace`, for FETCH and each unit u of
+    `hdl.isa.engines`, in lower case, trace_u (Out, TracePort): an instruction is accepted, is done.
     Emitted Verilog has the clock `aclk` and the active-low reset `aresetn`. No output depends on an input in the same
     cycle.
 
@@ -46,7 +46,6 @@ class Accelerator(wiring.Component):
     semaphores one of their own, a register, which a soft reset pulls too.
     """
 
-    m_axi: AXI4Interface
     s_axil: AXI4LiteInterface
     interrupt: Signal
 
@@ -58,7 +57,7 @@ class Accelerator(wiring.Component):
         self.engines = (*moving, *computing(self.pipelines))
         super().__init__(
             {
-                "m_axi": Out(AXI4Signature(config.data_bytes)),
+                **{name: Out(AXI4Signature(config.data_bytes)) for name in config.masters},
                 "s_axil": In(AXI4LiteSignature(REGISTER_ADDRESS_BITS)),
                 "interrupt": Out(1),
                 **{trace_port(unit): Out(TracePort()) for unit in (traced(self.engines) if trace else ())},
@@ -71,9 +70,12 @@ class Accelerator(wiring.Component):
         sources = len(engines) + 1  # of errors, semaphores and finished instructions: FETCH is one, too
         m.submodules.registers = registers = RegisterFile(config, engines)
         m.submodules.controller = controller = Controller(units=sources, finishers=sources)
-        m.submodules.counters = counts = Counters(counters(engines))
-        m.submodules.read_master = read_master = ReadMaster(config.data_bytes, config.read_bursts)
-        m.submodules.write_master = write_master = WriteMaster(config.data_bytes, config.write_bursts)
+        m.submodules.counters = counts = Counters(counters(engines), config.ports)
+        read_masters = [ReadMaster(config.data_bytes, config.read_bursts) for _ in config.masters]
+        write_masters = [WriteMaster(config.data_bytes, config.write_bursts) for _ in config.masters]
+        for port, (read_master, write_master) in enumerate(zip(read_masters, write_masters, strict=True)):
+            m.submodules[f"read_master{port or ''}"] = read_master
+            m.submodules[f"write_master{port or ''}"] = write_master
 
         def reset(name, part):
             """Make a part one that a soft reset brings to its initial state."""
@@ -97,7 +99,7 @@ class Accelerator(wiring.Component):
         self._build_control(m, registers, controller, counts, fetch)
         self._build_instructions(m, controller, semaphores, queues, fetch, units)
         self._build_memory(m, registers, fetch, load, store, compute)
-        self._build_bus(m, controller, fetch, load, store, read_master, write_master)
+        self._build_bus(m, controller, fetch, load, store, read_masters, write_masters)
         self._build_trace(m, controller, fetch, units)
         idle = [*(unit.idle for unit in units), *(queue.empty for queue in queues)]
         m.d.comb += [
@@ -107,7 +109,8 @@ class Accelerator(wiring.Component):
             controller.overflow.eq(semaphores.overflow),
         ]  # fmt: skip
         m.d.sync += fetch.units_idle.eq(functools.reduce(operator.and_, idle))
-        happens = {(Event.BEAT_READ, None): read_master.beat, (Event.BEAT_WRITTEN, None): write_master.beat}
+        beats = ((Event.BEAT_READ, read_masters), (Event.BEAT_WRITTEN, write_masters))
+        happens = {(event, None): sum(master.beat for master in masters) for event, masters in beats}
         for engine, unit in zip(engines, units, strict=True):
             happens |= {(Event.BUSY, engine.unit): unit.busy, (Event.STALL, engine.unit): unit.stall}
         for counter, event in zip(counters(engines), counts.events, strict=True):
@@ -165,31 +168,33 @@ class Accelerator(wiring.Component):
 
     def _build_memory(self, m, registers, fetch, load, store, compute):
         """Which memory the units may touch, and the buffers' ports of LOAD and STORE."""
-        for unit in (fetch, load, store):
-            m.d.comb += [unit.memory.base.eq(registers.memory.base), unit.memory.size.eq(registers.memory.size)]
+        m.d.comb += [fetch.memory.base[0].eq(registers.memory.base[0]), fetch.memory.size.eq(registers.memory.size)]
         for unit in (load, store):
+            connect(m, registers.memory, unit.memory)
             m.d.comb += unit.core_stride.eq(registers.core_stride)
         connect(m, load.write, compute.load)
         connect(m, store.read, compute.store)
 
-    def _build_bus(self, m, controller, fetch, load, store, read_master, write_master):
-        """The AXI masters between the units and the port."""
-        connect(m, fetch.ar, read_master.fetch_ar)
-        connect(m, load.ar, read_master.load_ar)
-        connect(m, read_master.fetch_r, fetch.r)
-        connect(m, read_master.load_r, load.r)
-        connect(m, store.aw, write_master.aw)
-        connect(m, store.w, write_master.w)
-        m.d.comb += [store.answered.eq(write_master.answered), store.response.eq(write_master.response)]
-        masters = (read_master, write_master)
-        for master in masters:
-            m.d.comb += master.halt.eq(controller.halt)
-            for name, member in master.m_axi.signature.members.items():
-                mine, theirs = getattr(self.m_axi, name), getattr(master.m_axi, name)
-                m.d.comb += mine.eq(theirs) if member.flow == Out else theirs.eq(mine)
+    def _build_bus(self, m, controller, fetch, load, store, read_masters, write_masters):
+        """The AXI masters between the units and the ports. The program comes through the first one."""
+        connect(m, fetch.ar, read_masters[0].fetch_ar)
+        connect(m, read_masters[0].fetch_r, fetch.r)
+        for port, name in enumerate(self.config.masters):
+            reads, writes = read_masters[port], write_masters[port]
+            connect(m, load.ar[port], reads.load_ar)
+            connect(m, reads.load_r, load.r[port])
+            connect(m, store.aw[port], writes.aw)
+            connect(m, store.w[port], writes.w)
+            m.d.comb += [store.answered[port].eq(writes.answered), store.response[port].eq(writes.response)]
+            for master in (reads, writes):
+                m.d.comb += master.halt.eq(controller.halt)
+                for channel, member in master.m_axi.signature.members.items():
+                    mine, theirs = getattr(getattr(self, name), channel), getattr(master.m_axi, channel)
+                    m.d.comb += mine.eq(theirs) if member.flow == Out else theirs.eq(mine)
+        masters = (*read_masters, *write_masters)
         m.d.comb += [
-            controller.bus_idle.eq(read_master.idle & write_master.idle),
-            controller.broken.eq(read_master.broken | write_master.broken),
+            controller.bus_idle.eq(Cat(master.idle for master in masters).all()),
+            controller.broken.eq(Cat(master.broken for master in masters).any()),
         ]
 
 

@@ -11,11 +11,12 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import Instruction
 from triovit.hdl.isa.names import Destination, Opcode, PostMode, Unit
 from triovit.machine.nests import Nest, nest, transfer_nest
+from triovit.machine.partitions import Stripes, is_striped
 from triovit.machine.walk import Walk
 
 
 class Access(NamedTuple):
-    """Distinct words of one space; memory in words of the first core's image."""
+    """Distinct words of one space; memory in words of a partition, with the first core's image."""
 
     space: str
     words: np.ndarray
@@ -27,7 +28,10 @@ def accesses(config: AcceleratorConfig, i: Instruction, unit: Unit) -> Iterator[
     if i.opcode in (Opcode.LOAD, Opcode.STORE):
         loops, load = transfer_nest(i, config.block), i.opcode == Opcode.LOAD
         yield Access(loops.local.space, loops.local.distinct(loops.counts), load)
-        yield Access(loops.memory.space, loops.memory.distinct(loops.counts), not load)
+        words = loops.memory.distinct(loops.counts)
+        if is_striped(i):
+            words = np.unique(Stripes(config, config.block).inside(words))
+        yield Access(loops.memory.space, words, not load)
         return
     loops = nest(i, config.block, unit)
     for walk in _reads(loops, i):

@@ -14,10 +14,11 @@ import numpy as np
 
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import Instruction
-from triovit.hdl.isa.names import Buffer, Opcode, Unit
+from triovit.hdl.isa.names import Opcode, Unit
 from triovit.hdl.isa.registers import DEFAULT_WATCHDOG
 from triovit.machine.memory_timing import MemoryTiming
 from triovit.machine.nests import NESTS, engines, nest
+from triovit.machine.partitions import is_striped
 
 # From an instruction's last step to the first step of one that waits for its signal: operands 5, engine 7, results 10,
 # semaphores and start 4. A unit's own instructions follow each other without a gap.
@@ -55,23 +56,24 @@ def drain(config: AcceleratorConfig, opcode: Opcode) -> int:
 
 
 class Traffic(NamedTuple):
-    """What a transfer asks of the AXI port, all cores together."""
+    """What a transfer asks of each AXI port, all its cores together."""
 
     beats: int
     bursts: int
 
 
 def transfer_traffic(config: AcceleratorConfig, i: Instruction) -> Traffic:
-    """Beats and bursts of a LOAD or STORE. A run begins and ends anywhere in a beat, and a burst at a multiple of the
-    longest burst at the latest; the cores' images are a multiple of it apart, as the compiler lays them out."""
-    beat, longest = config.data_bytes, config.data_bytes * config.burst_beats
+    """Beats and bursts of a LOAD or STORE at each port. A run begins and ends anywhere in a beat, and a burst at a
+    multiple of the longest burst at the latest; the cores' images are a multiple of it apart, as the compiler lays them
+    out."""
+    beat = config.bus_bytes if is_striped(i) else config.data_bytes
+    longest = beat * config.burst_beats
     rows, row_counts = np.unique(i.memory_row * np.arange(i.rows) % longest, return_counts=True)
     planes, plane_counts = np.unique(i.memory_plane * np.arange(i.planes) % longest, return_counts=True)
     first = (i.memory + planes[:, None] + rows) % longest
     last, runs = first + i.words * config.block - 1, plane_counts[:, None] * row_counts
     beats, bursts = (int((runs * (last // size - first // size + 1)).sum()) for size in (beat, longest))
-    per_core = i.unit == Unit.STORE or i.buffer in (Buffer.A, Buffer.O)
-    copies = config.cores if per_core else 1
+    copies = 1 if is_striped(i) else config.port_cores
     return Traffic(copies * beats, copies * bursts)
 
 
@@ -82,7 +84,7 @@ def watchdog_cycles(config: AcceleratorConfig, instructions: Iterable[Instructio
     bursts one after the other; MARGIN times that, and the register's reset value at least. 0, which is never, where 32
     bits do not hold it.
     """
-    beat = memory.beat_cycles(config.data_bytes)
+    beat = memory.beat_cycles(config.bus_bytes)
     trip = max(memory.read_latency, memory.write_latency) + BURST_OVERHEAD * memory.stalls
     longest: dict[Unit, float] = {}
     for i in instructions:

@@ -44,7 +44,7 @@ class FunctionalSimulator:
     Parameters
     ----------
     config : AcceleratorConfig
-    memory : (n,) uint8 array, changed in place; n is MEMORY_SIZE
+    memory : (n,) uint8 array, changed in place: the ports' partitions, MEMORY_SIZE bytes each
     core_stride : bytes from a core's feature maps to the next core's
     check_overlap : run the race detector too; it raises `machine.races.RaceError`
     seed : of the pattern that fills all buffers before the program, so that nothing works by accident
@@ -78,7 +78,7 @@ class FunctionalSimulator:
         def decode(number: int) -> Instruction:
             start = offset + number * INSTRUCTION_BYTES
             self.state.index = number
-            if start + INSTRUCTION_BYTES > self.state.memory.size:
+            if start + INSTRUCTION_BYTES > self.state.memory.size // self.config.ports:
                 self.fail(ErrorCode.MEMORY_ADDRESS, f"instruction at byte {start}")
             try:
                 return Instruction.decode(self.state.memory[start : start + INSTRUCTION_BYTES].tobytes())
@@ -104,7 +104,7 @@ class FunctionalSimulator:
         """Execute the program. progress is called with (instruction, instructions)."""
         program = self.program(program_offset)
         if self.check_overlap:
-            self.races = RaceDetector(self.config, self.state.words.shape[0], program)
+            self.races = RaceDetector(self.config, self.state.partitions.size, program)
             self.state.observer = self.races.touch
         result = RunResult(dict.fromkeys(Unit, 0))
         open_join: list[tuple[int, Instruction]] = []  # MAT_JOINs or joint convolutions that wait for their other half

@@ -1,4 +1,4 @@
-"""Timing of the memory behind the AXI port, for whoever estimates or simulates a run."""
+"""Timing of the memory behind the AXI ports, for whoever estimates or simulates a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class MemoryTiming:
 
     read_latency: cycles from a read address' transfer to its first data on offer, >= 1. write_latency: from the last
     write data's transfer to the response on offer, >= 1. bytes_per_cycle: bandwidth shared by reads and writes, a beat
-    costing its full width, >= 1 / FINEST; None for one beat of each in every cycle. stall_probability: of each AXI
+    costing its full width, >= 1 / FINEST, of all ports together, of which each has an equal part; None for one beat of
+    each in every cycle, on every port. stall_probability: of each AXI
     channel in each cycle, 0 to < 1. outstanding: bursts accepted at a time in each direction, >= 1. Raises ValueError
     naming parameter, rule and value.
     """

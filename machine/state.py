@@ -9,8 +9,10 @@ from typing import NoReturn
 import numpy as np
 
 from triovit.golden.errors import Status, TriovitError
+from triovit.hdl.bus.axi4 import PAGE_BYTES
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.names import ErrorCode, Unit
+from triovit.machine.partitions import Partitions
 
 Observer = Callable[[Unit, str, np.ndarray, bool], None]  # unit, space, words, is a write
 
@@ -42,17 +44,25 @@ class State:
     Parameters
     ----------
     config : AcceleratorConfig, valid
-    memory : (n,) uint8 array, changed in place; n is MEMORY_SIZE
+    memory : (n,) uint8 array, changed in place: the ports' partitions, MEMORY_SIZE bytes each
     core_stride : bytes from a core's feature maps to the next core's
     seed : of the noise that fills all buffers, so that nothing works by accident
 
-    Members: words: the memory as (n // block, block) int8. index: the instruction in hand, for errors. observer: is
-    told of every access of the first core.
+    Members: words: the memory as (n // block, block) int8. partitions: where in them things are. index: the instruction
+    in hand, for errors. observer: is told of every access of the first core.
+
+    Raises ValueError for a memory that is not a partition of whole pages for each of several ports.
     """
 
     def __init__(self, config: AcceleratorConfig, memory: np.ndarray, core_stride: int, seed: int = 1):
         self.config, self.memory, self.core_stride = config, memory, core_stride
         self.words = memory[: memory.size // config.block * config.block].view(np.int8).reshape(-1, config.block)
+        self.partitions = Partitions(config, self.words.shape[0] // config.ports, config.block)
+        if memory.size % (PAGE_BYTES * config.ports) and config.ports > 1:
+            raise ValueError(
+                f"memory must be {config.ports} partitions of whole pages of {PAGE_BYTES} bytes, not {memory.size} "
+                "bytes"
+            )
         rng = np.random.default_rng(seed)
 
         def noise(*buffers: str) -> dict[str, np.ndarray]:
@@ -72,8 +82,8 @@ class State:
         raise ProgramError(code, self.index, text)
 
     def touch(self, unit: Unit, space: str, words: np.ndarray, write: bool) -> None:
-        """Check and tell words that a unit reads or writes, for the first core."""
-        size = self.words.shape[0] if space == "memory" else self.config.words[space]
+        """Check and tell words that a unit reads or writes, for the first core; those of memory in its partition."""
+        size = self.partitions.size if space == "memory" else self.config.words[space]
         if words.size and (int(words.min()) < 0 or int(words.max()) >= size):
             self.fail(ErrorCode.LOCAL_ADDRESS, f"word {int(words.max())} of {space}, which has {size}")
         if self.observer:

@@ -17,6 +17,7 @@ from triovit.golden.files import whole_file
 from triovit.golden.integer.network import INPUT
 from triovit.hdl.config.accelerator import AcceleratorConfig, ConfigurationError
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, Instruction, InstructionError
+from triovit.machine.partitions import Partitions
 
 FORMAT = "triovit-program"
 VERSION = "1"
@@ -26,10 +27,12 @@ VERSION = "1"
 class CompiledProgram:
     """Program and memory map of one network on one configuration.
 
-    instructions: PROGRAM first, END last; `tag` is an index into `layers`. constants: bytes at `constants_offset`.
-    tensors: layouts by name, relative to a core's feature maps, which begin at `maps_offset + core * core_stride`.
-    borders: (C,) int8 padding values of the tensors that have a border. memory_bytes: the whole image, program included
-    (register MEMORY_SIZE); the program stands at offset 0. metadata: free JSON values, `config_hash` among them.
+    instructions: PROGRAM first, END last; `tag` is an index into `layers`. constants: bytes at `constants_offset` of
+    every port's partition, which has a stripe of them. tensors: layouts by name, relative to a core's feature maps,
+    which begin at `maps_offset + core * core_stride`, core counted among those of the port, in its partition. borders:
+    (C,) int8 padding values of the tensors that have a border. partition_bytes: of a partition (registers MEMORY_SIZE
+    and PORT_STRIDE). memory_bytes: the whole image; the program stands at offset 0. metadata: free JSON values,
+    `config_hash` among them.
     """
 
     name: str
@@ -48,8 +51,17 @@ class CompiledProgram:
     metadata: dict = field(default_factory=dict)
 
     @property
+    def partition_bytes(self) -> int:
+        return self.maps_offset + self.config.port_cores * self.core_stride
+
+    @property
     def memory_bytes(self) -> int:
-        return self.maps_offset + self.config.cores * self.core_stride
+        return self.config.ports * self.partition_bytes
+
+    @property
+    def partitions(self) -> Partitions:
+        """Bytes of the image by core and stripe."""
+        return Partitions(self.config, self.partition_bytes)
 
     def layer_of(self, index: int) -> str:
         """Name of the layer that instruction `index` belongs to."""
@@ -64,27 +76,28 @@ class CompiledProgram:
         memory = np.full(self.memory_bytes, fill, dtype=np.uint8)
         program = np.frombuffer(self.program_bytes(), dtype=np.uint8)
         memory[: program.size] = program
-        memory[self.constants_offset : self.constants_offset + self.constants.size] = self.constants
+        partitions = self.partitions
+        first = partitions.start(self.constants_offset)
+        memory[partitions.striped(np.arange(first, first + self.constants.size))] = self.constants
         for core in range(self.config.cores):
             for name, values in self.borders.items():
-                self.tensors[name].write_border(memory, self._base(core), values)
+                self.tensors[name].write_border(memory, self.maps_of(core), values)
         return memory
 
-    def _base(self, core: int) -> int:
-        if not 0 <= core < self.config.cores:
-            raise ValueError(f"core must be 0..{self.config.cores - 1}, not {core}")
-        return self.maps_offset + core * self.core_stride
+    def maps_of(self, core: int) -> int:
+        """Byte of the image at which a core's feature maps begin. Raises ValueError for a core that is not there."""
+        return self.maps_offset + self.partitions.of_core(core, self.core_stride)
 
     def write_input(self, memory: np.ndarray, image: np.ndarray, core: int = 0) -> None:
         """Put a core's image, int8 of the network's input shape (pixels minus 128), into memory."""
         layout = self.tensors[INPUT]
         if image.shape != layout.shape or image.dtype != np.int8:
             raise ValueError(f"image must be int8 {layout.shape}, not {image.dtype} {image.shape}")
-        layout.write(memory, self._base(core), image)
+        layout.write(memory, self.maps_of(core), image)
 
     def read_tensor(self, memory: np.ndarray, name: str, core: int = 0) -> np.ndarray:
         """A tensor that a run has left in memory; int8, or int16 logits. Raises KeyError for an unknown name."""
-        return self.tensors[name].read(memory, self._base(core))
+        return self.tensors[name].read(memory, self.maps_of(core))
 
     # ---- files ----
     def save(self, path: str | Path) -> None:

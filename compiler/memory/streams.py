@@ -37,7 +37,8 @@ class Streams:
 
     def __init__(self, config: AcceleratorConfig, memory: MemoryTiming):
         self.config, self.memory = config, memory
-        self.beat, self.bus = memory.beat_cycles(config.data_bytes), memory.bus_cycles(config.data_bytes)
+        # A port has its part of the bandwidth, and all ports move the same.
+        self.beat, self.bus = memory.beat_cycles(config.bus_bytes), memory.bus_cycles(config.bus_bytes)
         # FETCH asks for some instructions at a time, as many as a burst holds; a long one takes several bursts.
         beats = INSTRUCTION_BYTES / config.data_bytes
         longest = min(config.burst_beats, max(1, FETCH_BURST * beats))

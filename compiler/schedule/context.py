@@ -32,10 +32,10 @@ class Context:
     by_channels: set[str] = field(default_factory=set)
 
     def constant(self, array: np.ndarray) -> int:
-        """Append an array's bytes to the constants; returns their offset, aligned to a beat."""
+        """Append an array's bytes to the constants; returns their offset, aligned to a beat of each port."""
         data = np.ascontiguousarray(array).tobytes()
         offset = self.pool_bytes
-        size = align(len(data), max(CONSTANT_ALIGNMENT, self.config.data_bytes))
+        size = align(len(data), max(CONSTANT_ALIGNMENT, self.config.bus_bytes))
         self.pool.append(data.ljust(size, b"\0"))
         self.pool_bytes += size
         return offset

@@ -86,7 +86,7 @@ def _separate_cycles(g: Geometry) -> float:
     """Cycles of the two layers one after the other, with the tensor between them in memory."""
     config = g.context.config
     _, height, width = g.target.shape
-    rate = config.beat_words / config.cores
+    rate = config.bus_words / config.cores
     middle = g.source.blocks * height * width
     loaded = g.source.blocks * g.source.shape[1] * g.feature_line
     results = g.target.blocks * height * width
@@ -127,9 +127,9 @@ def _by_rows(g: Geometry) -> list[Pipeline]:
     if weights > context.capacity["W"] or records > context.capacity["P"]:
         return []
     loaded = g.source.blocks * g.feature_line * g.first.stride
-    moved = (loaded + g.target.blocks * width * (2 if residual else 1)) * config.cores / config.beat_words
+    moved = (loaded + g.target.blocks * width * (2 if residual else 1)) * config.cores / config.bus_words
     # Both engines read O all the time: STORE gets its turn late, and they then wait for it.
-    stored = 1.5 * g.target.blocks * width / config.beat_words * config.cores
+    stored = 1.5 * g.target.blocks * width / config.bus_words * config.cores
     options = []
     for rows in parts(height, HIGHEST["rows"]):
         items = -(-height // rows)

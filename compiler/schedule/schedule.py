@@ -185,7 +185,7 @@ class Schedule:
         for index, step in enumerate(steps):
             while demands and demands[0].step <= index:
                 self._fulfil(demands.pop(0))
-            budget = min(budget + step.cycles - step.beats * self.config.cores, PREFETCH_BEATS)
+            budget = min(budget + step.cycles - step.beats * self.config.port_cores, PREFETCH_BEATS)
             budget = self._prefetch(demands, index, budget)
             self.layer = step.layer
             step.prepare(self)
@@ -209,7 +209,7 @@ class Schedule:
         tile.loaded += 1
         self.layer = demand.layer
         self.load(transfer, tile.at)
-        return transfer.beats(self.config.block, self.config.data_bytes)
+        return transfer.beats(self.config.block, self.config.bus_bytes)
 
     def _prefetch(self, demands: list[Demand], index: int, budget: int) -> int:
         """Load constants of coming steps while the bus has time left, a ring's in their order; returns what is left."""

@@ -102,10 +102,10 @@ def choose_convolution(size: ConvolutionSize, context: Context) -> Tiling | None
             for chunk_outer in (False, True) if tiles > 1 and chunks > 1 and not resident else (False,):
                 constants = (2 * totals.weight_words + totals.record_words) * (1 if resident or chunk_outer else tiles)
                 loaded = (features + (tiles - 1) * fresh) * (pieces if chunk_outer else 1)
-                traffic = (
-                    (stored + loaded) * config.cores + constants + steps * context.step_words
-                ) / config.beat_words
-                bubble = ((features + output) * config.cores + 2 * weights + records) / config.beat_words + LATENCY
+                # Instructions come through one port.
+                traffic = ((stored + loaded) * config.cores + constants) / config.bus_words
+                traffic += steps * context.step_words / config.beat_words
+                bubble = ((features + output) * config.cores + 2 * weights + records) / config.bus_words + LATENCY
                 cost = exposed(compute, traffic, comfortable) + bubble
                 if best is None or cost < best.cost:
                     best = Tiling(tile, chunk, resident, chunk_outer, cost)
@@ -176,13 +176,14 @@ def choose_depthwise(size: DepthwiseSize, context: Context, by_channels: bool) -
                 total_rows += (total_rows * line // capacity["A"]) * max(size.kernel - size.stride, 0)
             compute = size.row_cycles * size.rows * size.blocks + tiles * chunks * STEP_OVERHEAD
             words = (total_rows * size.feature_line + size.rows * size.output_line) * size.blocks
-            traffic = (words * config.cores + tiles * chunks * context.step_words) / config.beat_words
+            traffic = words * config.cores / config.bus_words
+            traffic += tiles * chunks * context.step_words / config.beat_words
             last = tile * chunk * size.row_cycles
-            bubble = (features + output) * config.cores / config.beat_words + LATENCY
+            bubble = (features + output) * config.cores / config.bus_words + LATENCY
             # The next layer needs all channels of its first rows: it waits for the last chunk of channels, while tiles
             # of rows with all channels let it start early. Towards the producer it is the other way round.
             if by_channels:
-                bubble += features * config.cores / config.beat_words * (4 if chunks == 1 else 1)
+                bubble += features * config.cores / config.bus_words * (4 if chunks == 1 else 1)
             else:
                 bubble += last if chunks > 1 else 0
             cost = exposed(compute, traffic, comfortable) + bubble

@@ -12,7 +12,7 @@ from triovit.hdl.compute.ports import OperandsInterface, operands, tile_layout, 
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import buffers
 from triovit.hdl.delay_line import delayed
-from triovit.hdl.dma.ports import beat_words
+from triovit.hdl.dma.ports import bus_words
 from triovit.hdl.isa.engines import Space
 
 
@@ -22,7 +22,7 @@ class SharedBuffers(wiring.Component):
     Parameters: config.
     Members:
       b, c (In, ReadPins): reads in S1. p_en, p_block (In): records of a channel block, in S0.
-      write_b, write_c, write_p (In, WritePins), load (In, beat words in the order of banks): before a register here.
+      write_b, write_c, write_p (In, WritePins), load (In, bus_words in the order of banks): before a register here.
       operands (Out, operands of B and C), records (Out, words): `READ` cycles after S0; a register in each core is to
       follow. Byte m of the weights' words comes m cycles later, but not of `b_word`.
     """
@@ -50,7 +50,7 @@ class SharedBuffers(wiring.Component):
                 "write_b": In(WritePins(shapes[Space.B])),
                 "write_c": In(WritePins(shapes[Space.C])),
                 "write_p": In(WritePins(shapes[Space.P])),
-                "load": In(beat_words(config)),
+                "load": In(bus_words(config)),
                 "operands": Out(operands(config, (Space.B, Space.C))),
                 "records": Out(words(config, shapes[Space.P].banks)),
             }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import ceil_log2
 
 from triovit.hdl.compute.core import Core
 from triovit.hdl.compute.engines import Pipeline, computing, pipelines_of
@@ -74,7 +75,7 @@ class ComputeUnits(wiring.Component):
         m.d.comb += writes.results.eq(results.writes)
         for name in ("b", "c", "p"):
             connect(m, getattr(writes, name), getattr(shared, f"write_{name}"))
-        m.d.comb += shared.load.eq(writes.data)
+        m.d.comb += shared.load.eq(writes.shared_data)
         for number, core in enumerate(cores):
             m.submodules[f"core{number}"] = core
             self._build_core(m, core, number, controls, results, reads, shared, writes)
@@ -134,23 +135,25 @@ class ComputeUnits(wiring.Component):
             core.row.eq(results.row),
             core.post.eq(results.post),
             core.p.eq(shared.records),
-            core.load.eq(writes.data),
+            core.load.eq(writes.port_data[number // self.config.port_cores]),
             *(target.eq(getattr(shared.operands, name)) for name, target in by_name(core.shared).items()),
         ]
 
     def _build_store(self, m, cores):
-        """A STORE's words: those of the core that it asked for, in the order of addresses."""
-        shape = buffers(self.config)[Space.O]
+        """A STORE's words for each port: those of the core that it asked for, in the order of addresses."""
+        config, shape = self.config, buffers(self.config)[Space.O]
         chosen = delayed(m, self.store.core, READ, "store_core")[-1]
-        seen = Signal(cores[0].o_data.shape())
-        with m.Switch(chosen):
-            for number, core in enumerate(cores):
-                with m.Case(number):
-                    m.d.comb += seen.eq(core.o_data)
-        m.submodules.store_rotator = rotator = Rotator(shape.banks, shape.word_bits)
-        shift = delayed(m, self.store.address[: len(rotator.shift)], READ_LATENCY, "store_shift")[-1]
-        m.d.comb += [
-            rotator.i.eq(delayed(m, seen, READ_LATENCY - READ, "store_seen")[-1]),
-            rotator.shift.eq(shift),
-            *(self.store.data[lane].eq(rotator.o[lane]) for lane in range(self.config.beat_words)),
-        ]
+        address = delayed(m, self.store.address[: ceil_log2(shape.banks)], READ_LATENCY, "store_shift")[-1]
+        for port in range(config.ports):
+            name = f"store{port or ''}"
+            seen = Signal(cores[0].o_data.shape(), name=f"{name}_chosen")
+            with m.Switch(chosen):
+                for number, core in enumerate(cores[port * config.port_cores : (port + 1) * config.port_cores]):
+                    with m.Case(number):
+                        m.d.comb += seen.eq(core.o_data)
+            m.submodules[f"{name}_rotator"] = rotator = Rotator(shape.banks, shape.word_bits)
+            m.d.comb += [
+                rotator.i.eq(delayed(m, seen, READ_LATENCY - READ, f"{name}_seen")[-1]),
+                rotator.shift.eq(address),
+                *(self.store.data[port][lane].eq(rotator.o[lane]) for lane in range(config.beat_words)),
+            ]

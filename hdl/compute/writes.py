@@ -11,7 +11,7 @@ from triovit.hdl.compute.results import WRITES
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import SHARED, Banks, buffers
 from triovit.hdl.delay_line import delayed
-from triovit.hdl.dma.ports import BufferWrite, WriteInterface, beat_words
+from triovit.hdl.dma.ports import BufferWrite, WriteInterface, bus_words, port_beats
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.names import Buffer, Destination
 from triovit.hdl.memory.bank_select import BankSelect
@@ -48,8 +48,9 @@ class WritePorts(wiring.Component):
     Members:
       results (In, WRITES): two cycles before the result is at the write ports. load (In, BufferWrite): refused only
       while a result is going to the same buffer.
-      cores (Out, pins of each core), b, c, p (Out, WritePins), data (Out, beat words in the order of banks): a cycle
-      later; a register in each core, or in front of the shared buffers, follows.
+      cores (Out, pins of each core), b, c, p (Out, WritePins), port_data (Out, port_beats), shared_data (Out,
+      bus_words): a cycle later; a register in each core, or in front of the shared buffers, follows. The data are in
+      the order of banks: for cores each port's beat, for the shared buffers those of all ports.
     Latency: 1 cycle.
     """
 
@@ -59,7 +60,8 @@ class WritePorts(wiring.Component):
     b: WritePinsInterface
     c: WritePinsInterface
     p: WritePinsInterface
-    data: data.View
+    port_data: data.View
+    shared_data: data.View
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -70,7 +72,8 @@ class WritePorts(wiring.Component):
                 "load": In(BufferWrite(config)),
                 "cores": Out(core_pins(config)).array(config.cores),
                 **{space.value.lower(): Out(WritePins(shapes[space])) for space in SHARED},
-                "data": Out(beat_words(config)),
+                "port_data": Out(port_beats(config)),
+                "shared_data": Out(bus_words(config)),
             }
         )
 
@@ -80,10 +83,14 @@ class WritePorts(wiring.Component):
         result_to = {space: self.results.destination[Destination[space.name].position] for space in (Space.A, Space.O)}
         blocked = ((load.buffer == Buffer.A) & result_to[Space.A]) | ((load.buffer == Buffer.O) & result_to[Space.O])
         m.d.comb += load.ready.eq(~blocked)
-        # The beat in the order of banks: a word per lane of the port.
-        m.submodules.rotator = rotator = Rotator(config.beat_words, 8 * config.block, Towards.BANKS)
-        m.d.comb += [rotator.i.eq(load.data), rotator.shift.eq(load.address[: len(rotator.shift)])]
-        m.d.comb += self.data.eq(delayed(m, rotator.o, 1, "data")[-1])
+        # The words in the order of banks.
+        shared = self._rotated(m, "rotator", load.data, config.bus_words)
+        m.d.comb += self.shared_data.eq(shared)
+        for port in range(config.ports):
+            alone = shared
+            if config.ports > 1:
+                alone = self._rotated(m, f"rotator{port}", load.data[port], config.beat_words)
+            m.d.comb += self.port_data[port].eq(alone)
         accepted = delayed(m, load.valid & load.ready, 1, "accepted", reset=True)[-1]
         buffer, core, address, mask = (
             delayed(m, getattr(load, name), 1, name)[-1] for name in ("buffer", "core", "address", "mask")
@@ -96,7 +103,7 @@ class WritePorts(wiring.Component):
         for space in (Space.A, Space.O):
             shape, name = shapes[space], space.value.lower()
             m.submodules[f"{name}_select"] = select = WriteSelect(
-                shape.words, shape.banks, config.beat_words, config.cores
+                shape.words, shape.banks, config.beat_words, config.port_cores
             )
             m.d.comb += [
                 select.result_en.eq(result.destination[Destination[space.name].position]),
@@ -104,18 +111,18 @@ class WritePorts(wiring.Component):
                 select.load_en.eq(accepted & (buffer == Buffer[space.name])),
                 select.load_core.eq(core),
                 select.load_address.eq(address),
-                select.load_mask.eq(mask),
+                select.load_mask.eq(mask[: config.beat_words]),
             ]
             for number, pins in enumerate(self.cores):
                 port = getattr(pins, name)
                 m.d.comb += [
-                    port.enables.eq(select.enables[number]),
+                    port.enables.eq(select.enables[number % config.port_cores]),
                     port.rows.eq(select.rows),
                     port.from_result.eq(select.from_result),
                 ]
         for space in SHARED:
             shape, name = shapes[space], space.value.lower()
-            m.submodules[f"{name}_select"] = select = BankSelect(shape.words, shape.banks, config.beat_words)
+            m.submodules[f"{name}_select"] = select = BankSelect(shape.words, shape.banks, config.bus_words)
             port = getattr(self, name)
             m.d.comb += [
                 select.address.eq(address),
@@ -128,6 +135,15 @@ class WritePorts(wiring.Component):
             to_codes = result.destination[Destination.DIVISOR.position]
             self._one_word(m, pins.codes, shapes[Space.DIVISOR], to_codes, result.pixel)
         return m
+
+    def _rotated(self, m, name: str, words, count: int):
+        """Words of a LOAD in the order of banks, a cycle later."""
+        m.submodules[name] = rotator = Rotator(count, 8 * self.config.block, Towards.BANKS)
+        m.d.comb += [
+            rotator.i.as_value().eq(words),
+            rotator.shift.eq(self.load.address[: len(rotator.shift)]),
+        ]
+        return delayed(m, rotator.o, 1, f"{name}_data")[-1]
 
     @staticmethod
     def _one_word(m, port, shape: Banks, en, address):

@@ -46,7 +46,8 @@ class AcceleratorConfig:
     name: str = _field("custom", "name, in files and reports; no part of the hash")
     cores: int = _field(1, "cores in lockstep, an image each")
     block: int = _field(8, "channels of a block = R-MAC lanes = cells of a lane = MAT lanes = multipliers of a lane")
-    data_bytes: int = _field(16, "bytes of an AXI beat")
+    ports: int = _field(1, "AXI masters; each serves an equal part of the cores and brings a stripe of the weights")
+    data_bytes: int = _field(16, "bytes of an AXI beat, of each port")
     feature_bytes: int = _field(128 * 1024, "buffer A: input features")
     output_bytes: int = _field(64 * 1024, "buffer O: results")
     weight_bytes: int = _field(64 * 1024, "buffers B (R-MAC) and C (MAT), each: weights")
@@ -79,6 +80,26 @@ class AcceleratorConfig:
     def beat_words(self) -> int:
         """Words in one AXI beat."""
         return self.data_bytes // self.block
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes of a beat of each port, all together: what a LOAD for all cores brings at once."""
+        return self.ports * self.data_bytes
+
+    @property
+    def bus_words(self) -> int:
+        """Words of a beat of each port, all together."""
+        return self.ports * self.beat_words
+
+    @property
+    def port_cores(self) -> int:
+        """Cores that a port serves: port i the cores from i * port_cores on."""
+        return self.cores // self.ports
+
+    @property
+    def masters(self) -> tuple[str, ...]:
+        """Names of the AXI masters at the top level."""
+        return ("m_axi",) if self.ports == 1 else tuple(f"m_axi{port}" for port in range(self.ports))
 
     @property
     def feature_words(self) -> int:
@@ -145,9 +166,14 @@ class AcceleratorConfig:
         # It becomes a folder's name.
         rule(NAME.fullmatch(self.name) is not None, f"name must be {NAME_WORDS}, not {self.name!r}")
         rule(self.block in BLOCKS, f"block must be {BLOCKS_WORDS}, not {self.block}")
-        for name, legal in ranges(self.block, self.data_bytes).items():
+        for name, legal in ranges(self.block, self.data_bytes, self.ports).items():
             fault = legal.fault(name, getattr(self, name))
             rule(not fault, fault)
+        rule(
+            self.cores % self.ports == 0,
+            f"ports must divide the cores, of which each port serves an equal part: {self.cores} is no multiple of "
+            f"{self.ports}",
+        )
         if errors:
             raise ConfigurationError("; ".join(errors))
         return self
@@ -178,11 +204,12 @@ PRESETS = {
         # One core of the paper: 8 x 8 R-MAC + 8 x 8 MAT. The formula is Trio-ViT's (arXiv 2405.03882), its numbers
         # are those of the group's earlier machine on the same board (arXiv 2403.20230): (8 x 8 + 8 x 8) x 16.
         AcceleratorConfig(name="trio-core", attention_bytes=2 * 1024, technology="ultrascale"),
-        # The paper's machine: 16 cores, 2048 multipliers, 64 bytes per cycle of memory.
+        # The paper's machine: 16 cores, 2048 multipliers, 64 bytes per cycle of memory, which the board's FPGA has as
+        # four ports of 16 bytes: a wider one cannot be attached at that rate.
         AcceleratorConfig(
             name="trio-zcu102",
             cores=16,
-            data_bytes=64,
+            ports=4,
             output_bytes=32 * 1024,
             attention_bytes=2 * 1024,
             burst_beats=64,

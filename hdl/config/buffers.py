@@ -33,14 +33,16 @@ SHARED = (Space.B, Space.C, Space.P)
 def buffers(config: AcceleratorConfig) -> dict[Space, Banks]:
     """Each buffer of a core, and those that the cores share. The divisor buffer is a single RAM."""
     block, beat, banks = config.block, config.beat_words, config.banks
-    bits, weights = 8 * block, Banks(config.weight_words, banks["B"], 8 * block, beat, block)
+    # LOAD writes a core's buffer from the core's port, a shared one from all ports at once.
+    bits, bus = 8 * block, config.bus_words
+    weights = Banks(config.weight_words, banks["B"], bits, bus, block)
     style = "distributed" if config.attention_words // banks["K"] <= SHALLOW else "auto"
     return {
         Space.A: Banks(config.feature_words, banks["A"], bits, beat, block),
         Space.O: Banks(config.output_words, banks["O"], bits, beat, beat),
         Space.B: weights,
         Space.C: weights,
-        Space.P: Banks(config.parameter_words, banks["P"], bits, beat, RECORD_BYTES),
+        Space.P: Banks(config.parameter_words, banks["P"], bits, bus, RECORD_BYTES),
         Space.K: Banks(config.attention_words, banks["K"], bits, 1, block, style=style),
         Space.DIVISOR: Banks(config.divisors, banks["divisor"], 4, 1, 1),
     }

@@ -8,6 +8,7 @@ from triovit.hdl.isa.limits import reach
 from triovit.hdl.isa.record import RECORD_BYTES
 
 BLOCKS = (4, 8, 16)
+MOST_PORTS = 4
 LONGEST_BURST = 4096  # bytes: an AXI burst crosses no 4 KB boundary
 # Field that sizes a buffer -> the buffer, in the words of `hdl.isa.limits`; C is as large as B.
 SIZES = {
@@ -42,14 +43,15 @@ class Range(NamedTuple):
         return f"{name} must be {kind}{self.low}..{self.high}{self.scope}, not {value}{reason}"
 
 
-def ranges(block: int, data_bytes: int) -> dict[str, Range]:
+def ranges(block: int, data_bytes: int, ports: int = 1) -> dict[str, Range]:
     """Range of each field but `name` and `block`, on which, with the width of the bus, some depend."""
-    # A beat is written into the banks of a weight buffer in one cycle, and those are `block` words wide.
-    widest = min(128, block * block)
+    # A beat of each port is written into the banks of a weight buffer in one cycle, and those are `block` words wide.
+    widest = max(block, min(128, block * block) // ports)
     beats = min(256, max(1, LONGEST_BURST // data_bytes))
     return {
         "cores": Range(1, 64),
-        "data_bytes": Range(block, widest, True, f" for block {block}"),
+        "ports": Range(1, MOST_PORTS, True),
+        "data_bytes": Range(block, widest, True, f" for block {block}{f' and {ports} ports' if ports > 1 else ''}"),
         **{name: _size(name, block, data_bytes) for name in SIZES},
         "accumulator_bits": Range(24, 32),
         "norm_lanes": Range(1, block, scope=f" for block {block}"),

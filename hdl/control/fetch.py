@@ -38,6 +38,7 @@ class FetchUnit(wiring.Component):
     program_offset, program_bytes : In(32)
         Place (from the memory base, a multiple of 64) and size of the program.
     memory : In(MemoryWindow())
+        The first port's.
     ar : Out(stream of BURST), r : In(stream of `read_beat`)
         Client port of `ReadMaster`; never holds up its beats.
     o : Out(stream of ISSUED).array(number of engines)
@@ -117,7 +118,7 @@ class FetchUnit(wiring.Component):
             prefetcher.start.eq(begin),
             prefetcher.offset.eq(self.program_offset),
             prefetcher.size.eq(self.program_bytes),
-            prefetcher.memory_base.eq(self.memory.base),
+            prefetcher.memory_base.eq(self.memory.base[0]),
         ]
         code = Signal(ErrorCode)
         m.d.comb += [

@@ -92,15 +92,16 @@ class SemaphorePort(wiring.Signature):
 class MemoryInterface(wiring.PureInterface):
     """Members of a `MemoryWindow`."""
 
-    base: Signal
+    base: data.View
     size: Signal
 
 
 class MemoryWindow(wiring.Signature):
-    """Memory that programs may touch: address of offset 0 (a multiple of 4096) and bytes. Out at the registers."""
+    """Memory that programs may touch: address of offset 0 of each port's partition (a multiple of 4096), and bytes of a
+    partition. Out at the registers."""
 
-    def __init__(self):
-        super().__init__({"base": Out(AXI_ADDRESS_BITS), "size": Out(32)})
+    def __init__(self, ports: int = 1):
+        super().__init__({"base": Out(data.ArrayLayout(AXI_ADDRESS_BITS, ports)), "size": Out(32)})
 
 
 class CommandInterface(wiring.PureInterface):

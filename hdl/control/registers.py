@@ -32,8 +32,8 @@ class RegisterFile(wiring.Component):
     commands : Out(Commands())
         start, soft_reset, acknowledge_done, acknowledge_interrupt: a 1 is written to CONTROL.start, CONTROL.soft_reset,
         STATUS.done, STATUS.interrupt (one cycle, the one after the write). interrupt_enable, watchdog: contents.
-    memory : Out(MemoryWindow()); program_offset, program_bytes, core_stride : Out(32)
-        Contents.
+    memory : Out(MemoryWindow(ports)); program_offset, program_bytes, core_stride : Out(32)
+        Contents. A port's base is settled as many cycles after a write as the port's number.
     status : In(Status()), cycles : In(64), counts : In(32).array(number of counters)
         What the read-only registers show.
 
@@ -61,11 +61,12 @@ class RegisterFile(wiring.Component):
         self.config = config.validate()
         self.engines = engines_of(config) if engines is None else engines
         self.counters = counters(self.engines)
+        self._port_stride = Signal(32, name="port_stride")
         super().__init__(
             {
                 "s_axil": In(AXI4LiteSignature(REGISTER_ADDRESS_BITS)),
                 "commands": Out(Commands()),
-                "memory": Out(MemoryWindow()),
+                "memory": Out(MemoryWindow(config.ports)),
                 "program_offset": Out(32),
                 "program_bytes": Out(32),
                 "core_stride": Out(32),
@@ -100,10 +101,11 @@ class RegisterFile(wiring.Component):
         words = {
             "PROGRAM_OFFSET": self.program_offset,
             "PROGRAM_BYTES": self.program_bytes,
-            "MEMORY_BASE_LO": self.memory.base[12:32],
-            "MEMORY_BASE_HI": self.memory.base[32:],
+            "MEMORY_BASE_LO": self.memory.base[0][12:32],
+            "MEMORY_BASE_HI": self.memory.base[0][32:],
             "MEMORY_SIZE": self.memory.size,
             "CORE_STRIDE": self.core_stride,
+            "PORT_STRIDE": self._port_stride[12:],
             "WATCHDOG": commands.watchdog,
         }
         return {
@@ -123,6 +125,14 @@ class RegisterFile(wiring.Component):
         state, targets = self._state(cycles_high), self._targets()
         registers = register_map(self.config, self.engines)
         lanes = Cat(strobe.replicate(8) for strobe in slave.write_strobes)
+
+        # The bases of further ports, each from the one before.
+        page = self.memory.base[0][12:]
+        for port in range(1, self.config.ports):
+            following = Signal.like(page, name=f"base_{port}")
+            m.d.sync += following.eq(page + self._port_stride[12:])
+            m.d.comb += self.memory.base[port][12:].eq(following)
+            page = following
 
         kept = {}
         for register in registers:

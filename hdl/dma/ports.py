@@ -11,8 +11,18 @@ from triovit.hdl.dma.runs import LOCAL_BITS, core_bits
 
 
 def beat_words(config: AcceleratorConfig) -> data.ArrayLayout:
-    """A beat as on-chip words."""
+    """A beat of a port as on-chip words."""
     return data.ArrayLayout(unsigned(8 * config.block), config.beat_words)
+
+
+def port_beats(config: AcceleratorConfig) -> data.ArrayLayout:
+    """A beat of each port."""
+    return data.ArrayLayout(beat_words(config), config.ports)
+
+
+def bus_words(config: AcceleratorConfig) -> data.ArrayLayout:
+    """The same as a row of words, those of the first port first: consecutive words of a striped run."""
+    return data.ArrayLayout(unsigned(8 * config.block), config.bus_words)
 
 
 class WriteInterface(wiring.PureInterface):
@@ -33,12 +43,14 @@ class BufferWrite(wiring.Signature):
     Members
     -------
     valid : Out(1), ready : In(1)
-        One beat for a buffer; held until ready.
-    buffer : Out(3), core : Out(bits of cores - 1)
-        `isa.Buffer`, and the core for A and O.
+        One beat of each port for a buffer; held until ready.
+    buffer : Out(3), core : Out(bits of port_cores - 1)
+        `isa.Buffer`, and for A and O the core, counted from each port's first one: port i's beat is for core
+        i * port_cores + core. A shared buffer gets all beats, one behind the other.
     address : Out(20)
         On-chip word of lane 0, modulo 2**20 (lanes outside the run can lie before the buffer's beginning).
-    data : Out(ArrayLayout(8 * block, beat_words)), mask : Out(beat_words)
+    data : Out(port_beats), mask : Out(bus_words)
+        mask: for A and O the lanes of a port's beat, the same for all ports.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -49,8 +61,8 @@ class BufferWrite(wiring.Signature):
                 "buffer": Out(3),
                 "core": Out(core_bits(config)),
                 "address": Out(LOCAL_BITS),
-                "data": Out(beat_words(config)),
-                "mask": Out(config.beat_words),
+                "data": Out(port_beats(config)),
+                "mask": Out(config.bus_words),
             }
         )
 
@@ -76,10 +88,10 @@ class BufferRead(wiring.Signature):
     -------
     valid : Out(1), ready : In(1)
         A read, held until it is granted; `ready` grants it in this cycle.
-    core : Out(bits of cores - 1), address : Out(20)
-        Core, and on-chip word of lane 0, modulo 2**20.
-    data : In(ArrayLayout(8 * block, beat_words))
-        The words, `READ_LATENCY` cycles after the grant.
+    core : Out(bits of port_cores - 1), address : Out(20)
+        Core of each port, counted from its first one, and on-chip word of lane 0, modulo 2**20.
+    data : In(port_beats)
+        The words for each port, `READ_LATENCY` cycles after the grant.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -89,6 +101,6 @@ class BufferRead(wiring.Signature):
                 "ready": In(1),
                 "core": Out(core_bits(config)),
                 "address": Out(LOCAL_BITS),
-                "data": In(beat_words(config)),
+                "data": In(port_beats(config)),
             }
         )

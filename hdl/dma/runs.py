@@ -18,8 +18,8 @@ LOCAL_BITS, MEMORY_BITS = FIELD_BITS["local"], FIELD_BITS["memory"]
 
 
 def core_bits(config: AcceleratorConfig) -> int:
-    """Width of a core index."""
-    return max(1, ceil_log2(config.cores))
+    """Width of the index of a core among those of its port."""
+    return max(1, ceil_log2(config.port_cores))
 
 
 def transfer_members(config: AcceleratorConfig) -> dict:
@@ -34,7 +34,10 @@ def transfer_members(config: AcceleratorConfig) -> dict:
 
 
 def run_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """One run: on-chip address of its first word, memory word numbers (offset / block) of its first and last word."""
+    """One run: on-chip address of its first word, memory word numbers (offset / block) of its first and last word.
+
+    `core` counts from each port's first core: all ports have the run at once, each for a core of its own.
+    """
     word_bits = MEMORY_BITS - ceil_log2(config.block)
     return data.StructLayout(
         {
@@ -89,14 +92,16 @@ class RunWalker(wiring.Component):
     o : Out(stream of `run_layout`)
         Runs in the order core, plane, row (innermost); `last` marks the last one of an instruction.
     core_stride, memory_size : In(32)
-        Bytes from a core's data to the next one's; bytes from the memory base that may be touched.
+        Bytes from a core's data to the next one's; bytes of a port's partition of the memory. Offsets for A and O are
+        from a partition's start, in all of them at once; those for shared buffers count through the stripes of all,
+        4 GiB at most.
     halt : In(1)
         No instruction is taken and nothing more is offered.
     active : Out(1)
         An instruction is being walked, or a run is on offer.
     error : Out(ERROR)
         ILLEGAL_FIELD (see `hdl.isa.rules`), LOCAL_ADDRESS (a run's last word is beyond the buffer),
-        MEMORY_ADDRESS (a run's end is beyond `memory_size`, or it does not start at a multiple of the word size). Such
+        MEMORY_ADDRESS (a run's end is beyond the memory, or it does not start at a multiple of the word size). Such
         a run is not offered; `halt` from the next cycle on keeps back those behind it.
 
     Latency: `latency = 2` cycles from `i` to the first run; then a run per cycle, and a cycle between instructions.
@@ -139,6 +144,11 @@ class RunWalker(wiring.Component):
         sizes = {buffer.value: self.config.words[buffer.name] for buffer in Buffer}
         return Array(sizes.get(number, 0) for number in range(1 << FIELD_BITS["buffer"]))
 
+    def _stripes(self):
+        """Bytes of the stripes of all partitions, as far as an offset can count."""
+        more = ceil_log2(self.config.ports)
+        return Mux(self.memory_size[MEMORY_BITS - more :].any(), 1 << MEMORY_BITS, self.memory_size << more)
+
     def elaborate(self, platform):
         m = Module()
         config, shift = self.config, ceil_log2(self.config.block)
@@ -171,7 +181,7 @@ class RunWalker(wiring.Component):
         last = Signal()
         memory_end = Signal(MEMORY_BITS + 2)
         m.d.comb += [
-            last_core.eq(~per_core(fields.buffer) | (core == config.cores - 1)),
+            last_core.eq(~per_core(fields.buffer) | (core == config.port_cores - 1)),
             last.eq(rows.last & planes.last & last_core),
             memory_end.eq(memory + (fields.words << shift)),
         ]
@@ -184,10 +194,11 @@ class RunWalker(wiring.Component):
         odd = Signal(reset_less=True)
         illegal = Signal(reset_less=True)
         local_bad = Signal()
+        size = Mux(per_core(run.buffer), self.memory_size, self._stripes()) if config.ports > 1 else self.memory_size
         bad = Signal()
         m.d.comb += [
             local_bad.eq(local_end > self._sizes()[run.buffer]),
-            bad.eq(illegal | local_bad | odd | (end > self.memory_size)),
+            bad.eq(illegal | local_bad | odd | (end > size)),
             self.o.valid.eq(prepared & ~bad & ~self.halt),
             self.error.valid.eq(prepared & bad),
             self.error.code.eq(

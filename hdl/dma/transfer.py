@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,6 +11,7 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.control.ports import MemoryInterface, MemoryWindow
 from triovit.hdl.dma.bursts import BurstSplitter, burst_layout
+from triovit.hdl.dma.port_fork import PortFork
 from triovit.hdl.dma.runs import RunWalker
 from triovit.hdl.isa.layouts import ISSUED
 from triovit.hdl.isa.names import ErrorCode, Opcode
@@ -28,7 +29,7 @@ class Transfer(wiring.Component):
     -------
     i : In(stream of ISSUED)
     o : Out(stream of `burst_layout`)
-    memory : In(MemoryWindow()), core_stride : In(32)
+    memory : In(MemoryWindow(ports)), core_stride : In(32)
         Registers. Bytes; the stride is a multiple of the word size.
     response : In(ERROR)
         `valid`: the bus has answered a burst of instruction `index` with an error.
@@ -65,7 +66,7 @@ class Transfer(wiring.Component):
             {
                 "i": In(stream.Signature(ISSUED)),
                 "o": Out(stream.Signature(burst_layout(config))),
-                "memory": In(MemoryWindow()),
+                "memory": In(MemoryWindow(config.ports)),
                 "core_stride": In(32),
                 "response": In(ERROR),
                 "error": Out(ERROR),
@@ -94,6 +95,27 @@ class Transfer(wiring.Component):
         with m.If(self.error.valid):
             m.d.sync += self.failed.eq(1)
         return m
+
+
+def ask(m, fork: PortFork, burst, ports) -> None:
+    """The length of a `Transfer`'s burst to `fork`, and from there with the port's address to the master of each."""
+    m.d.comb += fork.i.payload.eq(burst.length)
+    for port, (mine, master) in enumerate(zip(fork.o, ports, strict=True)):
+        m.d.comb += [
+            master.valid.eq(mine.valid),
+            master.payload.length.eq(mine.payload),
+            master.payload.address.eq(burst.address[port]),
+            mine.ready.eq(master.ready),
+        ]
+
+
+def first_error(responses) -> tuple:
+    """Whether any port's response is an error, and the first such port's response."""
+    wrong = [response.matches(Response.SLVERR, Response.DECERR) for response in responses]
+    first = responses[-1]
+    for bad, response in reversed(list(zip(wrong[:-1], responses[:-1], strict=True))):
+        first = Mux(bad, response, first)
+    return Cat(*wrong).any(), first
 
 
 def bus_error(bad, response, index, slave_error: ErrorCode, decode_error: ErrorCode, record) -> list:

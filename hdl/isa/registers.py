@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # a configuration's limits come from the instruction set, so 
 
 REGISTER_ADDRESS_BITS = 12  # a page of 4 KB
 IDENTIFIER = 0x5452494F  # "TRIO"
-MAP_VERSION = 2
+MAP_VERSION = 3
 DEFAULT_WATCHDOG = 1 << 20
 
 
@@ -116,10 +116,11 @@ _MAP = (
     _constants(
         "CONFIG_BURSTS",
         0x014,
-        "Bursts, log2",
+        "Bursts and ports, log2",
         ("read_bursts", 4, _log2("read_bursts"), "Outstanding reads"),
         ("write_bursts", 4, _log2("write_bursts"), "Outstanding writes"),
         ("burst_beats", 8, _log2("burst_beats"), "Longest burst, beats"),
+        ("ports", 4, _log2("ports"), "AXI masters"),
     ),
     Register(
         "CONTROL",
@@ -154,7 +155,7 @@ _MAP = (
                 4,
                 1,
                 "ro",
-                "Bursts are under way on the AXI port; after a soft reset: leave the memory alone until there are none",
+                "Bursts are under way on an AXI port; after a soft reset: leave the memory alone until there are none",
             ),
         ),
     ),
@@ -183,7 +184,7 @@ _MAP = (
         low=12,
     ),
     _word("MEMORY_BASE_HI", 0x03C, "rw", "AXI address of offset 0, bits 63..32", locked=True),
-    _word("MEMORY_SIZE", 0x040, "rw", "Bytes from the memory base that may be touched", locked=True),
+    _word("MEMORY_SIZE", 0x040, "rw", "Bytes of a port's partition: from its base on they may be touched", locked=True),
     _word(
         "CORE_STRIDE",
         0x044,
@@ -197,6 +198,14 @@ _MAP = (
         "rw",
         "Cycles without a finished instruction after which the machine stops; 0: never",
         reset=DEFAULT_WATCHDOG,
+    ),
+    _word(
+        "PORT_STRIDE",
+        0x04C,
+        "rw",
+        "Bytes from a port's partition to the next port's, a multiple of 4096: bits 31..12; no effect with one port",
+        locked=True,
+        low=12,
     ),
     _word("CYCLES_LO", 0x050, "ro", "Cycles of the program, low half; reading it holds CYCLES_HI"),
     _word("CYCLES_HI", 0x054, "ro", "High half, as of the last read of CYCLES_LO"),

@@ -1,6 +1,8 @@
-// AXI4 memory behind the accelerator's master port: latency, shared bandwidth, random stalls, injected errors, rules that
-// it breaks itself on demand, and the protocol rules a master has to keep. One ID, in-order responses. A cycle is: drive() sets the memory's outputs,
-// the design settles, sample() looks at both sides' outputs, which is what the next clock edge will see.
+// AXI4 memory behind the accelerator's master ports: latency, bandwidth that reads and writes of a port share, random
+// stalls, injected errors, rules that it breaks itself on demand, and the protocol rules a master has to keep. The ports
+// share the bytes and nothing else. One ID, in-order responses. A cycle is: drive() sets the memory's outputs, the
+// design settles, sample() looks at both sides' outputs, which is what the next clock edge will see, and edge() follows
+// that.
 #pragma once
 
 #include <algorithm>
@@ -47,10 +49,11 @@ class ChannelRule {
     Payload payload_{};
 
   public:
-    void check(bool valid, bool ready, const Payload& payload, const char* name, uint64_t cycle, Violations& out) {
-        if (waiting_ && !valid) out.add(cycle, std::string(name) + ": valid withdrawn before ready");
+    void check(bool valid, bool ready, const Payload& payload, const std::string& name, uint64_t cycle,
+               Violations& out) {
+        if (waiting_ && !valid) out.add(cycle, name + ": valid withdrawn before ready");
         if (waiting_ && valid && std::memcmp(&payload, &payload_, sizeof(Payload)) != 0)
-            out.add(cycle, std::string(name) + ": payload changed while valid waited for ready");
+            out.add(cycle, name + ": payload changed while valid waited for ready");
         waiting_ = valid && !ready;
         if (waiting_) payload_ = payload;
     }
@@ -101,7 +104,26 @@ struct MemorySettings {
     uint64_t outstanding = 32;        // bursts accepted and not finished, in each direction
 };
 
-template <typename Top, int BYTES>
+// What all ports see.
+struct Storage {
+    std::vector<uint8_t> bytes;
+    uint64_t base = 0;
+    std::vector<ErrorRegion> errors;
+    Violations violations;
+    uint64_t bytes_read = 0, bytes_written = 0;  // transferred on R, and written according to the strobes
+};
+
+// X(master, pin) for every pin of a master.
+#define AXI_PINS(X, master)                                                                                      \
+    X(master, awid) X(master, awaddr) X(master, awlen) X(master, awsize) X(master, awburst) X(master, awcache)   \
+    X(master, awprot) X(master, awvalid) X(master, awready) X(master, wdata) X(master, wstrb) X(master, wlast)   \
+    X(master, wvalid) X(master, wready) X(master, bid) X(master, bresp) X(master, bvalid) X(master, bready)      \
+    X(master, arid) X(master, araddr) X(master, arlen) X(master, arsize) X(master, arburst) X(master, arcache)   \
+    X(master, arprot) X(master, arvalid) X(master, arready) X(master, rid) X(master, rdata) X(master, rresp)     \
+    X(master, rlast) X(master, rvalid) X(master, rready)
+
+// A port of the memory. Pins: references to a master's pins, named as above.
+template <typename Pins, int BYTES>
 class AxiMemory {
     struct Address {
         uint64_t address;
@@ -126,7 +148,11 @@ class AxiMemory {
         uint8_t response;
     };
 
-    Top* top_;
+    Pins pins_;
+    Storage& storage_;
+    int port_;
+    std::string name_;  // of the port, in front of what it does wrong; empty when there is one
+    bool drop_r_ = false, drop_b_ = false;  // the memory's own valid signals go low with the edge
     MemorySettings settings_;
     std::deque<Burst> reads_, writes_;
     std::deque<Beat> beats_;  // write data, which may come before its address
@@ -148,9 +174,11 @@ class AxiMemory {
 
     static constexpr uint64_t COST = uint64_t(BYTES) * 1024;
 
+    void violate(uint64_t cycle, const std::string& text) { storage_.violations.add(cycle, name_ + text); }
+
     uint8_t response_at(bool write, uint64_t address) const {
-        if (address < base || address - base + BYTES > bytes.size()) return DECERR;
-        for (const auto& region : errors)
+        if (address < storage_.base || address - storage_.base + BYTES > storage_.bytes.size()) return DECERR;
+        for (const auto& region : storage_.errors)
             if (region.write == write && address < region.address + region.length && region.address < address + BYTES)
                 return region.response;
         return OKAY;
@@ -158,36 +186,36 @@ class AxiMemory {
 
     Address address_of(bool write) const {
         Address a{};
-        a.address = write ? top_->m_axi_awaddr : top_->m_axi_araddr;
-        a.beats = 1u + (write ? top_->m_axi_awlen : top_->m_axi_arlen);
-        a.size = write ? top_->m_axi_awsize : top_->m_axi_arsize;
-        a.burst = write ? top_->m_axi_awburst : top_->m_axi_arburst;
-        a.cache = write ? top_->m_axi_awcache : top_->m_axi_arcache;
-        a.protection = write ? top_->m_axi_awprot : top_->m_axi_arprot;
-        a.id = write ? top_->m_axi_awid : top_->m_axi_arid;
+        a.address = write ? pins_.awaddr : pins_.araddr;
+        a.beats = 1u + (write ? pins_.awlen : pins_.arlen);
+        a.size = write ? pins_.awsize : pins_.arsize;
+        a.burst = write ? pins_.awburst : pins_.arburst;
+        a.cache = write ? pins_.awcache : pins_.arcache;
+        a.protection = write ? pins_.awprot : pins_.arprot;
+        a.id = write ? pins_.awid : pins_.arid;
         return a;
     }
 
     Beat write_beat() const {
         Beat beat{};
-        std::memcpy(beat.data, &top_->m_axi_wdata, BYTES);
-        std::memcpy(beat.strobes, &top_->m_axi_wstrb, sizeof beat.strobes);
-        beat.last = top_->m_axi_wlast;
+        std::memcpy(beat.data, &pins_.wdata, BYTES);
+        std::memcpy(beat.strobes, &pins_.wstrb, sizeof beat.strobes);
+        beat.last = pins_.wlast;
         return beat;
     }
 
     void check_address(const Address& a, const char* name, uint64_t cycle) {
         const std::string channel(name);
-        if (a.id != 0) violations.add(cycle, channel + ": ID is not 0, though answers come in order");
-        if (a.burst != 1) violations.add(cycle, channel + ": burst type is not INCR");
-        if ((1u << a.size) != BYTES) violations.add(cycle, channel + ": size is not the data width");
+        if (a.id != 0) violate(cycle, channel + ": ID is not 0, though answers come in order");
+        if (a.burst != 1) violate(cycle, channel + ": burst type is not INCR");
+        if ((1u << a.size) != BYTES) violate(cycle, channel + ": size is not the data width");
         const uint64_t first = a.address & ~uint64_t(BYTES - 1);
         const uint64_t final = first + uint64_t(a.beats) * BYTES - 1;
         if (first >> 12 != final >> 12) {
             char text[96];
             std::snprintf(text, sizeof text, ": burst of %u beats at 0x%llx crosses 4 KiB", a.beats,
                           (unsigned long long)a.address);
-            violations.add(cycle, channel + text);
+            violate(cycle, channel + text);
         }
     }
 
@@ -199,17 +227,17 @@ class AxiMemory {
             const int unaligned = burst.done ? 0 : int(burst.address & (BYTES - 1));
             for (int i = 0; i < unaligned; i++)
                 if (beat.strobe(i)) {
-                    violations.add(cycle, "W: strobe below the start address");
+                    violate(cycle, "W: strobe below the start address");
                     break;
                 }
             const uint8_t response = response_at(true, address);
             if (response > write_response_) write_response_ = response;
             if (response == OKAY)
                 for (int i = 0; i < BYTES; i++)
-                    if (beat.strobe(i)) bytes[address - base + i] = beat.data[i];
+                    if (beat.strobe(i)) storage_.bytes[address - storage_.base + i] = beat.data[i];
             burst.done++;
             const bool final = burst.done == burst.beats;
-            if (final != bool(beat.last)) violations.add(cycle, final ? "W: wlast missing" : "W: wlast too early");
+            if (final != bool(beat.last)) violate(cycle, final ? "W: wlast missing" : "W: wlast too early");
             beats_.pop_front();
             if (final) {
                 if (!burst.answered) responses_.push_back({cycle + settings_.write_latency, write_response_});
@@ -220,17 +248,15 @@ class AxiMemory {
     }
 
   public:
-    std::vector<uint8_t> bytes;
-    uint64_t base = 0;
-    std::vector<ErrorRegion> errors;
-    Violations violations;
-    uint64_t bytes_read = 0, bytes_written = 0;  // transferred on R, and written according to the strobes
-
-    explicit AxiMemory(Top* top) : top_(top) { reset(); }
+    AxiMemory(const Pins& pins, Storage& storage, int port, const std::string& name)
+        : pins_(pins), storage_(storage), port_(port), name_(name) {
+        reset();
+    }
 
     void configure(const MemorySettings& settings) {
         settings_ = settings;
-        for (int channel = 0; channel < 5; channel++) stall_[channel].set(settings.seed, channel, settings.stall_threshold);
+        for (int channel = 0; channel < 5; channel++)
+            stall_[channel].set(settings.seed, 5 * port_ + channel, settings.stall_threshold);
     }
 
     void set_fault(Fault fault, uint64_t spared) {
@@ -247,10 +273,10 @@ class AxiMemory {
         tokens_ = 0;
         write_response_ = OKAY;
         ar_rule_.reset(), aw_rule_.reset(), w_rule_.reset();
-        top_->m_axi_arready = top_->m_axi_awready = top_->m_axi_wready = 0;
-        top_->m_axi_rvalid = top_->m_axi_bvalid = 0;
-        top_->m_axi_rresp = top_->m_axi_bresp = top_->m_axi_rlast = 0;
-        top_->m_axi_rid = top_->m_axi_bid = 0;
+        pins_.arready = pins_.awready = pins_.wready = 0;
+        pins_.rvalid = pins_.bvalid = 0;
+        pins_.rresp = pins_.bresp = pins_.rlast = 0;
+        pins_.rid = pins_.bid = 0;
     }
 
     void drive(uint64_t cycle) {
@@ -262,108 +288,113 @@ class AxiMemory {
             tokens_ = 2 * COST;
         }
         const bool deaf = strikes(Fault::DEAF, reads_over_);
-        top_->m_axi_arready = reads_.size() < settings_.outstanding && !stall_[0].stalled() && !deaf;
-        top_->m_axi_awready = writes() < settings_.outstanding && !stall_[1].stalled() && !deaf;
+        pins_.arready = reads_.size() < settings_.outstanding && !stall_[0].stalled() && !deaf;
+        pins_.awready = writes() < settings_.outstanding && !stall_[1].stalled() && !deaf;
         // Reads and writes that both want the last tokens take turns.
-        bool read = !top_->m_axi_rvalid && !reads_.empty() && cycle >= reads_.front().ready && !stall_[3].stalled();
-        bool write = top_->m_axi_wvalid && beats_.size() < 512 && !stall_[2].stalled() && !deaf;
+        bool read = !pins_.rvalid && !reads_.empty() && cycle >= reads_.front().ready && !stall_[3].stalled();
+        bool write = pins_.wvalid && beats_.size() < 512 && !stall_[2].stalled() && !deaf;
         if (strikes(Fault::MUTE_READS, reads_over_)) read = false;
         if (read && write && tokens_ < 2 * COST) (read_last_served_ ? read : write) = false;
         read = read && tokens_ >= COST;
         write = write && tokens_ >= COST;
         if (read != write) read_last_served_ = read;
-        top_->m_axi_wready = write;
+        pins_.wready = write;
         if (read) {
             const Burst& burst = reads_.front();
             const uint64_t address = (burst.address & ~uint64_t(BYTES - 1)) + uint64_t(burst.done) * BYTES;
             const bool last = burst.done + 1 >= burst.beats;
             const bool first = burst.done == 0;
-            top_->m_axi_rresp = response_at(false, address);
-            if (top_->m_axi_rresp == DECERR)
-                std::memset(&top_->m_axi_rdata, 0xdb, BYTES);  // no memory there
+            pins_.rresp = response_at(false, address);
+            if (pins_.rresp == DECERR)
+                std::memset(&pins_.rdata, 0xdb, BYTES);  // no memory there
             else
-                std::memcpy(&top_->m_axi_rdata, &bytes[address - base], BYTES);
+                std::memcpy(&pins_.rdata, &storage_.bytes[address - storage_.base], BYTES);
             ends_ = last, stray_ = false;
-            top_->m_axi_rid = 0;
+            pins_.rid = 0;
             if (first && !last && strikes(Fault::EARLY_LAST, reads_over_)) {
                 ends_ = true, fault_ = Fault::NONE;
             } else if (burst.done + 1 == burst.beats && strikes(Fault::LATE_LAST, reads_over_)) {
                 ends_ = false, fault_ = Fault::NONE;
             } else if (strikes(Fault::READ_ID, reads_over_)) {
-                top_->m_axi_rid = 1, fault_ = Fault::NONE;
+                pins_.rid = 1, fault_ = Fault::NONE;
             } else if (strikes(Fault::READ_EXOKAY, reads_over_)) {
-                top_->m_axi_rresp = EXOKAY, fault_ = Fault::NONE;
+                pins_.rresp = EXOKAY, fault_ = Fault::NONE;
             }
-            top_->m_axi_rlast = ends_;
-            top_->m_axi_rvalid = 1;
+            pins_.rlast = ends_;
+            pins_.rvalid = 1;
             tokens_ -= COST;
-        } else if (!top_->m_axi_rvalid && reads_.empty() && !top_->m_axi_arvalid &&
+        } else if (!pins_.rvalid && reads_.empty() && !pins_.arvalid &&
                    strikes(Fault::STRAY_BEAT, reads_over_)) {
-            std::memset(&top_->m_axi_rdata, 0xdb, BYTES);
-            top_->m_axi_rresp = OKAY, top_->m_axi_rid = 0;
-            top_->m_axi_rlast = top_->m_axi_rvalid = 1;
+            std::memset(&pins_.rdata, 0xdb, BYTES);
+            pins_.rresp = OKAY, pins_.rid = 0;
+            pins_.rlast = pins_.rvalid = 1;
             stray_ = true, fault_ = Fault::NONE;
         }
-        if (!top_->m_axi_bvalid && !responses_.empty() && cycle >= responses_.front().ready && !stall_[4].stalled() &&
+        if (!pins_.bvalid && !responses_.empty() && cycle >= responses_.front().ready && !stall_[4].stalled() &&
             !strikes(Fault::MUTE_WRITES, writes_over_)) {
-            top_->m_axi_bvalid = 1;
-            top_->m_axi_bresp = responses_.front().response;
-            top_->m_axi_bid = 0;
+            pins_.bvalid = 1;
+            pins_.bresp = responses_.front().response;
+            pins_.bid = 0;
             stray_answer_ = false;
             if (strikes(Fault::WRITE_ID, writes_over_)) {
-                top_->m_axi_bid = 1, fault_ = Fault::NONE;
+                pins_.bid = 1, fault_ = Fault::NONE;
             } else if (strikes(Fault::WRITE_EXOKAY, writes_over_)) {
-                top_->m_axi_bresp = EXOKAY, fault_ = Fault::NONE;
+                pins_.bresp = EXOKAY, fault_ = Fault::NONE;
             }
-        } else if (!top_->m_axi_bvalid && !writes() && !top_->m_axi_awvalid &&
+        } else if (!pins_.bvalid && !writes() && !pins_.awvalid &&
                    strikes(Fault::STRAY_ANSWER, writes_over_)) {
-            top_->m_axi_bvalid = 1;
-            top_->m_axi_bresp = top_->m_axi_bid = 0;
+            pins_.bvalid = 1;
+            pins_.bresp = pins_.bid = 0;
             stray_answer_ = true, fault_ = Fault::NONE;
         }
     }
 
-    // Returns flags to clear after the edge: the memory's own valid signals go low with it.
-    void sample(uint64_t cycle, bool& drop_r, bool& drop_b) {
-        if (top_->m_axi_arvalid || ar_rule_.waiting())
-            ar_rule_.check(top_->m_axi_arvalid, top_->m_axi_arready, address_of(false), "AR", cycle, violations);
-        if (top_->m_axi_awvalid || aw_rule_.waiting())
-            aw_rule_.check(top_->m_axi_awvalid, top_->m_axi_awready, address_of(true), "AW", cycle, violations);
-        if (top_->m_axi_wvalid || w_rule_.waiting())
-            w_rule_.check(top_->m_axi_wvalid, top_->m_axi_wready, write_beat(), "W", cycle, violations);
-        if (top_->m_axi_arvalid && top_->m_axi_arready) {
+    void sample(uint64_t cycle) {
+        if (pins_.arvalid || ar_rule_.waiting())
+            ar_rule_.check(pins_.arvalid, pins_.arready, address_of(false), name_ + "AR", cycle, storage_.violations);
+        if (pins_.awvalid || aw_rule_.waiting())
+            aw_rule_.check(pins_.awvalid, pins_.awready, address_of(true), name_ + "AW", cycle, storage_.violations);
+        if (pins_.wvalid || w_rule_.waiting())
+            w_rule_.check(pins_.wvalid, pins_.wready, write_beat(), name_ + "W", cycle, storage_.violations);
+        if (pins_.arvalid && pins_.arready) {
             const Address a = address_of(false);
             check_address(a, "AR", cycle);
             reads_.push_back({a.address, cycle + settings_.read_latency, a.beats, 0, false});
         }
-        if (top_->m_axi_awvalid && top_->m_axi_awready) {
+        if (pins_.awvalid && pins_.awready) {
             const Address a = address_of(true);
             check_address(a, "AW", cycle);
             const bool early = beats_.empty() && strikes(Fault::EARLY_ANSWER, writes_over_);
             if (early) responses_.push_back({cycle + 1, OKAY}), fault_ = Fault::NONE;
             writes_.push_back({a.address, 0, a.beats, 0, early});
         }
-        if (top_->m_axi_wvalid && top_->m_axi_wready) {
+        if (pins_.wvalid && pins_.wready) {
             const Beat beat = write_beat();
             beats_.push_back(beat);
-            for (int i = 0; i < BYTES; i++) bytes_written += beat.strobe(i);
+            for (int i = 0; i < BYTES; i++) storage_.bytes_written += beat.strobe(i);
             tokens_ -= tokens_ < COST ? tokens_ : COST;
         }
         accept_beats(cycle);
-        drop_r = top_->m_axi_rvalid && top_->m_axi_rready;
-        if (drop_r) {
-            bytes_read += BYTES;
+        drop_r_ = pins_.rvalid && pins_.rready;
+        if (drop_r_) {
+            storage_.bytes_read += BYTES;
             if (!stray_) reads_.front().done++;
             if (!stray_ && ends_) reads_.pop_front(), reads_over_++;
         }
-        drop_b = top_->m_axi_bvalid && top_->m_axi_bready;
-        if (drop_b && !stray_answer_) responses_.pop_front(), writes_over_++;
+        drop_b_ = pins_.bvalid && pins_.bready;
+        if (drop_b_ && !stray_answer_) responses_.pop_front(), writes_over_++;
+    }
+
+    void edge() {
+        if (drop_r_) pins_.rvalid = 0;
+        if (drop_b_) pins_.bvalid = 0;
+        drop_r_ = drop_b_ = false;
     }
 
     // In reset a master must not offer anything.
     void sample_reset(uint64_t cycle) {
-        if (top_->m_axi_arvalid) violations.add(cycle, "AR: valid during reset");
-        if (top_->m_axi_awvalid) violations.add(cycle, "AW: valid during reset");
-        if (top_->m_axi_wvalid) violations.add(cycle, "W: valid during reset");
+        if (pins_.arvalid) violate(cycle, "AR: valid during reset");
+        if (pins_.awvalid) violate(cycle, "AW: valid during reset");
+        if (pins_.wvalid) violate(cycle, "W: valid during reset");
     }
 };

@@ -1,4 +1,4 @@
-// Whole-network simulation: the verilated accelerator, an AXI4 memory behind its master port, and a script of what
+// Whole-network simulation: the verilated accelerator, an AXI4 memory behind its master ports, and a script of what
 // the host does. Usage: <program> SCRIPT REPORT EVENTS
 //
 // SCRIPT: one command per line (see sim/rtl/simulation.py, which writes it). REPORT: JSON, one result per command that has
@@ -32,8 +32,15 @@ struct Event {
 };
 static_assert(sizeof(Event) == 16);
 
+// All masters have the same pins.
+struct MasterPins {
+#define PIN(master, pin) std::remove_reference_t<decltype(Vtop::master##_##pin)>& pin;
+    AXI_PINS(PIN, FIRST_MASTER)
+#undef PIN
+};
 // The port of an AXI data bus is as wide as the bus.
-constexpr int DATA_BYTES = sizeof(std::remove_reference_t<decltype(Vtop::m_axi_rdata)>);
+constexpr int DATA_BYTES = sizeof(std::remove_reference_t<decltype(MasterPins::rdata)>);
+using Memory = AxiMemory<MasterPins, DATA_BYTES>;
 
 struct LitePayload {
     uint32_t data, response;
@@ -90,15 +97,22 @@ class Simulation {
     bool lite_stalled() { return lite_threshold_ && (lite_random_.next() >> 32) < lite_threshold_; }
 
   public:
-    AxiMemory<Vtop, DATA_BYTES> memory;
+    Storage storage;
+    std::vector<Memory> ports;
     uint64_t cycle = 0;
     uint16_t mark = 0;
     size_t command = 0;
 
     /// power_up: seed of what registers and memories hold before the reset; 0: what the design says, else zeros.
     explicit Simulation(const char* events_path, int power_up)
-        : top_(prepared(context_, power_up)), events_(events_path, std::ios::binary), memory(&top_) {
+        : top_(prepared(context_, power_up)), events_(events_path, std::ios::binary) {
         if (!events_) fail("cannot write the events file");
+#define PIN(master, pin) top_.master##_##pin,
+#define MASTER(number, master) \
+    ports.emplace_back(MasterPins{AXI_PINS(PIN, master)}, storage, number, MASTER_COUNT > 1 ? #master " " : "");
+        MASTERS  // of units.h
+#undef MASTER
+#undef PIN
         top_.aclk = 0;
         top_.aresetn = 0;
         top_.s_axil_awvalid = top_.s_axil_wvalid = top_.s_axil_arvalid = 0;
@@ -144,19 +158,19 @@ class Simulation {
 
     void tick() {
         const bool running = top_.aresetn;
-        bool drop_r = false, drop_b = false;
-        if (running) memory.drive(cycle);
+        if (running)
+            for (auto& port : ports) port.drive(cycle);
         top_.aclk = 0;
         top_.eval();
 #if VM_TRACE
         if (waves_open_) waves_.dump(10 * cycle);
 #endif
         if (running) {
-            memory.sample(cycle, drop_r, drop_b);
+            for (auto& port : ports) port.sample(cycle);
             b_rule_.check(top_.s_axil_bvalid, top_.s_axil_bready, {0, top_.s_axil_bresp}, "s_axil B", cycle,
-                          memory.violations);
+                          storage.violations);
             r_rule_.check(top_.s_axil_rvalid, top_.s_axil_rready, {top_.s_axil_rdata, top_.s_axil_rresp}, "s_axil R",
-                          cycle, memory.violations);
+                          cycle, storage.violations);
             if (record_) sample_events();
         }
         top_.aclk = 1;
@@ -164,8 +178,7 @@ class Simulation {
 #if VM_TRACE
         if (waves_open_) waves_.dump(10 * cycle + 5);
 #endif
-        if (drop_r) top_.m_axi_rvalid = 0;
-        if (drop_b) top_.m_axi_bvalid = 0;
+        for (auto& port : ports) port.edge();
         cycle++;
         if (cycle % 8192 == 0) report_progress();
     }
@@ -173,12 +186,12 @@ class Simulation {
     void reset(uint64_t cycles) {
         top_.aresetn = 0;
         top_.s_axil_awvalid = top_.s_axil_wvalid = top_.s_axil_arvalid = 0;
-        memory.reset();
+        for (auto& port : ports) port.reset();
         b_rule_.reset();
         r_rule_.reset();
         for (uint64_t i = 0; i < cycles; i++) {
             tick();
-            memory.sample_reset(cycle);
+            for (auto& port : ports) port.sample_reset(cycle);
         }
         top_.aresetn = 1;
     }
@@ -283,7 +296,7 @@ int main(int argc, char** argv) {
     const auto begin = std::chrono::steady_clock::now();
     const auto simulation = std::make_unique<Simulation>(argv[3], std::atoi(argv[4]));
     Simulation& sim = *simulation;
-    auto& memory = sim.memory;
+    auto& memory = sim.storage;
     std::ostringstream results;
     std::string stopped;
     const char* separator = "";
@@ -316,7 +329,8 @@ int main(int argc, char** argv) {
             settings.stall_threshold = number(line, "stall threshold");
             settings.seed = number(line, "seed");
             settings.outstanding = number(line, "outstanding bursts");
-            memory.configure(settings);
+            settings.tokens_per_cycle = (settings.tokens_per_cycle + sim.ports.size() - 1) / sim.ports.size();
+            for (auto& port : sim.ports) port.configure(settings);
             sim.set_lite_stalls(settings.seed, settings.stall_threshold);
         } else if (kind == "load") {  // address, file, offset, length
             const uint64_t address = number(line, "address");
@@ -348,13 +362,15 @@ int main(int argc, char** argv) {
         } else if (kind == "wait") {  // until the interrupt is high, at most a number of cycles
             const uint64_t limit = number(line, "limit"), start = sim.cycle;
             const uint64_t read = memory.bytes_read, written = memory.bytes_written;
+            size_t reads = 0, writes = 0;
             while (!sim.interrupt() && sim.cycle - start < limit) sim.tick();
             const bool expired = !sim.interrupt();
+            for (auto& port : sim.ports) reads += port.reads(), writes += port.writes();
             result("\"cycles\": " + std::to_string(sim.cycle - start) + ", \"expired\": " + (expired ? "true" : "false") +
                    ", \"bytes_read\": " + std::to_string(memory.bytes_read - read) +
                    ", \"bytes_written\": " + std::to_string(memory.bytes_written - written) +
-                   ", \"reads_outstanding\": " + std::to_string(memory.reads()) +
-                   ", \"writes_outstanding\": " + std::to_string(memory.writes()));
+                   ", \"reads_outstanding\": " + std::to_string(reads) +
+                   ", \"writes_outstanding\": " + std::to_string(writes));
             if (expired && number(line, "stop")) stopped = "interrupt not seen in " + std::to_string(limit) + " cycles";
         } else if (kind == "error") {  // read or write, address, length, response
             const std::string direction = word(line, "direction");
@@ -362,12 +378,14 @@ int main(int argc, char** argv) {
             memory.errors.push_back({direction == "write", address, length, uint8_t(number(line, "response"))});
         } else if (kind == "no-errors") {
             memory.errors.clear();
-            memory.set_fault(Fault::NONE, 0);
-        } else if (kind == "fault") {  // what, and bursts that are spared
+            for (auto& port : sim.ports) port.set_fault(Fault::NONE, 0);
+        } else if (kind == "fault") {  // what, bursts that are spared, port
             const std::string name = word(line, "fault");
             const Fault fault = fault_of(name);
             if (fault == Fault::NONE) fail("unknown fault: " + name);
-            memory.set_fault(fault, number(line, "bursts"));
+            const uint64_t spared = number(line, "bursts"), port = number(line, "port");
+            if (port >= sim.ports.size()) fail("no port " + std::to_string(port));
+            sim.ports[port].set_fault(fault, spared);
         } else if (kind == "mark") {
             sim.mark++;
         } else if (kind == "events") {

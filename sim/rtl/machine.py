@@ -47,14 +47,15 @@ class MachineRun:
 class RtlMachine:
     """The accelerator in Verilator with a program in its memory.
 
-    memory: timing and base of the AXI memory; by default a beat per cycle shared by reads and writes, 32 cycles of read
-    latency, at address 0. watchdog: what the run writes to the register of that name, see `watchdog_cycles`.
-    progress: called while the Verilog is emitted, on first use. Raises BuildFolderError when it cannot be written.
+    memory: timing and base of the AXI memory; by default a beat of each port per cycle shared by reads and writes, 32
+    cycles of read latency, at address 0. watchdog: what the run writes to the register of that name, see
+    `watchdog_cycles`. progress: called while the Verilog is emitted, on first use. Raises BuildFolderError when it
+    cannot be written.
     """
 
     def __init__(self, program: CompiledProgram, memory: MemoryModel | None = None, progress: Progress | None = None):
         self.program = program
-        self.memory = memory or MemoryModel(bytes_per_cycle=program.config.data_bytes)
+        self.memory = memory or MemoryModel(bytes_per_cycle=program.config.bus_bytes)
         self.watchdog = watchdog_cycles(program.config, program.instructions, self.memory)
         self.folder = verilog_folder(program.config, progress)
         self.counters = [counter.name for counter in counters(engines_of(program.config))]
@@ -95,7 +96,8 @@ class RtlMachine:
             "WATCHDOG": self.watchdog,
             "MEMORY_BASE_LO": self.memory.base & 0xFFFFFFFF,
             "MEMORY_BASE_HI": self.memory.base >> 32,
-            "MEMORY_SIZE": program.memory_bytes,
+            "MEMORY_SIZE": program.partition_bytes,
+            "PORT_STRIDE": program.partition_bytes,
             "PROGRAM_BYTES": len(program.program_bytes()),
             "CORE_STRIDE": program.core_stride,
             "CONTROL": INTERRUPT_ENABLE,
@@ -110,8 +112,9 @@ class RtlMachine:
             names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", "CYCLES_HI", *self.counters)
             registers = {name: simulation.read_register(REGISTERS[name]) for name in names}
             write(REGISTERS["STATUS"], ACKNOWLEDGE)
-            dump = simulation.dump(self.memory.base + program.maps_offset, program.config.cores * program.core_stride)
-            handles.append((registers, dump))
+            starts = (self.memory.base + program.maps_of(core) for core in range(program.config.cores))
+            dumps = [simulation.dump(start, program.core_stride) for start in starts]
+            handles.append((registers, dumps))
         result = simulation.execute(progress=progress)
         return [self._collect(result, number, *handle) for number, handle in enumerate(handles)]
 
@@ -119,10 +122,10 @@ class RtlMachine:
         program, layout = self.program, self.program.tensors["input"]
         for core in range(program.config.cores):
             program.write_input(image, batch[core] if core < len(batch) else batch[0], core)
-            start = program.maps_offset + core * program.core_stride + layout.offset
+            start = program.maps_of(core) + layout.offset
             simulation.load(self.memory.base + start, image[start : start + layout.bytes])
 
-    def _collect(self, result, number, registers, dump) -> MachineRun:
+    def _collect(self, result, number, registers, dumps) -> MachineRun:
         values = {name: result[handle] for name, handle in registers.items()}
         if values["ERROR"]:
             index = values["ERROR_INDEX"]
@@ -130,8 +133,7 @@ class RtlMachine:
                 f"the machine stopped with {ErrorCode(values['ERROR']).name} at instruction {index} "
                 f"(layer {self.program.layer_of(index)})"
             )
-        program = self.program
-        memory = result[dump].reshape(program.config.cores, program.core_stride)
+        memory = np.stack([result[dump] for dump in dumps])
         cycles = values["CYCLES_LO"] | values["CYCLES_HI"] << 32
         counted = {name: values[name] for name in self.counters}
         events = result.events[result.events["mark"] == number + 1]

@@ -46,6 +46,7 @@ SILENCES = ("mute-reads", "mute-writes", "deaf")
 FAULTS = (*BROKEN_RULES, *SILENCES)
 RANDOM_POWER_UP = ("--x-initial", "unique", "--x-assign", "unique")  # of Verilator
 ADDRESSES, BASE = 1 << AXI_ADDRESS_BITS, PAGE_BYTES
+LAST = "_rlast"  # a pin that every AXI master has, and no AXI4-Lite port
 _FOLDER = Path(__file__).parent
 
 
@@ -126,7 +127,7 @@ class SimulationResult:
 class RtlSimulation:
     """Script of a simulation of the Verilog files in `verilog_dir`, with the map that was emitted with them.
 
-    data_bytes: width of the AXI master, 4 to 128, a power of two. memory: timing. memory_bytes: size of the memory;
+    data_bytes: width of each AXI master, 4 to 128, a power of two. memory: timing. memory_bytes: size of the memory;
     an access beyond it is answered with DECERR. Addresses are those of the AXI port. top: module name. waves: VCD file
     to write (slow: for short runs). power_up: seed, from 1 on, of what registers and memories hold before the reset
     where the Verilog does not say it; without one they hold zeros.
@@ -142,7 +143,7 @@ class RtlSimulation:
         self.sources = sorted(Path(verilog_dir).glob("*.v"))
         if not self.sources:
             raise FileNotFoundError(f"no Verilog file (*.v) in {verilog_dir}")
-        self._units = self._read_units(Path(verilog_dir) / f"{top}.json")
+        self._units, self.masters = self._read_map(Path(verilog_dir) / f"{top}.json")
         self.data_bytes, self.top = data_bytes, top
         self.model = memory or MemoryModel()
         if self.model.base + memory_bytes > ADDRESSES:
@@ -164,22 +165,28 @@ class RtlSimulation:
         self.reset()
 
     @staticmethod
-    def _read_units(path: Path) -> list[dict]:
-        """Units of an emitted map: name, number, trace."""
+    def _read_map(path: Path) -> tuple[list[dict], list[str]]:
+        """Of an emitted map the units: name, number, trace; and the names of the AXI masters."""
         try:
-            units = json.loads(path.read_text(encoding="utf-8"))["units"]
+            emitted = json.loads(path.read_text(encoding="utf-8"))
+            units = emitted["units"]
+            masters = [port["name"].removesuffix(LAST) for port in emitted["ports"] if port["name"].endswith(LAST)]
         except (OSError, ValueError, KeyError) as error:
             raise FileNotFoundError(
                 f"{path} must be the map of an accelerator, with its units: emit the Verilog again ({error!r})"
             ) from None
         if not all(unit["trace"] for unit in units):
             raise ValueError(f"{path}: simulations need trace ports: emit the Verilog with them (--trace, trace=True)")
-        return units
+        return units, masters
 
     def _header(self) -> str:
-        """C++ header that names the units' numbers and trace ports."""
+        """C++ header that names the units' numbers and trace ports, and the masters."""
         calls = "".join(f" UNIT({unit['number']}, {unit['trace']})" for unit in self._units)
-        return f"// Generated from the map beside the Verilog.\n#define UNITS{calls}\n"
+        masters = "".join(f" MASTER({number}, {name})" for number, name in enumerate(self.masters))
+        return (
+            f"// Generated from the map beside the Verilog.\n#define UNITS{calls}\n#define MASTERS{masters}\n"
+            f"#define MASTER_COUNT {len(self.masters)}\n#define FIRST_MASTER {self.masters[0]}\n"
+        )
 
     def _add(self, line: str, *kind) -> int:
         self._lines.append(line)
@@ -233,12 +240,14 @@ class RtlSimulation:
             raise ValueError(f'direction must be "read" or "write", not {direction!r}')
         self._add(f"error {direction} {address} {length} {RESPONSES[response]}")
 
-    def inject_fault(self, fault: str, after: int = 0) -> None:
-        """Break a rule of AXI, once, or stop answering (one of FAULTS), at the first burst that it can strike, leaving
-        alone the next `after` bursts of its direction."""
+    def inject_fault(self, fault: str, after: int = 0, port: int = 0) -> None:
+        """Break a rule of AXI, once, or stop answering (one of FAULTS), at the first burst of a port that it can
+        strike, leaving alone the next `after` bursts of its direction."""
         if fault not in FAULTS:
             raise ValueError(f"fault must be one of {', '.join(FAULTS)}, not {fault!r}")
-        self._add(f"fault {fault} {after}")
+        if not 0 <= port < len(self.masters):
+            raise ValueError(f"port must be 0..{len(self.masters) - 1}, not {port}")
+        self._add(f"fault {fault} {after} {port}")
 
     def clear_errors(self) -> None:
         """End all injected errors and faults."""

@@ -80,6 +80,10 @@ def test_multiplexers():
     """By hand, block 4: words of 32 bits, beats of 2 words. A has 4 banks (a rotation of 2 stages), O two, B four."""
     config = AcceleratorConfig(block=4, data_bytes=8, cores=3).validate()
     assert multiplexers(config) == {"core": 32 * (2 + 2 + 4 * 2 + 1), "shared": 32 * (2 + 2 + 2 * 2 + 3)}
+    # Two ports of two words and two cores each: a rotation of four words, those of each port's LOAD and STORE, a choice
+    # between a port's two cores.
+    config = AcceleratorConfig(block=4, data_bytes=8, cores=4, ports=2).validate()
+    assert multiplexers(config)["shared"] == 32 * (4 * 2 + 2 * 2 + 2 * 2 + 2 * 2 + 3)
 
 
 def test_memories_of_luts_are_no_block_rams():

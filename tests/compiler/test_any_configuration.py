@@ -34,9 +34,11 @@ def random_config(seed: int) -> AcceleratorConfig:
         return 1 << int(rng.integers(legal.low.bit_length() - 1, legal.high.bit_length()))
 
     block = int(rng.choice(BLOCKS))
-    data_bytes = value("data_bytes", ranges(block, block)["data_bytes"])
-    fields = {name: value(name, legal) for name, legal in ranges(block, data_bytes).items()}
-    return AcceleratorConfig(**fields | {"name": f"random-{seed}", "block": block, "data_bytes": data_bytes}).validate()
+    ports = value("ports", ranges(block, block)["ports"])
+    data_bytes = value("data_bytes", ranges(block, block, ports)["data_bytes"])
+    fields = {name: value(name, legal) for name, legal in ranges(block, data_bytes, ports).items()}
+    fields |= {"name": f"random-{seed}", "block": block, "ports": ports, "data_bytes": data_bytes}
+    return AcceleratorConfig(**fields | {"cores": -(-fields["cores"] // ports) * ports}).validate()
 
 
 def following_remedies(network, config: AcceleratorConfig) -> AcceleratorConfig:
@@ -60,12 +62,13 @@ def test_random_configurations(seed):
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_smallest_and_largest(block):
-    """Every field at its smallest, and at its largest; of cores two and of buffers 4 MB, for the sake of time."""
+    """Every field at its smallest, and at its largest; of cores one per port, of buffers 4 MB, for the sake of time."""
     network = NETWORKS["small"]
     lowest = ranges(block, block)
     smallest = AcceleratorConfig(block=block, **{name: legal.low for name, legal in lowest.items()}).validate()
     following_remedies(network, smallest)
-    highest = ranges(block, lowest["data_bytes"].high)
-    most = {"cores": 2} | dict.fromkeys(SIZES, 1 << 22)
+    ports = lowest["ports"].high
+    highest = ranges(block, ranges(block, block, ports)["data_bytes"].high, ports)
+    most = {"cores": ports} | dict.fromkeys(SIZES, 1 << 22)
     values = {name: min(legal.high, most.get(name, legal.high)) for name, legal in highest.items()}
     check_network(network, AcceleratorConfig(block=block, **values).validate())

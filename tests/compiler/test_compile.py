@@ -26,6 +26,8 @@ CONFIGS = {
     "core": CORE,
     "core, narrow memory": dataclasses.replace(CORE, data_bytes=8),
     "core, wide memory, three cores": dataclasses.replace(CORE, data_bytes=64, cores=3),
+    "core, two ports of two cores each": dataclasses.replace(CORE, cores=4, ports=2),
+    "core, four ports of a word": dataclasses.replace(CORE, cores=4, ports=4, data_bytes=8),
     "block 16": dataclasses.replace(CORE, block=16, data_bytes=128, burst_beats=32, attention_bytes=8192),
     "small buffers": dataclasses.replace(
         TINY, feature_bytes=4096, output_bytes=2048, weight_bytes=2048, parameter_bytes=4096, attention_bytes=512

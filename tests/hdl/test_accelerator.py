@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sim.configurations import TINY, WIDE
+from tests.sim.configurations import FOUR, TINY, WIDE
 from triovit.compiler.schedule.synchronize import SEMAPHORE_NAMES
 from triovit.hdl.accelerator import Accelerator
 from triovit.hdl.config.accelerator import AcceleratorConfig, ConfigurationError
@@ -18,12 +18,16 @@ def test_bench():
     assert sorted(passed) == ["compiled_network", "errors", "random_programs", "registers"]
 
 
-@pytest.mark.parametrize("config", (TINY, WIDE), ids=lambda config: config.name)
+@pytest.mark.parametrize("config", (TINY, WIDE, FOUR), ids=lambda config: config.name)
 def test_ports(config):
     top = Accelerator(config, trace=True)
-    assert len(top.m_axi.rdata) == len(top.m_axi.wdata) == 8 * config.data_bytes
+    for master in config.masters:
+        port = getattr(top, master)
+        assert len(port.rdata) == len(port.wdata) == 8 * config.data_bytes
+    assert config.masters == (("m_axi",) if config is not FOUR else ("m_axi0", "m_axi1", "m_axi2", "m_axi3"))
     assert len(top.s_axil.araddr) == REGISTER_ADDRESS_BITS and len(top.interrupt) == 1
     names = {name for name, _, _ in member_ports(top)}
+    assert {name.split("_")[1] for name in names if name.endswith("_rlast")} == {m[2:] for m in config.masters}
     units = ("fetch", "load", "store", "rmac", "mat")
     assert {f"trace_{unit}_{event}" for unit in units for event in ("start", "done", "start_index", "done_index")} == {
         name for name in names if name.startswith("trace_")

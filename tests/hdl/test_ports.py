@@ -11,7 +11,8 @@ from triovit.hdl.technology import GENERIC
 
 
 def test_ports_are_declared(monkeypatch):
-    """Every component of an accelerator; trace ports are named by the list of units, not on the class."""
+    """Every component of an accelerator; trace ports are named by the list of units, AXI masters by the configuration,
+    not on the class."""
     components, create = [], wiring.Component.__init__
 
     def watched(self, *args, **kwargs):
@@ -20,7 +21,7 @@ def test_ports_are_declared(monkeypatch):
 
     monkeypatch.setattr(wiring.Component, "__init__", watched)
     Fragment.get(Accelerator(TINY, trace=True), GENERIC)
-    by_list = {trace_port(unit) for unit in traced(engines_of(TINY))}
+    by_list = {trace_port(unit) for unit in traced(engines_of(TINY))} | set(TINY.masters)
     missing, kinds = {}, {type(component): component for component in components}
     for kind, component in kinds.items():
         if kind.__module__.startswith("triovit.hdl"):

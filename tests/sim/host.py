@@ -70,9 +70,11 @@ class Host:
     def start(self, memory: np.ndarray, program_bytes: int, core_stride: int = 0, **registers: int) -> None:
         """Put `memory` at offset 0 and start; registers: others than the usual values."""
         self.simulation.load(self.memory.base, memory)
+        partition = memory.size // self.config.ports
         usual = {
             "MEMORY_BASE_LO": self.memory.base & 0xFFFFFFFF, "MEMORY_BASE_HI": self.memory.base >> 32,
-            "MEMORY_SIZE": memory.size, "PROGRAM_OFFSET": 0, "PROGRAM_BYTES": program_bytes, "CORE_STRIDE": core_stride,
+            "MEMORY_SIZE": partition, "PORT_STRIDE": partition,
+            "PROGRAM_OFFSET": 0, "PROGRAM_BYTES": program_bytes, "CORE_STRIDE": core_stride,
             "WATCHDOG": 1 << 20,
         }  # fmt: skip
         for name, value in (usual | registers).items():

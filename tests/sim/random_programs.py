@@ -14,11 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.sim.random_instructions import CODES, FEATURES, IDENTITY, RECORDS, WEIGHTS, Full, Segment
+from triovit.compiler.memory.layout import align
+from triovit.hdl.bus.axi4 import PAGE_BYTES
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, Instruction
 from triovit.hdl.isa.names import Buffer, Opcode, Unit
 from triovit.hdl.isa.record import RECORD_BYTES, RECORD_DTYPE
 from triovit.machine.functional import FunctionalSimulator
+from triovit.machine.partitions import Partitions
 
 CONSTANTS = 1 << 14  # first byte after the program
 LINKS = ("loaded rmac", "loaded mat", "rmac done", "mat done", "dumped", "stored", "codes free",
@@ -78,18 +81,26 @@ class _Generator:
             following = parts[number + 1][0] if number + 1 < len(parts) else []
             body = body + self._merged(following, compute) + rest
         start = {"magic": PROGRAM_MAGIC, "hash": self.config.hash, "instructions": len(body) + 2}
-        maps = CONSTANTS + (self.sizes["constants"] + 63) // 64 * 64
-        stride = (self.sizes["maps"] + 63) // 64 * 64
+        # With several ports every partition has a stripe of the constants, and whole pages.
+        ports, cores = self.config.ports, range(self.config.cores)
+        maps = CONSTANTS + align(-(-self.sizes["constants"] // ports), 64)
+        stride = align(self.sizes["maps"], 64)
+        partitions = Partitions(self.config, align(maps + len(cores) // ports * stride, PAGE_BYTES if ports > 1 else 1))
+        starts = {"constants": partitions.start(CONSTANTS), "maps": maps}
         for instruction, space in self.regions:
-            instruction.fields["memory"] += {"constants": CONSTANTS, "maps": maps}[space]
+            instruction.fields["memory"] += starts[space]
         program = [Instruction(Opcode.PROGRAM, start), *body, Instruction(Opcode.END, {})]
-        memory = self.noise.integers(0, 256, maps + self.config.cores * stride, dtype=np.uint8)
+        memory = self.noise.integers(0, 256, ports * partitions.size, dtype=np.uint8)
         code = np.frombuffer(b"".join(instruction.encode() for instruction in program), np.uint8)
         assert code.size <= CONSTANTS
         memory[: code.size] = code
         for space, offset, values in self.patches:
-            for first in [CONSTANTS] if space == "constants" else [maps + c * stride for c in range(self.config.cores)]:
-                memory[first + offset : first + offset + values.size] = values
+            places = starts[space] + offset + np.arange(values.size)
+            if space == "constants":
+                memory[partitions.striped(places)] = values
+            else:
+                for core in cores:
+                    memory[partitions.of_core(core, stride) + places] = values
         return RandomProgram(self.config, program, memory, stride)
 
     def _merged(self, first: list, second: list) -> list:

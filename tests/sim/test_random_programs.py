@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.sim.configurations import BROAD, NARROW, ODD, PAIR, TINY, WIDE, WIDEST
+from tests.sim.configurations import BROAD, FOUR, NARROW, ODD, PAIR, PORTS, TINY, WIDE, WIDEST
 from tests.sim.host import DONE, Host
 from tests.sim.random_programs import RandomProgram, random_program
 from triovit.hdl.isa.instructions import Instruction
@@ -20,7 +20,7 @@ TIMINGS = (
 )
 CONFIGURATIONS = {
     "tiny": (TINY, 240), "pair": (PAIR, 45), "narrow": (NARROW, 20), "broad": (BROAD, 20), "wide": (WIDE, 30),
-    "odd": (ODD, 60), "widest": (WIDEST, 12),
+    "odd": (ODD, 60), "widest": (WIDEST, 12), "ports": (PORTS, 45), "four": (FOUR, 20),
 }  # fmt: skip
 
 

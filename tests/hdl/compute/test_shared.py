@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 from amaranth.sim import Simulator
 
-from tests.sim.configurations import TINY, WIDE
+from tests.sim.configurations import FOUR, TINY, WIDE
 from triovit.hdl.compute.shared import SharedBuffers
 from triovit.hdl.compute.timing import READ
 from triovit.hdl.config.buffers import buffers
@@ -15,10 +15,10 @@ from triovit.hdl.isa.engines import Space
 S1 = 1  # cycles from a read's grant to its pins here
 
 
-@pytest.mark.parametrize("config", (TINY, WIDE), ids=lambda config: config.name)
+@pytest.mark.parametrize("config", (TINY, WIDE, FOUR), ids=lambda config: config.name)
 def test_every_cycle(config):
     rng, shapes, dut = random.Random(1), buffers(config), SharedBuffers(config)
-    block, beat, bits = config.block, config.beat_words, 8 * config.block
+    block, beat, bits = config.block, config.bus_words, 8 * config.block
     rows = 3
     content = {name: {} for name in ("b", "c", "p")}
     spaces = {"b": Space.B, "c": Space.C, "p": Space.P}

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from amaranth.sim import Simulator
 
-from tests.sim.configurations import NARROW, PAIR, WIDE, WIDEST
+from tests.sim.configurations import FOUR, NARROW, PAIR, PORTS, WIDE, WIDEST
 from triovit.hdl.compute.writes import WritePorts
 from triovit.hdl.config.buffers import buffers
 from triovit.hdl.isa.engines import Space
@@ -16,10 +16,10 @@ PINS = {Space.A: "a", Space.O: "o", Space.K: "k", Space.DIVISOR: "codes"}
 ADDRESS = {Space.A: "out", Space.O: "out", Space.K: "attention", Space.DIVISOR: "pixel"}
 
 
-@pytest.mark.parametrize("config", (PAIR, NARROW, WIDE, WIDEST), ids=lambda config: config.name)
+@pytest.mark.parametrize("config", (PAIR, NARROW, WIDE, WIDEST, PORTS, FOUR), ids=lambda config: config.name)
 def test_every_cycle(config):
     rng, shapes, dut = random.Random(config.data_bytes), buffers(config), WritePorts(config)
-    beat, seen = config.beat_words, Counter()
+    beat, bus, seen = config.beat_words, config.bus_words, Counter()
 
     def banks(space: Space, words: list[int]) -> dict[int, int]:
         shape = shapes[space]
@@ -41,13 +41,13 @@ def test_every_cycle(config):
             ctx.set(dut.results, result)
             buffer = rng.choice(list(Buffer))
             load = {
-                "buffer": buffer, "core": rng.randrange(config.cores), "mask": rng.randrange(1 << beat),
+                "buffer": buffer, "core": rng.randrange(config.port_cores), "mask": rng.randrange(1 << bus),
                 "address": rng.randrange(shapes[Space[buffer.name]].words),
             }  # fmt: skip
-            words = [rng.getrandbits(8 * config.block) for _ in range(beat)]
+            words = [rng.getrandbits(8 * config.block) for _ in range(bus)]
             valid = rng.random() < 0.7
             ctx.set(dut.load.valid, valid)
-            ctx.set(dut.load.data, words)
+            ctx.set(dut.load.data, [words[k : k + beat] for k in range(0, bus, beat)])
             for name, value in load.items():
                 ctx.set(getattr(dut.load, name), value)
             blocked = buffer in (Buffer.A, Buffer.O) and bool(result["destination"] & Destination[buffer.name])
@@ -63,7 +63,11 @@ def test_every_cycle(config):
                         if to:
                             assert ctx.get(port.from_result)
                             seen[space] += 1
-                        elif before_load and Space[before_load["buffer"].name] == space and before_load["core"] == core:
+                        elif (
+                            before_load
+                            and Space[before_load["buffer"].name] == space
+                            and before_load["core"] == core % config.port_cores
+                        ):
                             expected = banks(space, before_load["words"])
                             assert not ctx.get(port.from_result)
                             seen["load", space] += 1
@@ -75,11 +79,17 @@ def test_every_cycle(config):
                     )
                     seen["load", space] += bool(mine)
                 if before_load:
-                    shift = before_load["address"] % beat
-                    order = [before_data[(lane - shift) % beat] for lane in range(beat)]
-                    assert [ctx.get(dut.data[lane]) for lane in range(beat)] == order, now
+
+                    def order(words: list[int], address=before_load["address"]) -> list[int]:
+                        return [words[(lane - address) % len(words)] for lane in range(len(words))]
+
+                    assert [ctx.get(dut.shared_data[lane]) for lane in range(bus)] == order(before_data), now
+                    for port in range(config.ports):
+                        own = [ctx.get(dut.port_data[port][lane]) for lane in range(beat)]
+                        assert own == order(before_data[port * beat : (port + 1) * beat]), (now, port)
             accepted = valid and not blocked
-            load["words"] = [load["address"] + k for k in range(beat) if load["mask"] >> k & 1]
+            lanes = beat if buffer in (Buffer.A, Buffer.O) else bus
+            load["words"] = [load["address"] + k for k in range(lanes) if load["mask"] >> k & 1]
             before_result, before_load, before_data = result, load if accepted else None, words
             await ctx.tick()
 

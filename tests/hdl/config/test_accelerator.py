@@ -16,7 +16,8 @@ def test_presets_are_legal_and_round_trip(name):
 
 def test_paper_presets():
     assert PRESETS["trio-core"].multipliers == 128
-    assert PRESETS["trio-zcu102"].multipliers == 2048 and PRESETS["trio-zcu102"].data_bytes == 64
+    board = PRESETS["trio-zcu102"]
+    assert board.multipliers == 2048 and (board.ports, board.data_bytes, board.bus_bytes) == (4, 16, 64)
 
 
 def test_words():
@@ -28,9 +29,9 @@ def test_hashes_are_stable():
     """Programs, reports and machines that were built carry them."""
     hashes = {name: f"{config.hash:016x}" for name, config in PRESETS.items()}
     assert hashes == {
-        "trio-core": "2422ce3241e48a95",
-        "trio-zcu102": "aae96493e9cec0d0",
-        "trio-tiny": "6ad7b25f5dec91ab",
+        "trio-core": "d28afb08c18cc199",
+        "trio-zcu102": "1c6e90fd9c79f480",
+        "trio-tiny": "f446ac14ace1c06d",
     }
 
 
@@ -43,6 +44,15 @@ def test_hash_covers_what_a_program_can_notice():
         if field.name not in ("name", "technology"):
             hashes.add(dataclasses.replace(config, **{field.name: getattr(config, field.name) * 2}).hash)
     assert len(hashes) == len(dataclasses.fields(config)) - 1
+
+
+def test_ports():
+    """Each serves its cores alone; what all cores share is as wide as all of them together."""
+    config = AcceleratorConfig(cores=8, ports=4).validate()
+    assert (config.bus_bytes, config.bus_words, config.beat_words, config.port_cores) == (64, 8, 2, 2)
+    assert AcceleratorConfig().masters == ("m_axi",)
+    assert config.masters == ("m_axi0", "m_axi1", "m_axi2", "m_axi3")
+    assert config.banks == AcceleratorConfig().banks
 
 
 def test_all_broken_rules_are_told_at_once():
@@ -61,6 +71,16 @@ def test_all_broken_rules_are_told_at_once():
         ({"cores": "1"}, "cores must be an integer, at least 1, not '1'"),
         ({"data_bytes": 4}, "data_bytes must be a power of two in 8..64 for block 8, not 4"),
         ({"data_bytes": 128}, "data_bytes must be a power of two in 8..64 for block 8, not 128"),
+        ({"ports": 3}, "ports must be a power of two in 1..4, not 3"),
+        ({"ports": 8, "cores": 8}, "ports must be a power of two in 1..4, not 8"),
+        (
+            {"ports": 4, "cores": 6},
+            "ports must divide the cores, of which each port serves an equal part: 6 is no",
+        ),
+        (
+            {"ports": 4, "cores": 4, "data_bytes": 32},
+            "data_bytes must be a power of two in 8..16 for block 8 and 4 ports, not 32",
+        ),
         (
             {"burst_beats": 512},
             r"burst_beats must be a power of two in 1..256, not 512: burst_beats \* data_bytes is at most 4096",

@@ -1,5 +1,6 @@
 import random
 
+import pytest
 from amaranth.sim import Simulator
 
 from triovit.hdl.control.counters import Counters
@@ -8,14 +9,15 @@ from triovit.hdl.isa.engines import ENGINES, counters
 COUNTERS = counters(ENGINES["trio"])
 
 
-def test_counts():
-    dut, generator = Counters(COUNTERS), random.Random(1)
-    counts, cycles, before = [0] * len(COUNTERS), 0, [False] * len(COUNTERS)
+@pytest.mark.parametrize("ports", [1, 4])
+def test_counts(ports):
+    dut, generator = Counters(COUNTERS, ports), random.Random(1)
+    counts, cycles, before = [0] * len(COUNTERS), 0, [0] * len(COUNTERS)
 
     async def bench(ctx):
         nonlocal counts, cycles, before
         for _ in range(400):
-            events = [generator.random() < 0.5 for _ in COUNTERS]
+            events = [generator.randint(0, ports) for _ in COUNTERS]
             count, clear = generator.random() < 0.8, generator.random() < 0.01
             for port, value in zip((*dut.events, dut.count, dut.clear), (*events, count, clear), strict=True):
                 ctx.set(port, value)
@@ -23,7 +25,7 @@ def test_counts():
             cycles = 0 if clear else cycles + count
             # An event shows a cycle after the cycle itself.
             counts = [0 if clear else n + event for n, event in zip(counts, before, strict=True)]
-            before = [count and event and not clear for event in events]
+            before = [event if count and not clear else 0 for event in events]
             assert ctx.get(dut.cycles) == cycles
             assert [ctx.get(port) for port in dut.counts] == counts
 

@@ -1,8 +1,10 @@
-"""FETCH, LOAD and STORE around one AXI port: the component that the benches of the three drive."""
+"""FETCH, LOAD and STORE around their AXI ports: the component that the benches of the three drive."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, ResetInserter
+from dataclasses import replace
+
+from amaranth.hdl import Cat, Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -22,20 +24,28 @@ CONFIGS = {
     "wide": AcceleratorConfig(name="wide", cores=3, data_bytes=64, attention_bytes=8192, **SMALL).validate(),
     "widest": AcceleratorConfig(name="widest", block=16, data_bytes=128, burst_beats=32, **SMALL).validate(),
 }
-SHARED = {"memory": In(MemoryWindow()), "core_stride": In(32)}
+# Several ports: with a word a beat; as a Zynq has them.
+PORTS = {
+    "two": replace(PRESETS["trio-tiny"], name="two", cores=4, ports=2, data_bytes=4).validate(),
+    "four": AcceleratorConfig(name="four", cores=4, ports=4, burst_beats=16, **SMALL).validate(),
+}
+CONFIGS |= PORTS
+SHARED = ("memory", "core_stride")
 INTERNAL = ("ar", "r", "aw", "w", "answered", "response")
 
 
 class DMA(wiring.Component):
-    """Members of the units, called <unit>_<member>, the UnitPort just <unit>; those in SHARED once; `m_axi` whole.
+    """Members of the units, called <unit>_<member>, the UnitPort just <unit>; those in SHARED once; masters whole.
 
-    halt, broken: of both masters. reset: of the units alone, as a soft reset's. idle: neither master has a burst.
+    halt, broken: of all masters. reset: of the units alone, as a soft reset's. idle: no master has a burst. read_beat,
+    write_beat: of the first port.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         self.units = {"load": LoadUnit(config), "store": StoreUnit(config), "fetch": FetchUnit(config)}
-        members = {**SHARED, "m_axi": Out(AXI4Signature(config.data_bytes)), "halt": In(1), "reset": In(1)}
+        members = {"memory": In(MemoryWindow(config.ports)), "core_stride": In(32), "halt": In(1), "reset": In(1)}
+        members |= {name: Out(AXI4Signature(config.data_bytes)) for name in config.masters}
         members |= dict.fromkeys(("broken", "idle", "read_beat", "write_beat"), Out(1))
         for name, unit in self.units.items():
             members |= {self._name(name, m): member for m, member in self._own(unit)}
@@ -51,8 +61,7 @@ class DMA(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.reads = reads = ReadMaster(self.config.data_bytes, self.config.read_bursts)
-        m.submodules.writes = writes = WriteMaster(self.config.data_bytes, self.config.write_bursts)
+        config, fetch, load, store = self.config, *(self.units[name] for name in ("fetch", "load", "store"))
         for name, unit in self.units.items():
             m.submodules[name] = ResetInserter(self.reset)(unit)
             for member, kind in self._own(unit):
@@ -63,26 +72,32 @@ class DMA(wiring.Component):
                         connect(m, flipped(ours), theirs)
                 else:
                     m.d.comb += inner.eq(outer) if kind.flow == In else outer.eq(inner)
-            connect(m, flipped(self.memory), unit.memory)
             if name != "fetch":
+                connect(m, flipped(self.memory), unit.memory)
                 m.d.comb += unit.core_stride.eq(self.core_stride)
-        for name in ("fetch", "load"):
-            connect(m, self.units[name].ar, getattr(reads, f"{name}_ar"))
-            connect(m, getattr(reads, f"{name}_r"), self.units[name].r)
-        store = self.units["store"]
-        connect(m, store.aw, writes.aw)
-        connect(m, store.w, writes.w)
+        m.d.comb += [fetch.memory.base[0].eq(self.memory.base[0]), fetch.memory.size.eq(self.memory.size)]
+        masters = []
+        for port, name in enumerate(config.masters):
+            reads = ReadMaster(config.data_bytes, config.read_bursts)
+            writes = WriteMaster(config.data_bytes, config.write_bursts)
+            m.submodules += [reads, writes]
+            connect(m, load.ar[port], reads.load_ar)
+            connect(m, reads.load_r, load.r[port])
+            connect(m, store.aw[port], writes.aw)
+            connect(m, store.w[port], writes.w)
+            m.d.comb += [store.answered[port].eq(writes.answered), store.response[port].eq(writes.response)]
+            for master in (reads, writes):
+                m.d.comb += master.halt.eq(self.halt)
+                for path, member, signal in master.m_axi.signature.flatten(master.m_axi):
+                    outer = getattr(getattr(self, name), path[0])
+                    m.d.comb += signal.eq(outer) if member.flow == In else outer.eq(signal)
+            if port == 0:
+                connect(m, fetch.ar, reads.fetch_ar)
+                connect(m, reads.fetch_r, fetch.r)
+                m.d.comb += [self.read_beat.eq(reads.beat), self.write_beat.eq(writes.beat)]
+            masters += [reads, writes]
         m.d.comb += [
-            store.answered.eq(writes.answered),
-            store.response.eq(writes.response),
-            self.broken.eq(reads.broken | writes.broken),
-            self.idle.eq(reads.idle & writes.idle),
-            self.read_beat.eq(reads.beat),
-            self.write_beat.eq(writes.beat),
+            self.broken.eq(Cat(master.broken for master in masters).any()),
+            self.idle.eq(Cat(master.idle for master in masters).all()),
         ]
-        for master in (reads, writes):
-            m.d.comb += master.halt.eq(self.halt)
-            for path, member, signal in master.m_axi.signature.flatten(master.m_axi):
-                outer = getattr(self.m_axi, path[0])
-                m.d.comb += signal.eq(outer) if member.flow == In else outer.eq(signal)
         return m

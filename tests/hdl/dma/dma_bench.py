@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from dataclasses import replace
 
 import cocotb
 import numpy as np
@@ -16,6 +17,7 @@ from triovit.hdl.dma.ports import READ_LATENCY
 from triovit.hdl.isa.instructions import Instruction, field_offsets
 from triovit.hdl.isa.layouts import ISSUED
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
+from triovit.machine.partitions import Partitions
 from triovit.sim.bench import StreamSource, bench_parameters, pack, stall_patterns, start, unpack
 
 BASE = 0x1_2345_6000
@@ -30,17 +32,35 @@ def config():
     return CONFIGS[bench_parameters()["config"]]
 
 
-async def set_up(dut, timing: Timing, size=1 << 16, core_stride=0):
-    """Reset the bench; returns the memory, filled with random bytes."""
+def partitions(size: int) -> Partitions:
+    """Bytes of the memories of all ports, one behind the other; size: of each."""
+    return Partitions(config(), size)
+
+
+async def set_up_ports(dut, timing: Timing, size=1 << 16, core_stride=0) -> list[AxiMemory]:
+    """Reset the bench; returns the memory of each port, filled with random bytes."""
     await start(dut)
     c = config()
-    memory = AxiMemory(
-        dut, "m_axi", dut.clk, data_bytes=c.data_bytes, size=size, base=BASE, longest=c.burst_beats, timing=timing
-    )
-    memory.bytes[:] = random.Random(timing.seed).randbytes(size)
-    dut.memory_base.value, dut.memory_size.value, dut.core_stride.value = BASE, size, core_stride
+    memories = []
+    for port, name in enumerate(c.masters):
+        own = replace(timing, seed=timing.seed + port)
+        memories.append(
+            AxiMemory(
+                dut, name, dut.clk, data_bytes=c.data_bytes, size=size, base=BASE + port * size, longest=c.burst_beats,
+                timing=own,
+            )
+        )  # fmt: skip
+        memories[-1].bytes[:] = random.Random(own.seed).randbytes(size)
+    dut.memory_base.value = sum(memory.base << 64 * port for port, memory in enumerate(memories))
+    dut.memory_size.value, dut.core_stride.value = size, core_stride
     dut.load_write_ready.value = dut.store_read_ready.value = 1
     dut.fetch_semaphores_available.value = 1
+    return memories
+
+
+async def set_up(dut, timing: Timing, size=1 << 16, core_stride=0):
+    """The same with one port; returns its memory."""
+    (memory,) = await set_up_ports(dut, timing, size, core_stride)
     return memory
 
 
@@ -71,12 +91,16 @@ def cores_of(buffer: int) -> int:
 
 
 def runs_of(f: dict):
-    """(core, on-chip word, memory offset) of every run of a transfer, in order; `core_stride` is a key of `f`, too."""
+    """(core, on-chip word, memory offset) of every run of a transfer, in order; `core_stride` is a key of `f`, too.
+
+    The offset is one of the core's partition, or of the stripes.
+    """
     for core in range(cores_of(f["buffer"])):
         for plane in range(f["planes"]):
             for row in range(f["rows"]):
                 local = f["local"] + plane * f["local_plane"] + row * f["local_row"]
-                memory = f["memory"] + plane * f["memory_plane"] + row * f["memory_row"] + core * f["core_stride"]
+                memory = f["memory"] + plane * f["memory_plane"] + row * f["memory_row"]
+                memory += core % config().port_cores * f["core_stride"]
                 yield core, local, memory
 
 
@@ -89,8 +113,9 @@ def random_transfer(generator: random.Random, buffer: int, size: int, core_strid
     words = generator.choice((1, 1, 2, 3, generator.randint(1, 2 * c.beat_words + 3), generator.randint(1, longest)))
     rows, planes = generator.randint(1, 4), generator.randint(1, 3)
     f = {"buffer": buffer, "words": words, "rows": rows, "planes": planes, "core_stride": core_stride}
-    # One core's part of the memory, in words.
-    room = ((core_stride or size) if cores_of(buffer) > 1 else size) // c.block
+    # One core's part of the memory, or the stripes, in words; size: of a partition.
+    room = (core_stride or size) if c.port_cores > 1 else size
+    room = (room if cores_of(buffer) > 1 or buffer in (Buffer.A, Buffer.O) else c.ports * size) // c.block
     for where, total in (("local", words_of(buffer)), ("memory", room)):
         row = words + generator.randint(0, 5)
         plane = (rows - 1) * row + words + generator.randint(0, 9)
@@ -168,10 +193,12 @@ class Buffers:
                 if ready:
                     self.cycles.append(cycle)
                     buffer, core, address, data, mask = write
-                    for lane in range(c.beat_words):
-                        if mask >> lane & 1:
-                            memory = self.contents[Buffer(buffer)][core]
-                            memory[(address + lane) % len(memory)] = data >> (8 * c.block * lane) & (
+                    own = Buffer(buffer) in (Buffer.A, Buffer.O)  # each core's: a beat for one core of each port
+                    for lane in range(c.bus_words):
+                        port, place = divmod(lane, c.beat_words) if own else (0, lane)
+                        if mask >> place & 1:
+                            memory = self.contents[Buffer(buffer)][core + port * c.port_cores]
+                            memory[(address + place) % len(memory)] = data >> (8 * c.block * lane) & (
                                 (1 << 8 * c.block) - 1
                             )
             elif waiting is not None and dut.reset.value == 0:
@@ -205,7 +232,7 @@ class Results:
         word_bits, answers, waiting = 8 * c.block, deque([None] * READ_LATENCY), None
         while True:
             answer = answers.popleft()
-            dut.store_read_data.value = self._garbage.getrandbits(8 * c.data_bytes) if answer is None else answer
+            dut.store_read_data.value = self._garbage.getrandbits(8 * c.bus_bytes) if answer is None else answer
             ready = not self.stall()
             dut.store_read_ready.value = int(ready)
             await ReadOnly()
@@ -218,10 +245,11 @@ class Results:
             if ready and asked:
                 self.reads += 1
                 core, address = asked
-                memory = self.contents[core]
-                answer = sum(
-                    memory[(address + lane) % len(memory)] << (word_bits * lane) for lane in range(c.beat_words)
-                )
+                answer = 0
+                for lane in range(c.bus_words):
+                    port, place = divmod(lane, c.beat_words)
+                    memory = self.contents[core + port * c.port_cores]
+                    answer |= memory[(address + place) % len(memory)] << word_bits * lane
             answers.append(answer)
             await RisingEdge(dut.clk)
 

@@ -1,11 +1,12 @@
 import random
 
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.sim import Simulator
 
 from triovit.hdl.config.accelerator import PRESETS, AcceleratorConfig
 from triovit.hdl.dma.bursts import BurstSplitter, burst_layout, lane_mask
+from triovit.hdl.isa.names import Buffer
 
 CONFIGS = {
     "tiny": PRESETS["trio-tiny"],
@@ -13,20 +14,26 @@ CONFIGS = {
     "one beat per burst": AcceleratorConfig(data_bytes=64, burst_beats=1),
     "a page a burst": AcceleratorConfig(data_bytes=64, burst_beats=64),
     "most beats per burst": AcceleratorConfig(data_bytes=16, burst_beats=256),
+    "two ports": AcceleratorConfig(cores=2, ports=2),
+    "four ports of a word per beat": AcceleratorConfig(cores=4, ports=4, data_bytes=8, burst_beats=16),
 }
-BASE = 0xABCD_1234_5000
+BASE, STRIDE = 0xABCD_1234_5000, 0x12_3000
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_bursts(name, share):
-    """The bursts of a run cover exactly its words, at the right on-chip addresses, one per cycle."""
+    """The bursts of a run cover exactly its words, at the right on-chip addresses, one per cycle; those of all ports
+    are alike."""
     config = CONFIGS[name].validate()
     dut, generator = BurstSplitter(config), random.Random(name)
-    bw, block = config.beat_words, config.block
+
+    def beat_words(run):  # which are striped over the ports for buffers that all cores share
+        return config.beat_words if run["buffer"] in (Buffer.A, Buffer.O) else config.bus_words
+
     runs = []
     for k in range(40):
-        first = generator.randint(0, 3000)
+        bw, first = beat_words({"buffer": k % 5}), generator.randint(0, 3000)
         words = generator.choice(
             (1, 2, bw, generator.randint(1, 6 * bw), generator.randint(1, 3 * bw * config.burst_beats))
         )
@@ -45,7 +52,8 @@ def test_bursts(name, share):
     bursts, cycles = [], []
 
     async def bench(ctx):
-        ctx.set(dut.memory_base, BASE | 0x123)  # the low bits do not count
+        # The low bits do not count.
+        ctx.set(dut.memory_base, [BASE + port * STRIDE | 0x123 for port in range(config.ports)])
         sent = 0
         for cycle in range(5000):
             ctx.set(dut.i.valid, sent < len(runs))
@@ -54,7 +62,7 @@ def test_bursts(name, share):
             ctx.set(dut.o.ready, generator.random() < share)
             if ctx.get(dut.o.valid) and ctx.get(dut.o.ready):
                 p = dut.o.payload
-                bursts.append({key: ctx.get(getattr(p, key)) for key, _ in p.shape() if len(getattr(p, key))})
+                bursts.append({key: ctx.get(p[key]) for key, _ in p.shape() if len(Value.cast(p[key]))})
                 cycles.append(cycle)
             sent += sent < len(runs) and ctx.get(dut.i.ready)
             await ctx.tick()
@@ -69,17 +77,19 @@ def test_bursts(name, share):
 
     position = 0
     for run in runs:
-        words = {}
+        words, bw = {}, beat_words(run)
         while True:
             burst = bursts[position]
             position += 1
             assert (
                 burst["index"] == run["index"] and burst["signal"] == run["signal"] and burst["buffer"] == run["buffer"]
             )
-            assert burst["length"] < config.burst_beats and burst["address"] % config.data_bytes == 0
-            end = burst["address"] + (burst["length"] + 1) * config.data_bytes - 1
-            assert end // 4096 == burst["address"] // 4096
-            beat_word = (burst["address"] - BASE) // block
+            address = burst["address"][0]
+            assert list(burst["address"]) == [address + port * STRIDE for port in range(config.ports)]
+            assert burst["length"] < config.burst_beats and address % config.data_bytes == 0
+            end = address + (burst["length"] + 1) * config.data_bytes - 1
+            assert end // 4096 == address // 4096
+            beat_word = (address - BASE) // config.data_bytes * bw
             lanes = range(burst.get("head", 0), burst["length"] * bw + burst.get("tail", 0) + 1)
             for lane in lanes:
                 assert beat_word + lane not in words
@@ -98,10 +108,10 @@ def test_bursts(name, share):
 def test_lanes_of_a_beat(data_bytes):
     """Those from `head` on of a first beat, those up to `tail` of a final one: every case."""
     config = AcceleratorConfig(data_bytes=data_bytes)
-    words = config.beat_words
+    words = config.bus_words
     m, burst = Module(), Signal(burst_layout(config))
     first, final, mask = Signal(), Signal(), Signal(words + 1)
-    m.d.comb += mask.eq(lane_mask(config, burst, first, final))
+    m.d.comb += mask.eq(lane_mask(words, burst, first, final))
 
     async def bench(ctx):
         for case in range(words * words * 4):

@@ -9,6 +9,7 @@ from triovit.hdl.isa.instructions import FIELD_BITS, field_offsets
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 
 CONFIG = AcceleratorConfig(name="three", cores=3).validate()
+PORTS = AcceleratorConfig(name="ports", cores=6, ports=2).validate()  # three cores each
 STRIDE = 1 << 20
 
 
@@ -42,10 +43,11 @@ def expected_runs(f, index):
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_order(opcode, share):
+@pytest.mark.parametrize("config", [CONFIG, PORTS], ids=lambda config: config.name)
+def test_order(config, opcode, share):
     """All runs of a list of instructions; without stalls one per cycle and a cycle between instructions, the first
     `latency` cycles after its instruction."""
-    dut, generator = RunWalker(CONFIG, opcode), random.Random(1)
+    dut, generator = RunWalker(config, opcode), random.Random(1)
     instructions = [random_fields(generator, opcode) for _ in range(12)]
     expected = [run for k, f in enumerate(instructions) for run in expected_runs(f, 70 + k)]
     got, cycles, accepted = [], [], []
@@ -141,6 +143,33 @@ def test_limits(fields, size, runs, code):
     sim.run()
     assert len(got) == runs
     assert set(errors) == ({(code, 77)} if code else set())
+
+
+@pytest.mark.parametrize("config", [CONFIG, PORTS], ids=lambda config: config.name)
+@pytest.mark.parametrize("buffer", list(Buffer))
+def test_end_of_the_memory(config, buffer):
+    """A run may end with a partition, or, for a buffer that all cores share, with the stripes of all."""
+    size, dut, outcomes = 1 << 14, RunWalker(config, Opcode.LOAD), {}
+    end = size * (1 if buffer in (Buffer.A, Buffer.O) else config.ports)
+
+    async def bench(ctx):
+        ctx.set(dut.memory_size, size)
+        ctx.set(dut.o.ready, 1)
+        for beyond in (0, 8):
+            fields = {"words": 4, "rows": 1, "planes": 1, "memory": end - 32 + beyond, "buffer": buffer}
+            ctx.set(dut.i.payload.word, word_of(Opcode.LOAD, fields))
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick()
+            ctx.set(dut.i.valid, 0)
+            await ctx.tick()
+            outcomes[beyond] = ctx.get(dut.o.valid), ctx.get(dut.error.valid)
+            await ctx.tick().repeat(4)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-8)
+    sim.add_testbench(bench)
+    sim.run()
+    assert outcomes == {0: (1, 0), 8: (0, 1)}
 
 
 def test_opcode():
