@@ -36,7 +36,7 @@ class ReadMaster(wiring.Component):
         Bursts to read; FETCH goes first. Addresses are multiples of the beat size, no burst crosses 4 KB.
     fetch_r, load_r : Out(stream of `read_beat`)
         Beats of the client's own bursts. A client that is not ready holds up the other one, so FETCH asks only for
-        what it has room for, and LOAD's stalls are short.
+        what it has room for, and LOAD's stalls are short; of several ports one can wait for the slowest of them.
     m_axi : Out(AXI4Signature, read channels)
         All bursts carry ID 0: a slave answers them in order.
     halt : In(1)

@@ -15,7 +15,7 @@ from triovit.hdl.isa.names import Opcode, Unit
 
 
 class Space(enum.StrEnum):
-    """Storage that instructions read and write: the on-chip buffers, and the memory behind the AXI port."""
+    """Storage that instructions read and write: the on-chip buffers, and the memory behind the AXI ports."""
 
     A = "A"
     O = "O"  # noqa: E741
@@ -81,7 +81,7 @@ class Event(enum.Enum):
 
 @dataclass(frozen=True)
 class Counter:
-    """An event counter: its register's name and meaning, the event, and the unit that has it (None: the AXI port)."""
+    """An event counter: its register's name and meaning, the event, and the unit that has it (None: the AXI ports)."""
 
     name: str
     text: str
@@ -107,8 +107,8 @@ def counters(engines: Sequence[Engine]) -> tuple[Counter, ...]:
             )
             for engine in computing
         ),
-        Counter("BEATS_READ", "AXI beats read", Event.BEAT_READ),
-        Counter("BEATS_WRITTEN", "AXI beats written", Event.BEAT_WRITTEN),
+        Counter("BEATS_READ", "AXI beats read, of all ports", Event.BEAT_READ),
+        Counter("BEATS_WRITTEN", "AXI beats written, of all ports", Event.BEAT_WRITTEN),
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.sim.configurations import TINY
+from tests.sim.configurations import PORTS, TINY
 from tests.sim.host import BURSTS, BUSY, DONE, FAILED, Host
 from tests.sim.random_programs import random_program
 from triovit.hdl.isa.names import ErrorCode
@@ -11,6 +11,7 @@ from triovit.sim.rtl.simulation import BROKEN_RULES, FAULTS, SILENCES, MemoryMod
 
 PROGRAMS = [random_program(TINY, seed, segments=2) for seed in range(6)]
 EXPECTED = [program.expected() for program in PROGRAMS]
+FOR_PORTS = [random_program(PORTS, seed, segments=2) for seed in range(6)]
 WATCHDOG = 3000
 AFTER = (0, 1, 5, 17)  # bursts that are spared
 TIMINGS = {
@@ -19,21 +20,22 @@ TIMINGS = {
 }
 
 
-def strike(fault: str, timing: str):
-    """How programs end that meet the fault, and good ones after each of them, with a soft reset between."""
-    host = Host(TINY, TIMINGS[timing], 1 << 18)
+def strike(fault: str, timing: str, programs=PROGRAMS, port: int = 0):
+    """How programs end that meet the fault at a port, and good ones after each of them, with a soft reset between."""
+    host = Host(programs[0].config, TIMINGS[timing], 1 << 18)
+    good = EXPECTED if programs is PROGRAMS else [program.expected() for program in programs]
     spared = (0,) if fault in ("write-id", "write-exokay", "mute-writes", "early-answer") else AFTER
     for number, after in enumerate(spared * (len(AFTER) // len(spared))):
-        program, following = PROGRAMS[number % 6], PROGRAMS[(number + 1) % 6]
+        program, following = programs[number % 6], programs[(number + 1) % 6]
         host.start(program.memory, program.program_bytes, program.core_stride, WATCHDOG=WATCHDOG)
-        host.simulation.inject_fault(fault, after)  # while a program runs: before, nobody cares
+        host.simulation.inject_fault(fault, after, port)  # while a program runs: before, nobody cares
         host.finish(program.memory.size, soft_reset=True, patience=40 if fault in SILENCES else 3000)
         host.simulation.clear_errors()
         host.run(following.memory, following.program_bytes, following.core_stride)
     outcomes = host.execute()
     for number, outcome in enumerate(outcomes[1::2]):
         assert (outcome.error, outcome.status & ~BURSTS) == (ErrorCode.NONE, DONE)
-        assert np.array_equal(outcome.memory, EXPECTED[(number + 1) % 6])
+        assert np.array_equal(outcome.memory, good[(number + 1) % 6])
     return outcomes[::2]
 
 
@@ -55,6 +57,15 @@ def test_silence(fault, timing):
         assert outcome.status == FAILED | BUSY | BURSTS and outcome.after_reset == BURSTS
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_last_port(fault):
+    """The same where only one of two ports meets it: the other one's bursts end, too."""
+    for outcome in strike(fault, "stalls", FOR_PORTS, port=1):
+        silent = fault in SILENCES
+        assert outcome.error == (ErrorCode.BUS_TIMEOUT if silent else ErrorCode.BUS_PROTOCOL)
+        assert outcome.after_reset == (BURSTS if silent else 0)
+
+
 def test_a_memory_that_never_answers_is_told_again_and_again():
     host = Host(TINY, TIMINGS["quick"], 1 << 18)
     host.simulation.inject_fault("mute-reads")
@@ -71,6 +82,8 @@ def test_every_fault_is_met():
     assert set(FAULTS) == {*BROKEN_RULES, *SILENCES}
     with pytest.raises(ValueError, match=r"fault must be one of early-last, .*, not 'late'"):
         Host(TINY).simulation.inject_fault("late")
+    with pytest.raises(ValueError, match=r"port must be 0\.\.0, not 1"):
+        Host(TINY).simulation.inject_fault("deaf", port=1)
 
 
 @pytest.mark.parametrize("timing", TIMINGS)

@@ -6,13 +6,13 @@
 import pytest
 
 from tests.networks import random_image, small_network
-from tests.sim.configurations import NARROW, PAIR, TINY, WIDE
+from tests.sim.configurations import FOUR, NARROW, PAIR, PORTS, TINY, WIDE
 from triovit.compiler.compile import compile_network
 from triovit.compiler.estimate import estimate
 from triovit.sim.rtl.machine import RtlMachine
 from triovit.sim.rtl.simulation import MemoryModel
 
-# bytes_per_cycle: in beats.
+# bytes_per_cycle: in beats of all ports.
 MEMORIES = {
     "usual": {"bytes_per_cycle": 1},
     "no limit": {"bytes_per_cycle": None},
@@ -25,17 +25,17 @@ MEMORIES = {
 }
 
 
-@pytest.mark.parametrize("config", (TINY, NARROW, PAIR, WIDE), ids=lambda config: config.name)
+@pytest.mark.parametrize("config", (TINY, NARROW, PAIR, WIDE, PORTS, FOUR), ids=lambda config: config.name)
 def test_estimates_hold(config):
     # A burst per word takes its time: a smaller network there.
-    sizes = {"size": 12, "dim": 4, "width": 4} if config is NARROW else {"size": 20, "dim": 16, "width": 16}
+    sizes = {"size": 12, "dim": 4, "width": 4} if config in (NARROW, FOUR) else {"size": 20, "dim": 16, "width": 16}
     network = small_network(6, **sizes)
     program = compile_network(network, config)
     image = random_image(network, 1)
     errors, told = {}, []
     for name, settings in MEMORIES.items():
         beats = settings["bytes_per_cycle"]
-        memory = MemoryModel(**settings | {"bytes_per_cycle": beats and beats * config.data_bytes})
+        memory = MemoryModel(**settings | {"bytes_per_cycle": beats and beats * config.bus_bytes})
         cycles = RtlMachine(program, memory).run([image])[0].cycles
         errors[name] = estimate(program, memory).cycles / cycles - 1
         told.append(f"{cycles:,}".replace(",", " ") + f" ({100 * errors[name]:+.1f} %)")

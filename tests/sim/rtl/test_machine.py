@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.networks import NetworkBuilder, random_image, small_network, unusual_network
-from tests.sim.configurations import NARROW, PAIR, TINY, WIDE, WIDEST
+from tests.sim.configurations import FOUR, NARROW, PAIR, PORTS, TINY, WIDE, WIDEST
 from triovit.compiler.compile import compile_network
 from triovit.golden.assets import INTEGER_NETWORK
 from triovit.golden.integer.execute import execute
@@ -112,11 +112,13 @@ def test_images_one_after_the_other(small):
 
 
 @pytest.mark.parametrize(
-    "config", (PAIR, NARROW, WIDE, pytest.param(WIDEST, marks=pytest.mark.slow)), ids=lambda config: config.name
+    "config",
+    (PAIR, NARROW, WIDE, PORTS, FOUR, pytest.param(WIDEST, marks=pytest.mark.slow)),
+    ids=lambda config: config.name,
 )
 def test_other_configurations(config):
     """Two cores with two different images at once; the narrowest bus; blocks of 8 behind a bus of 64 bytes, of 16
-    behind one of 128."""
+    behind one of 128; two and eight cores behind two and four ports."""
     network = small_network(6, size=20, dim=16)
     images = [random_image(network, seed) for seed in range(config.cores)]
     machine = RtlMachine(compile_network(network, config, trace=True), stalls(4))
