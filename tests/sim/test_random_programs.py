@@ -31,7 +31,7 @@ def programs_of(configuration: str) -> list[RandomProgram]:
 
 def run_all(programs: list[RandomProgram]):
     """Outcomes on one machine, without a reset in between."""
-    host = Host(programs[0].config, memory_bytes=1 << 18)
+    host = Host(programs[0].config, memory_bytes=1 << 20)
     for number, program in enumerate(programs):
         host.simulation.set_memory(TIMINGS[number * len(TIMINGS) // len(programs)])
         host.run(program.memory, program.program_bytes, program.core_stride)
