@@ -95,13 +95,14 @@ class ErrorCode(enum.IntEnum):
     LOCAL_ADDRESS = 6, "An on-chip address beyond its buffer", "Write the program again: it is damaged"
     MEMORY_ADDRESS = (
         7,
-        "A memory offset beyond MEMORY_SIZE, or not a multiple of the word size (of the program: of 64)",
+        "A memory offset beyond MEMORY_SIZE (of stripes: of all ports), or not a multiple of the word size (of the "
+        "program: of 64)",
         "Check MEMORY_SIZE, CORE_STRIDE and PROGRAM_OFFSET",
     )
     READ_SLVERR = 8, "The memory answered a read with SLVERR", "Check the memory: the slave found an error"
-    READ_DECERR = 9, "Nothing answers at the address of a read", "Check MEMORY_BASE and MEMORY_SIZE"
+    READ_DECERR = 9, "Nothing answers at the address of a read", "Check MEMORY_BASE, MEMORY_SIZE and PORT_STRIDE"
     WRITE_SLVERR = 10, "The memory answered a write with SLVERR", "Check the memory: the slave found an error"
-    WRITE_DECERR = 11, "Nothing answers at the address of a write", "Check MEMORY_BASE and MEMORY_SIZE"
+    WRITE_DECERR = 11, "Nothing answers at the address of a write", "Check MEMORY_BASE, MEMORY_SIZE and PORT_STRIDE"
     SEMAPHORE_OVERFLOW = 12, "A semaphore would leave its range", "Compile again: the program breaks the rules of order"
     WATCHDOG = (
         13,
