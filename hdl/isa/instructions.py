@@ -48,9 +48,7 @@ TRANSFER = (
     Field("local", 20, "First on-chip word"),
     Field("local_row", 20, "On-chip words from run to run"),
     Field("local_plane", 20, "On-chip words from plane to plane"),
-    Field(
-        "memory", 32, "Byte offset of the first word in memory, a multiple of the word size; for B, C, P in stripes"
-    ),
+    Field("memory", 32, "Byte offset of the first word in memory, a multiple of the word size; for B, C, P in stripes"),
     Field("memory_row", 32, "Bytes in memory from run to run"),
     Field("memory_plane", 32, "Bytes in memory from plane to plane"),
 )
