@@ -162,7 +162,7 @@ async def latencies(dut):
     assert (
         cycle_of["load_write_valid"]
         == cycle_of["load_trace_done"]
-        == (cycle_of["m_axi_rvalid"] + ReadMaster.beat_latency + LoadUnit.write_latency)
+        == (cycle_of["m_axi_rvalid"] + ReadMaster.beat_latency + LoadUnit(config()).write_latency)
     )
 
 
