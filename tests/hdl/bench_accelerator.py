@@ -94,7 +94,7 @@ async def registers(dut):
             assert await host.read(register.name) == register.reset, register.name
     assert await host.read("ID") == IDENTIFIER
     assert await host.read("HASH_LO") | await host.read("HASH_HI") << 32 == TINY.hash
-    for offset in (0x01C, 0x04C, 0x078, 0x800, 0xFFC):
+    for offset in (0x018, 0x01C, 0x078, 0x800, 0xFFC):
         assert offset not in REGISTERS.values()
         assert (await host.lite.read(offset, 4)).resp == AxiResp.SLVERR
         assert (await host.lite.write(offset, bytes(4))).resp == AxiResp.SLVERR
