@@ -80,8 +80,7 @@ class Semaphores(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         planes = [Signal(SEMAPHORES, name=f"count_{bit}") for bit in range(SEMAPHORE_BITS)]
-        nonzero = Signal(SEMAPHORES)
-        m.d.comb += nonzero.eq(functools.reduce(operator.or_, planes))
+        nonzero = Signal(SEMAPHORES)  # which counters are above zero, a register beside them: units take by it
         # How many name each semaphore, 0..7 in three planes.
         given = taken = [Const(0, SEMAPHORES)] * 3
         for number, give in enumerate(self.give):
@@ -100,7 +99,8 @@ class Semaphores(wiring.Component):
         change = _sum(m, "change", [*given, sign], taken, borrow=True)
         change += [change[-1]] * (SEMAPHORE_BITS + 1 - len(change))
         following = _sum(m, "following", [*planes, sign], change)
-        m.d.sync += self.overflow.eq(following[SEMAPHORE_BITS].any() & ~self.clear)
+        m.d.sync += self.overflow.eq(Mux(self.clear, 0, following[SEMAPHORE_BITS].any()))
         for plane, bits in zip(planes, following[:SEMAPHORE_BITS], strict=True):
             m.d.sync += plane.eq(Mux(self.clear, 0, bits))
+        m.d.sync += nonzero.eq(Mux(self.clear, 0, functools.reduce(operator.or_, following[:SEMAPHORE_BITS])))
         return m

@@ -233,6 +233,7 @@ def _semaphores(b: Breaker) -> None:
     b.add("a joint convolution alone", ErrorCode.WATCHDOG, 8, b.code(lambda parts: parts.update(rmac=joint)),
           registers={"WATCHDOG": 3000}, modelled=False)  # fmt: skip
     load = Instruction(Opcode.LOAD, {"words": 1, "rows": 1, "planes": 1, "memory": DATA, "signal": 1 << GIVEN})
-    program = [Instruction(Opcode.PROGRAM, b.good["program"].fields | {"instructions": 302})]
-    program += [load] * 300 + [Instruction(Opcode.END, {})]
-    b.add("semaphore", ErrorCode.SEMAPHORE_OVERFLOW, 256, b"".join(instruction.encode() for instruction in program))
+    for name, loads in (("semaphore", 300), ("semaphore of the last instruction", 256)):
+        program = [Instruction(Opcode.PROGRAM, b.good["program"].fields | {"instructions": loads + 2})]
+        program += [load] * loads + [Instruction(Opcode.END, {})]
+        b.add(name, ErrorCode.SEMAPHORE_OVERFLOW, 256, b"".join(instruction.encode() for instruction in program))
