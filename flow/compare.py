@@ -80,10 +80,10 @@ def execute(options) -> int:
 def _compare_tensors(options, network, machine, source, classes) -> int:
     expected = _golden_tensors(network, source)
     started = time.time()
-    run = simulate(machine, [source])[0]
+    run = simulate(machine, [source] * machine.program.config.cores)[0]
     seconds = time.time() - started
     program, config = machine.program, machine.program.config
-    compared, differences = _differences(network, machine, run, expected, range(config.cores))  # all run this image
+    compared, differences = _differences(network, machine, run, expected, range(config.cores))
     names = short_names(network.shapes())
     rows = layer_rows(network, program, run, {difference.layer for difference in differences})
     table(f"{network.name} on {config.name}, {source.name}", COLUMNS, [row.cells(names) for row in rows])

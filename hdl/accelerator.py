@@ -172,6 +172,7 @@ class Accelerator(wiring.Component):
         for unit in (load, store):
             connect(m, registers.memory, unit.memory)
             m.d.comb += unit.core_stride.eq(registers.core_stride)
+        m.d.comb += compute.core_mask.eq(registers.core_mask)
         connect(m, load.write, compute.load)
         connect(m, store.read, compute.store)
 

@@ -52,11 +52,11 @@ class Port:
 
 
 def execute_compute(state: State, i: Instruction) -> None:
-    """Execute an RMAC or MAT instruction on every core; for a joint convolution both engines' parts."""
+    """Execute an RMAC or MAT instruction on every core that takes part; for a joint convolution both engines' parts."""
     results = []
     for unit in engines(i):
         loops = nest(i, state.config.block, unit)
-        for core in state.cores:
+        for core in (state.cores[number] for number in state.active):
             port = Port(state, core, unit)
             results.append((port, loops, PSUMS[NESTS[i.opcode]](port, loops, i)))
     for port, loops, psums in results:

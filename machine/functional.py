@@ -48,6 +48,7 @@ class FunctionalSimulator:
     core_stride : bytes from a core's feature maps to the next core's
     check_overlap : run the race detector too; it raises `machine.races.RaceError`
     seed : of the pattern that fills all buffers before the program, so that nothing works by accident
+    core_mask : cores that take part, a bit each; core 0 always does
 
     Raises ProgramError for a program that the machine refuses.
     """
@@ -60,9 +61,10 @@ class FunctionalSimulator:
         *,
         check_overlap: bool = False,
         seed: int = 1,
+        core_mask: int = -1,
     ):
         self.config = config.validate()
-        self.state = State(config, memory, core_stride, seed)
+        self.state = State(config, memory, core_stride, seed, core_mask)
         self.check_overlap = check_overlap
         self.semaphores = [0] * SEMAPHORES
         self.races: RaceDetector | None = None

@@ -47,6 +47,7 @@ class State:
     memory : (n,) uint8 array, changed in place: the ports' partitions, MEMORY_SIZE bytes each
     core_stride : bytes from a core's feature maps to the next core's
     seed : of the noise that fills all buffers, so that nothing works by accident
+    core_mask : cores that take part, a bit each; core 0 always does
 
     Members: words: the memory as (n // block, block) int8. partitions: where in them things are. index: the instruction
     in hand, for errors. observer: is told of every access of the first core.
@@ -54,7 +55,9 @@ class State:
     Raises ValueError for a memory that is not a partition of whole pages for each of several ports.
     """
 
-    def __init__(self, config: AcceleratorConfig, memory: np.ndarray, core_stride: int, seed: int = 1):
+    def __init__(
+        self, config: AcceleratorConfig, memory: np.ndarray, core_stride: int, seed: int = 1, core_mask: int = -1
+    ):
         self.config, self.memory, self.core_stride = config, memory, core_stride
         self.words = memory[: memory.size // config.block * config.block].view(np.int8).reshape(-1, config.block)
         self.partitions = Partitions(config, self.words.shape[0] // config.ports, config.block)
@@ -74,6 +77,7 @@ class State:
             Core({**noise("A", "O", "K"), **shared}, rng.integers(0, 16, config.words["divisor"], dtype=np.uint8))
             for _ in range(config.cores)
         ]
+        self.active = [number for number in range(config.cores) if (core_mask | 1) >> number & 1]
         self.index = 0
         self.observer: Observer | None = None
 

@@ -12,7 +12,7 @@ MOST = 1 << FIELD_BITS["memory"]  # bytes that an offset can count
 
 
 def execute_transfer(state: State, i: Instruction) -> None:
-    """Execute a LOAD or STORE, for A and O core by core."""
+    """Execute a LOAD or STORE, for A and O core by core; of cores that do not take part only addresses count."""
     config, partitions, load = state.config, state.partitions, i.opcode == Opcode.LOAD
     block, striped = config.block, is_striped(i)
     nest = transfer_nest(i, block)
@@ -30,6 +30,8 @@ def execute_transfer(state: State, i: Instruction) -> None:
         if number == 0:
             state.touch(i.unit, space, local, load)
             state.touch(i.unit, MEMORY, partitions.inside(words) if striped else words, not load)
+        if number not in state.active:
+            continue
         core = partitions.of_core(number, state.core_stride // block)
         words = partitions.striped(first) if striped else core + first
         array = state.cores[number].buffers[space]

@@ -46,8 +46,12 @@ def bank_array(shape: Banks) -> BankArray:
 class Core(wiring.Component):
     """Data path of a core.
 
+    A core that does not take part holds the registers behind its inputs, and with them all that follows: nothing is
+    written, and nothing changes, until it takes part again. Its buffers keep nothing.
+
     Parameters: config; pipelines: by default those of the configuration.
     Members, all but `o_data` for a register in the core:
+      active (In, 1): it takes part; changed only while no unit is at work.
       a, o (In, ReadPins), k (In, ReadPins): reads of the core's buffers. shared (In, operands of B and C), p (In, 16
       words): outputs of the buffers that cores share.
       write_a, write_o, write_k, write_codes (In, WritePins): a word of each port is the result, or LOAD's, which `load`
@@ -56,6 +60,7 @@ class Core(wiring.Component):
       o_data (Out, banks of O): O's output, `BankArray.latency` + 1 cycles after `o`, for STORE.
     """
 
+    active: Signal
     a: ReadPinsInterface
     o: ReadPinsInterface
     k: ReadPinsInterface
@@ -76,8 +81,10 @@ class Core(wiring.Component):
         self.pipelines = pipelines_of(config) if pipelines is None else pipelines
         self._paths = [pipeline.path(config) for pipeline in self.pipelines]
         shapes, units = buffers(config), len(computing(self.pipelines))
+        self._active = Signal(name="active_1", reset_less=True)
         super().__init__(
             {
+                "active": In(1),
                 "a": In(ReadPins(shapes[Space.A])),
                 "o": In(ReadPins(shapes[Space.O])),
                 "k": In(ReadPins(shapes[Space.K])),
@@ -111,16 +118,19 @@ class Core(wiring.Component):
             shapes[Space.K].words, shapes[Space.K].banks, self.config.block, shapes[Space.K].style
         )
         m.submodules.codes = codes = Ram(shapes[Space.DIVISOR].word_bits, shapes[Space.DIVISOR].words, "distributed")
+        m.d.sync += self._active.eq(self.active)
         outputs = self._build_reads(m, a, o, k)
         rows = self._build_paths(m, outputs)
         result = self._build_results(m, rows, outputs["o"], codes)
         self._build_writes(m, result, a, o, k, codes)
         return m
 
-    @staticmethod
-    def _register(m, value, name: str, reset: bool = False):
-        """The register of the core behind one of its inputs."""
-        return delayed(m, value, 1, name, reset=reset)[-1]
+    def _register(self, m, value, name: str, reset: bool = False):
+        """The register of the core behind one of its inputs, which holds while the core does not take part."""
+        register = Signal(value.shape(), name=f"{name}_1", reset_less=not reset)
+        with m.If(self._active):
+            m.d.sync += register.eq(value)
+        return register
 
     def _build_reads(self, m, a, o, k) -> dict:
         """The core's buffers up to the operands that pipelines see, by their names there."""
@@ -130,7 +140,8 @@ class Core(wiring.Component):
                 memory.read_en.eq(self._register(m, port.enables, f"{name}_enables")),
                 memory.read_rows.eq(self._register(m, port.rows, f"{name}_rows")),
             ]
-            shifts[name] = delayed(m, port.shift, 1 + memory.latency, f"{name}_shift")[-1]
+            shift = self._register(m, port.shift, f"{name}_shift_at_pins")
+            shifts[name] = delayed(m, shift, memory.latency, f"{name}_shift")[-1]
         m.d.comb += [
             k.read_en.eq(self._register(m, self.k.enables[0], "k_en")),
             k.read_row.eq(self._register(m, self.k.rows[0], "k_row")),

@@ -33,7 +33,8 @@ class ComputeUnits(wiring.Component):
     Parameters: config; pipelines: what the units are made of, by default those of the configuration.
     Members:
       units (Out, an array of UnitPort): the pipelines' units, in order. load (In, BufferWrite): a LOAD's write.
-      store (In, BufferRead): a STORE's read of O.
+      store (In, BufferRead): a STORE's read of O. core_mask (In, 64): cores that take part, changed only while nothing
+      runs.
     Errors: ILLEGAL_FIELD from a pipeline's control, LOCAL_ADDRESS for a feature, weight, record, code or result beyond
     its buffer.
     """
@@ -41,6 +42,7 @@ class ComputeUnits(wiring.Component):
     units: list[UnitInterface]
     load: WriteInterface
     store: ReadInterface
+    core_mask: Signal
 
     def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):
         self.config = config.validate()
@@ -51,6 +53,7 @@ class ComputeUnits(wiring.Component):
                 "units": Out(UnitPort()).array(len(self.engines)),
                 "load": In(BufferWrite(config)),
                 "store": In(BufferRead(config)),
+                "core_mask": In(64),
             }
         )
 
@@ -136,6 +139,7 @@ class ComputeUnits(wiring.Component):
             core.post.eq(results.post),
             core.p.eq(shared.records),
             core.load.eq(writes.port_data[number // self.config.port_cores]),
+            core.active.eq(self.core_mask[number] if number else 1),
             *(target.eq(getattr(shared.operands, name)) for name, target in by_name(core.shared).items()),
         ]
 
@@ -144,6 +148,7 @@ class ComputeUnits(wiring.Component):
         config, shape = self.config, buffers(self.config)[Space.O]
         chosen = delayed(m, self.store.core, READ, "store_core")[-1]
         address = delayed(m, self.store.address[: ceil_log2(shape.banks)], READ_LATENCY, "store_shift")[-1]
+        asked = delayed(m, chosen, READ_LATENCY - READ, "asked")[-1]
         for port in range(config.ports):
             name = f"store{port or ''}"
             seen = Signal(cores[0].o_data.shape(), name=f"{name}_chosen")
@@ -155,5 +160,6 @@ class ComputeUnits(wiring.Component):
             m.d.comb += [
                 rotator.i.eq(delayed(m, seen, READ_LATENCY - READ, f"{name}_seen")[-1]),
                 rotator.shift.eq(address),
+                self.store.active[port].eq(self.core_mask[port * config.port_cores :].bit_select(asked, 1)),
                 *(self.store.data[port][lane].eq(rotator.o[lane]) for lane in range(config.beat_words)),
             ]

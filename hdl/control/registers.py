@@ -34,6 +34,8 @@ class RegisterFile(wiring.Component):
         STATUS.done, STATUS.interrupt (one cycle, the one after the write). interrupt_enable, watchdog: contents.
     memory : Out(MemoryWindow(ports)); program_offset, program_bytes, core_stride : Out(32)
         Contents. A port's base is settled as many cycles after a write as the port's number.
+    core_mask : Out(64)
+        Cores that take part; bit 0 is always set, the bits of cores that there are not count for nothing.
     status : In(Status()), cycles : In(64), counts : In(32).array(number of counters)
         What the read-only registers show.
 
@@ -51,6 +53,7 @@ class RegisterFile(wiring.Component):
     program_offset: Signal
     program_bytes: Signal
     core_stride: Signal
+    core_mask: Signal
     status: StatusInterface
     cycles: Signal
     counts: list[Signal]
@@ -70,6 +73,7 @@ class RegisterFile(wiring.Component):
                 "program_offset": Out(32),
                 "program_bytes": Out(32),
                 "core_stride": Out(32),
+                "core_mask": Out(64, init=1),
                 "status": In(Status()),
                 "cycles": In(64),
                 "counts": In(32).array(len(self.counters)),
@@ -107,9 +111,11 @@ class RegisterFile(wiring.Component):
             "CORE_STRIDE": self.core_stride,
             "PORT_STRIDE": self._port_stride[12:],
             "WATCHDOG": commands.watchdog,
+            "CORE_MASK_HI": self.core_mask[32:],
         }
         return {
             **{(name, "value"): signal for name, signal in words.items()},
+            ("CORE_MASK_LO", "others"): self.core_mask[1:32],
             ("CONTROL", "interrupt_enable"): commands.interrupt_enable,
             ("CONTROL", "start"): commands.start,
             ("CONTROL", "soft_reset"): commands.soft_reset,
@@ -126,6 +132,7 @@ class RegisterFile(wiring.Component):
         registers = register_map(self.config, self.engines)
         lanes = Cat(strobe.replicate(8) for strobe in slave.write_strobes)
 
+        m.d.comb += self.core_mask[0].eq(1)
         # The bases of further ports, each from the one before.
         page = self.memory.base[0][12:]
         for port in range(1, self.config.ports):

@@ -79,6 +79,7 @@ class ReadInterface(wiring.PureInterface):
     core: Signal
     address: Signal
     data: data.View
+    active: Signal
 
 
 class BufferRead(wiring.Signature):
@@ -92,6 +93,8 @@ class BufferRead(wiring.Signature):
         Core of each port, counted from its first one, and on-chip word of lane 0, modulo 2**20.
     data : In(port_beats)
         The words for each port, `READ_LATENCY` cycles after the grant.
+    active : In(ports)
+        With the words, of each port: the core takes part; else they are not written to memory.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -102,5 +105,6 @@ class BufferRead(wiring.Signature):
                 "core": Out(core_bits(config)),
                 "address": Out(LOCAL_BITS),
                 "data": In(port_beats(config)),
+                "active": In(config.ports),
             }
         )

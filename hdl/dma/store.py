@@ -32,8 +32,9 @@ class StoreUnit(wiring.Component):
     """Executes STORE instructions: reads buffer O of every core and is the client of the write masters.
 
     Addresses of the next bursts go out while data of earlier ones does. As in a LOAD, words keep their lanes: lane l
-    of a beat is the word at on-chip address `local + l`, with strobes off for lanes outside the run. All ports have the
-    same bursts, each in its own partition, with the words of its cores; a burst is over when each has its answer.
+    of a beat is the word at on-chip address `local + l`, with strobes off for lanes outside the run, and for all lanes
+    of a core that does not take part. All ports have the same bursts, each in its own partition, with the words of its
+    cores; a burst is over when each has its answer.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ class StoreUnit(wiring.Component):
             entry = Signal(w.payload.shape(), name=f"entry_{port}")
             m.d.comb += [
                 entry.data.eq(self.read.data[port]),
-                entry.strobes.eq(Cat(enabled.replicate(config.block) for enabled in mask)),
+                entry.strobes.eq(Cat((enabled & self.read.active[port]).replicate(config.block) for enabled in mask)),
                 queue.w_data.eq(entry),
                 queue.w_en.eq(arrives),
                 w.valid.eq(queue.r_rdy),

@@ -212,6 +212,34 @@ _MAP = (
 )
 
 
+def _others(config: AcceleratorConfig) -> int:
+    """Bits of the cores from 1 on."""
+    return (1 << config.cores) - 2
+
+
+_MASK = (
+    Register(
+        "CORE_MASK_LO",
+        0x120,
+        "Cores that take part, 31..0; see CORE_MASK_HI for the others",
+        (
+            RegisterField("first", 0, 1, "ro", "Core 0, which speaks for all of them", 1),
+            RegisterField("others", 1, 31, "rw", "Cores 1 to 31", lambda config: (_others(config) & 0xFFFFFFFF) >> 1),
+        ),
+        locked=True,
+    ),
+    _word(
+        "CORE_MASK_HI",
+        0x124,
+        "rw",
+        "Cores 32 to 63. A core that does not take part stands still: neither LOAD nor STORE writes its data, and its "
+        "buffers keep nothing",
+        reset=lambda config: _others(config) >> 32,
+        locked=True,
+    ),
+)
+
+
 _SIZES = (
     _word("FEATURE_BYTES", 0x100, "ro", "Size of buffer A", reset=operator.attrgetter("feature_bytes")),
     _word("OUTPUT_BYTES", 0x104, "ro", "Size of buffer O", reset=operator.attrgetter("output_bytes")),
@@ -225,7 +253,7 @@ _SIZES = (
 def _registers(engines: Sequence[Engine]) -> tuple[Register, ...]:
     """All registers; the counters are those of the units."""
     counts = (_word(c.name, 0x058 + 4 * k, "ro", c.text) for k, c in enumerate(counters(engines)))
-    return (*_MAP, *counts, *_SIZES)
+    return (*_MAP, *counts, *_SIZES, *_MASK)
 
 
 # Name -> offset.

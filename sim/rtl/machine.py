@@ -73,9 +73,9 @@ class RtlMachine:
     ) -> list[MachineRun]:
         """Run the program once for every `cores` images; images: int8 of the network's input shape.
 
-        Missing images of the last run repeat its first one. Raises MachineError when the machine stops with an error,
-        SimulationError after `limit` cycles, ProtocolError when AXI's rules are broken. progress: called with the run
-        under way and the cycles of all runs so far.
+        Cores without an image of the last run take no part in it. Raises MachineError when the machine stops with an
+        error, SimulationError after `limit` cycles, ProtocolError when AXI's rules are broken. progress: called with
+        the run under way and the cycles of all runs so far.
         """
         cores = self.program.config.cores
         batches = [images[k : k + cores] for k in range(0, len(images), cores)]
@@ -107,6 +107,9 @@ class RtlMachine:
         for number, batch in enumerate(batches):
             simulation.mark(f"run {number + 1} of {len(batches)}")
             self._load_images(simulation, image, batch)
+            mask = (1 << len(batch)) - 1
+            write(REGISTERS["CORE_MASK_LO"], mask & 0xFFFFFFFF)
+            write(REGISTERS["CORE_MASK_HI"], mask >> 32)
             write(REGISTERS["CONTROL"], INTERRUPT_ENABLE | START)
             simulation.wait_interrupt(limit)
             names = ("STATUS", "ERROR", "ERROR_INDEX", "CYCLES_LO", "CYCLES_HI", *self.counters)
@@ -120,8 +123,8 @@ class RtlMachine:
 
     def _load_images(self, simulation, image, batch):
         program, layout = self.program, self.program.tensors["input"]
-        for core in range(program.config.cores):
-            program.write_input(image, batch[core] if core < len(batch) else batch[0], core)
+        for core, one in enumerate(batch):
+            program.write_input(image, one, core)
             start = program.maps_of(core) + layout.offset
             simulation.load(self.memory.base + start, image[start : start + layout.bytes])
 

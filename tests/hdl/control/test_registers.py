@@ -89,6 +89,21 @@ def test_contents(share):
     run(bench, share)
 
 
+def test_core_mask():
+    """Core 0 cannot be left out; all cores take part after a reset."""
+
+    async def bench(ctx, dut, master, strobes):
+        low, high = REGISTERS["CORE_MASK_LO"], REGISTERS["CORE_MASK_HI"]
+        assert ctx.get(dut.core_mask) == (1 << dut.config.cores) - 1
+        for value, shown in ((0, 1), (0xFFFFFFFE, 0xFFFFFFFF), (6, 7)):
+            assert await master.write(ctx, low, value) == OKAY
+            assert await master.write(ctx, high, value) == OKAY
+            assert await master.read(ctx, low) == (shown, OKAY) and await master.read(ctx, high) == (value, OKAY)
+            assert ctx.get(dut.core_mask) == value << 32 | shown
+
+    run(bench, 0.0)
+
+
 def test_state():
     async def bench(ctx, dut, master, strobes):
         for name, (register, bit) in STATE.items():
@@ -161,6 +176,8 @@ def test_refusals():
             "MEMORY_SIZE",
             "CORE_STRIDE",
             "PORT_STRIDE",
+            "CORE_MASK_LO",
+            "CORE_MASK_HI",
         }
         assert not any(strobes.values())
 

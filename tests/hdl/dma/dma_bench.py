@@ -55,6 +55,7 @@ async def set_up_ports(dut, timing: Timing, size=1 << 16, core_stride=0) -> list
     dut.memory_size.value, dut.core_stride.value = size, core_stride
     dut.load_write_ready.value = dut.store_read_ready.value = 1
     dut.fetch_semaphores_available.value = 1
+    dut.store_read_active.value = (1 << c.ports) - 1
     return memories
 
 

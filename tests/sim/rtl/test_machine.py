@@ -127,6 +127,18 @@ def test_other_configurations(config):
         check(machine, run, execute(network, image, keep=True), core)
 
 
+def test_cores_without_an_image():
+    """Take no part in the last run: what the run before left of theirs in memory stays; its cycles are the same."""
+    network = small_network(6, size=20, dim=16)
+    images = [random_image(network, seed) for seed in range(3)]
+    machine = RtlMachine(compile_network(network, PAIR, trace=True))
+    runs = machine.run(images)
+    for number, image in enumerate(images):
+        check(machine, runs[number // 2], execute(network, image, keep=True), number % 2)
+    assert np.array_equal(runs[1].memory[1], runs[0].memory[1]) and runs[1].cycles == runs[0].cycles
+    assert not np.array_equal(runs[1].memory[0], runs[0].memory[0])
+
+
 @pytest.mark.parametrize("config", (TINY, WIDE), ids=lambda config: config.name)
 def test_unusual_shapes(config):
     network = unusual_network(2)
