@@ -28,13 +28,17 @@ class FeatureSource(enum.Enum, shape=2):
 def operand_control(block: int) -> data.StructLayout:
     """What goes into the operand registers of a core, S4.
 
-    window, key: the window of A is kept for its pixels or tokens, or as keys. features, token: the word of features,
-    and which of the keys it is. relu, mat_relu: negative features become zero. mat_from_o: the MAT's word is O's.
+    window, key: the window of A is kept for its pixels or tokens, or as keys. word, mat_word: the R-MAC unit's, and the
+    MAT's, word of features is taken; else its register holds, so that nothing moves in an engine that has no beat.
+    features, token: the word of features, and which of the keys it is. relu, mat_relu: negative features become zero.
+    mat_from_o: the MAT's word is O's.
     """
     return data.StructLayout(
         {
             "window": 1,
             "key": 1,
+            "word": 1,
+            "mat_word": 1,
             "features": FeatureSource,
             "token": range(block),
             "relu": 1,
@@ -139,16 +143,17 @@ class Beats(wiring.Component):
             m.d.sync += [window.eq(arriving), token.eq(1), left.eq(Mux(outer, arriving.count - 1, 0))]
         with m.Elif(walks):
             m.d.sync += [token.eq(token + 1), left.eq(left - 1)]
+        valid = starts | walks
         alone = (now.kind != StepKind.CONV) & (now.kind != StepKind.LAYER_NORM)
         m.d.comb += [
             operands.window.eq(starts & alone),
             operands.key.eq(arriving.valid & arriving.key),
+            operands.word.eq(valid & (outer | ~alone)),
             operands.features.eq(Mux(outer, FeatureSource.KEY, Mux(now.source, FeatureSource.O, FeatureSource.A))),
             operands.token.eq(Mux(walks, token, 0)),
             operands.relu.eq(now.relu),
         ]
         last_token = ~outer | Mux(walks, left == 1, arriving.count == 1)
-        valid = starts | walks
         norm = now.kind == StepKind.LAYER_NORM
         mode = Signal(RMACMode)
         with m.Switch(now.kind):
@@ -176,7 +181,11 @@ class Beats(wiring.Component):
     def _mat(self, m):
         block, operands, beat = self.config.block, self.control.operands, self.control.beat
         arriving = self._arriving(m, self.mat_step, "mat")
-        m.d.comb += [operands.mat_from_o.eq(arriving.source), operands.mat_relu.eq(arriving.relu)]
+        m.d.comb += [
+            operands.mat_word.eq(arriving.valid),
+            operands.mat_from_o.eq(arriving.source),
+            operands.mat_relu.eq(arriving.relu),
+        ]
         m.d.sync += beat.mat_valid.eq(arriving.valid)
         for name in ("first", "last"):
             register = Signal(name=f"beat_mat_{name}", reset_less=True)

@@ -108,8 +108,10 @@ class PairPath(wiring.Component):
                 m.d.comb += seen.eq(a[0])
         mat_seen = Signal(word)
         m.d.comb += mat_seen.eq(Mux(control.mat_from_o, o.as_value(), a[0].as_value()))
-        m.d.sync += [features[k].eq(value) for k, value in enumerate(_clamped(seen, control.relu))]
-        m.d.sync += [mat_features[k].eq(value) for k, value in enumerate(_clamped(mat_seen, control.mat_relu))]
+        with m.If(control.word):
+            m.d.sync += [features[k].eq(value) for k, value in enumerate(_clamped(seen, control.relu))]
+        with m.If(control.mat_word):
+            m.d.sync += [mat_features[k].eq(value) for k, value in enumerate(_clamped(mat_seen, control.mat_relu))]
         return window, features, mat_features
 
     def _rmac_beats(self, m, rmac, window, features):

@@ -15,7 +15,7 @@ from triovit.hdl.rmac.operands import RMACMode
 
 CONV, DEPTHWISE, OUTER, ROW_SUM, LAYER_NORM = StepKind
 MODES = {CONV: RMACMode.POINTWISE, DEPTHWISE: RMACMode.DEPTHWISE, OUTER: RMACMode.OUTER, ROW_SUM: RMACMode.ROW_SUM}
-STROBES = ("window", "key", "rmac_valid", "norm_valid", "mat_valid", "rmac_row", "mat_row")
+STROBES = ("window", "key", "word", "mat_word", "rmac_valid", "norm_valid", "mat_valid", "rmac_row", "mat_row")
 
 
 class Reference:
@@ -36,6 +36,7 @@ class Reference:
         for token in range(tokens):
             source = FeatureSource.KEY if kind == OUTER else FeatureSource.O if s["source"] else FeatureSource.A
             self.expected[at + token] |= {"features": source, "relu": s["relu"]}
+            self.expected[at + token]["word"] = int(kind in (CONV, OUTER, LAYER_NORM))
             if kind == OUTER:
                 self.expected[at + token]["token"] = token
             beat = self.expected[now + OPERANDS - 1 + token]
@@ -64,7 +65,7 @@ class Reference:
             self.expected[max(shown - ROW_LEAD, earliest) + row]["rmac_row"] = 1
 
     def mat(self, now: int, s: dict):
-        self.expected[now + READ - 1] |= {"mat_from_o": s["source"], "mat_relu": s["relu"]}
+        self.expected[now + READ - 1] |= {"mat_word": 1, "mat_from_o": s["source"], "mat_relu": s["relu"]}
         self.expected[now + OPERANDS - 1] |= {"mat_valid": 1, "mat_first": s["first"], "mat_last": s["last"]}
         for column in range(self.block):
             self.expected[now + OPERANDS - 1 + column][f"stationary_{column}"] = s["stationary"]
