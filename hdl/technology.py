@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from amaranth.hdl import Signal
 
+MEMORY_CONTROL_BITS = 16
+
 
 @dataclass(frozen=True)
 class Technology:
@@ -47,7 +49,7 @@ ULTRASCALE = Technology(
 ASIC = Technology(
     "asic",
     "plain arithmetic; each kind of RAM is a module of its own, for a macro",
-    memory_control=Signal(16, name="memory_control"),
+    memory_control=Signal(MEMORY_CONTROL_BITS, name="memory_control"),
 )
 TECHNOLOGIES = {technology.name: technology for technology in (GENERIC, ULTRASCALE, ASIC)}
 

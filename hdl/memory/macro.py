@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from amaranth.utils import ceil_log2
 
-from triovit.hdl.technology import ASIC
+from triovit.hdl.technology import MEMORY_CONTROL_BITS
 
 
 class MacroKind(NamedTuple):
@@ -33,7 +33,7 @@ class MacroKind(NamedTuple):
     def text(self) -> str:
         """Verilog: the ports of the macro's place, and the behaviour of `ram.v` in it."""
         word, address, strobes = self.width - 1, ceil_log2(self.depth) - 1, self.parts - 1
-        part, pins = self.width // self.parts, len(ASIC.memory_control) - 1
+        part, pins = self.width // self.parts, MEMORY_CONTROL_BITS - 1
         strobe = "write_en" if self.parts == 1 else f"write_en[p], for the bits from {part} * p on,"
         cycles = "a cycle" if self.latency == 1 else f"{self.latency} cycles"
         return f"""\
