@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from triovit.boards.devices import Family, Resources
+from triovit.boards.integrity import integrity_luts
 from triovit.boards.measurements import CORE, SHARED, Measurement, count_memory_luts, measurements, resources
 from triovit.boards.memories import block_rams, memories, memory_luts, multiplexers
 from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -54,7 +55,9 @@ def estimate_part(config: AcceleratorConfig, family: Family, part: str) -> Resou
         raise ValueError(f"technology must be generic for {family}, not {PACKED}: DSP48E2 are of Xilinx UltraScale+")
     of_part = memories(config, part)
     return Resources(
-        lut=round(_weighted(config, family, part, "lut")) + sum(memory_luts(memory, family) for memory in of_part),
+        lut=round(_weighted(config, family, part, "lut"))
+        + sum(memory_luts(memory, family) for memory in of_part)
+        + integrity_luts(config, family, part),
         ff=round(_weighted(config, family, part, "ff")),
         dsp=core_dsps(config, family) if part == CORE else 0,
         ram=sum(block_rams(memory, family) for memory in of_part),

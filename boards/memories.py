@@ -23,6 +23,7 @@ from triovit.hdl.control.prefetch import PREFETCH_INSTRUCTIONS
 from triovit.hdl.dma.bursts import listed_bits
 from triovit.hdl.dma.load import PORT_AHEAD
 from triovit.hdl.dma.store import BEAT_BUFFER
+from triovit.hdl.integrity.secded import coded_bits
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, INSTRUCTION_BITS
@@ -98,7 +99,7 @@ def _core(config: AcceleratorConfig) -> Iterator[Memory]:
     """Buffers of a core, its queues of rows, and the rows that the R-MAC engine keeps."""
     row = config.block * config.accumulator_bits
     yield from _buffers(config, shared=False)
-    yield Memory(_computing(config), row, queue_depth(config), luts=True)
+    yield Memory(_computing(config), row + config.integrity, queue_depth(config), luts=True)
     yield Memory(1, row, config.block, luts=True)
 
 
@@ -107,9 +108,9 @@ def _shared(config: AcceleratorConfig) -> Iterator[Memory]:
     computing, burst, ports = _computing(config), listed_bits(config), config.ports
     prefetched = max(2, PREFETCH_INSTRUCTIONS * INSTRUCTION_BYTES // config.data_bytes)
     yield from _buffers(config, shared=True)
+    yield Memory(1, 8 * config.data_bytes + 2, prefetched, luts=True)  # a beat, response
     for number, width, depth in (
         (len(engines_of(config)), INSTRUCTION_BITS + INDEX_BITS, config.queue_depth),
-        (1, 8 * config.data_bytes + 2, prefetched),  # a beat, response
         (computing, RESULT.size, queue_depth(config)),
         (computing, SEMAPHORES + INDEX_BITS, INSTRUCTIONS_IN_FLIGHT),
         (ports, 1 + 8, config.read_bursts),  # of FETCH or of LOAD, length
@@ -122,7 +123,7 @@ def _shared(config: AcceleratorConfig) -> Iterator[Memory]:
         (ports if ports > 1 else 0, read_beat(config.data_bytes).size, PORT_AHEAD),
         (ports if ports > 1 else 0, 2, config.write_bursts),  # response
     ):
-        yield Memory(number, width, depth, luts=True)
+        yield Memory(number, width + config.integrity, depth, luts=True)
 
 
 def _computing(config: AcceleratorConfig) -> int:
@@ -134,10 +135,14 @@ def _buffers(config: AcceleratorConfig, *, shared: bool) -> Iterator[Memory]:
     several = AcceleratorConfig(cores=2)
     for space, shape in buffers(config).items():
         if shared == (copies(space, several) == 1):
-            number, width = shape.banks, shape.word_bits
-            luts, parts = shape.style == "distributed" or space is Space.DIVISOR, 1
+            number, width, parts = shape.banks, shape.word_bits, 1
+            luts = shape.style == "distributed" or space is Space.DIVISOR
             if space is Space.K:
-                number, width, parts = config.block, 8 * shape.banks, shape.banks
+                number, width, parts = config.block, (8 + config.integrity) * shape.banks, shape.banks
+            elif space is Space.DIVISOR:
+                width += config.integrity
+            elif config.integrity:
+                width = coded_bits(width)
             yield Memory(number, width, shape.words // shape.banks, parts, luts)
 
 

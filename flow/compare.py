@@ -97,6 +97,8 @@ def _compare_tensors(options, network, machine, source, classes) -> int:
         f"{run.cycles:,} cycles, {total:,} MACs, {used:.1f} % of the multipliers of a core; "
         f"{read:,} bytes read, {written:,} written"
     )
+    if config.integrity:
+        show(f"words of on-chip memories were corrected in {run.counters['CORRECTED']:,} cycles")
     if differences:
         show(f"first difference: {differences[0]}")
     show(f"{len(differences)} of {len(compared)} tensors differ")

@@ -22,10 +22,14 @@ from triovit.hdl.control.ports import TracePort
 from triovit.hdl.control.queue import UnitQueue
 from triovit.hdl.control.registers import RegisterFile
 from triovit.hdl.control.semaphores import Semaphores
+from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.load import LoadUnit
 from triovit.hdl.dma.read_master import ReadMaster
 from triovit.hdl.dma.store import StoreUnit
 from triovit.hdl.dma.write_master import WriteMaster
+from triovit.hdl.integrity.alarms import alarm
+from triovit.hdl.integrity.monitor import IntegrityMonitor
+from triovit.hdl.integrity.parity_queue import ParityQueue
 from triovit.hdl.isa.engines import Event, counters, trace_port, traced
 from triovit.hdl.isa.names import Unit
 from triovit.hdl.isa.registers import REGISTER_ADDRESS_BITS
@@ -69,10 +73,14 @@ class Accelerator(wiring.Component):
         config, engines = self.config, self.engines
         sources = len(engines) + 1  # of errors, semaphores and finished instructions: FETCH is one, too
         m.submodules.registers = registers = RegisterFile(config, engines)
-        m.submodules.controller = controller = Controller(units=sources, finishers=sources)
+        m.submodules.controller = controller = Controller(sources, sources, integrity=config.integrity)
         m.submodules.counters = counts = Counters(counters(engines), config.ports)
-        read_masters = [ReadMaster(config.data_bytes, config.read_bursts) for _ in config.masters]
-        write_masters = [WriteMaster(config.data_bytes, config.write_bursts) for _ in config.masters]
+        read_masters = [
+            ReadMaster(config.data_bytes, config.read_bursts, integrity=config.integrity) for _ in config.masters
+        ]
+        write_masters = [
+            WriteMaster(config.data_bytes, config.write_bursts, integrity=config.integrity) for _ in config.masters
+        ]
         for port, (read_master, write_master) in enumerate(zip(read_masters, write_masters, strict=True)):
             m.submodules[f"read_master{port or ''}"] = read_master
             m.submodules[f"write_master{port or ''}"] = write_master
@@ -87,7 +95,10 @@ class Accelerator(wiring.Component):
         store = reset("store", StoreUnit(config))
         compute = reset("compute", ComputeUnits(config, self.pipelines))
         semaphores = reset("semaphores", Semaphores(givers=sources, takers=sources))
-        queues = [reset(f"{engine.unit.name.lower()}_queue", UnitQueue(config.queue_depth)) for engine in engines]
+        queues = [
+            reset(f"{engine.unit.name.lower()}_queue", UnitQueue(config.queue_depth, integrity=config.integrity))
+            for engine in engines
+        ]
         computing_ports = zip(compute.engines, compute.units, strict=True)
         ports = {
             Unit.LOAD: load.unit,
@@ -101,6 +112,12 @@ class Accelerator(wiring.Component):
         self._build_memory(m, registers, fetch, load, store, compute)
         self._build_bus(m, controller, fetch, load, store, read_masters, write_masters)
         self._build_trace(m, controller, fetch, units)
+        if config.integrity:
+            moved = {
+                Unit.LOAD: Cat(part.damaged for part in (load, *read_masters)).any(),
+                Unit.STORE: Cat(part.damaged for part in (store, *write_masters)).any(),
+            }
+            self._build_integrity(m, registers, controller, fetch, compute, queues, moved)
         idle = [*(unit.idle for unit in units), *(queue.empty for queue in queues)]
         m.d.comb += [
             *(target.eq(error) for target, error in zip(
@@ -132,6 +149,29 @@ class Accelerator(wiring.Component):
             fetch.program_bytes.eq(registers.program_bytes),
             controller.finished.eq(fetch.finished),
             self.interrupt.eq(controller.irq),
+        ]
+
+    def _build_integrity(self, m, registers, controller, fetch, compute, queues, moved):
+        """Alarms of all that stores words to the monitor, and from it to controller and registers. moved: those of
+        LOAD's and STORE's lists, and the AXI masters'."""
+        control, assignments = alarm(
+            "control_alarms",
+            program=fetch.damaged,
+            queues={
+                engine.unit: queue.damaged | moved.get(engine.unit, 0)
+                for engine, queue in zip(self.engines, queues, strict=True)
+            },
+        )
+        m.submodules.integrity = monitor = IntegrityMonitor(sources=2)
+        m.d.comb += [
+            *assignments,
+            monitor.alarms[0].eq(control),
+            monitor.alarms[1].eq(compute.alarms),
+            monitor.index.eq(fetch.index),
+            monitor.clear.eq(controller.begin),
+            monitor.count.eq(controller.running),
+            controller.fault.eq(monitor.fault),
+            registers.corrected.eq(monitor.corrected),
         ]
 
     def _build_instructions(self, m, controller, semaphores, queues, fetch, units):
@@ -193,9 +233,12 @@ class Accelerator(wiring.Component):
                     mine, theirs = getattr(getattr(self, name), channel), getattr(master.m_axi, channel)
                     m.d.comb += mine.eq(theirs) if member.flow == Out else theirs.eq(mine)
         masters = (*read_masters, *write_masters)
+        broken = Cat(master.broken for master in masters).any()
+        # A list of bursts that is damaged makes answers look wrong: its alarm comes first.
+        later = ParityQueue.alarm_latency + IntegrityMonitor.latency if self.config.integrity else 0
         m.d.comb += [
             controller.bus_idle.eq(Cat(master.idle for master in masters).all()),
-            controller.broken.eq(Cat(master.broken for master in masters).any()),
+            controller.broken.eq(delayed(m, broken, later, "broken", reset=True)[-1]),
         ]
 
 

@@ -21,6 +21,8 @@ from triovit.hdl.isa.instructions import (
     SEMAPHORES,
     Instruction,
     InstructionError,
+    field_offsets,
+    remainder,
 )
 from triovit.hdl.isa.names import ErrorCode, Opcode, Unit
 from triovit.hdl.isa.rules import broken_rules
@@ -28,6 +30,12 @@ from triovit.machine.compute import execute_compute
 from triovit.machine.races import RaceDetector
 from triovit.machine.state import State
 from triovit.machine.transfers import execute_transfer
+
+
+def _has_magic(code: bytes) -> bool:
+    """Whether it looks like the beginning of a program."""
+    word, (low, bits) = int.from_bytes(code, "little"), field_offsets(Opcode.PROGRAM)["magic"]
+    return code[0] == Opcode.PROGRAM and word >> low & ((1 << bits) - 1) == PROGRAM_MAGIC
 
 
 @dataclass
@@ -82,14 +90,17 @@ class FunctionalSimulator:
             self.state.index = number
             if start + INSTRUCTION_BYTES > self.state.memory.size // self.config.ports:
                 self.fail(ErrorCode.MEMORY_ADDRESS, f"instruction at byte {start}")
+            code = self.state.memory[start : start + INSTRUCTION_BYTES].tobytes()
+            if not number and not _has_magic(code):
+                self.fail(ErrorCode.BAD_MAGIC, "the first instruction is not PROGRAM")
+            if self.config.integrity and remainder(code):
+                self.fail(ErrorCode.PROGRAM_PARITY, "its bytes do not add up: it is damaged")
             try:
-                return Instruction.decode(self.state.memory[start : start + INSTRUCTION_BYTES].tobytes())
+                return Instruction.decode(code)
             except InstructionError as error:
                 return self.fail(ErrorCode.ILLEGAL_OPCODE, str(error))
 
         first = decode(0)
-        if first.opcode != Opcode.PROGRAM or first.magic != PROGRAM_MAGIC:
-            self.fail(ErrorCode.BAD_MAGIC, "the first instruction is not PROGRAM")
         if first.hash != self.config.hash:
             self.fail(ErrorCode.WRONG_HASH, f"compiled for {first.hash:016x}, this machine is {self.config.hash:016x}")
         program = [first]

@@ -27,6 +27,8 @@ DATA = (
     "hdl/multiplier/multiply_add.v",
     "sim/rtl/axi_memory.h",
     "sim/rtl/harness.cpp",
+    "sim/rtl/upsets.h",
+    "sim/rtl/upsets.vlt",
 )
 BLOCKED = ("torch", "distributed", "dask", "cloudpickle", "matplotlib", "pytest", "cocotbext")
 

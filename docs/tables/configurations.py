@@ -16,9 +16,11 @@ UNITS = ((1 << 20, "Mi"), (1 << 10, "Ki"))
 
 
 def size(number: int | str) -> str:
-    """A number, in units of 1024 or 1024^2 where it is a whole number of them; a text as it is."""
+    """A number, in units of 1024 or 1024^2 where it is a whole number of them; a text as it is, a bool as in JSON."""
     if isinstance(number, str):
         return number
+    if isinstance(number, bool):
+        return str(number).lower()
     return next((f"{number // unit} {name}" for unit, name in UNITS if number % unit == 0), str(number))
 
 
@@ -28,7 +30,12 @@ def legal(name: str, block: int) -> str:
     def words(legal: Range) -> str:
         return f"{size(legal.low)}..{size(legal.high)}"
 
-    fixed = {"name": NAME_WORDS, "block": BLOCKS_WORDS, "technology": " or ".join(TECHNOLOGIES)}
+    fixed = {
+        "name": NAME_WORDS,
+        "block": BLOCKS_WORDS,
+        "technology": " or ".join(TECHNOLOGIES),
+        "integrity": "true, false",
+    }
     return fixed.get(name) or words(ranges(block, data_bytes=block)[name])
 
 

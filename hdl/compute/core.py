@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,17 +30,19 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import Banks, buffers
 from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.ports import beat_words
+from triovit.hdl.integrity.alarms import ALARMS, alarm
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.layouts import RECORD_LAYOUT
+from triovit.hdl.isa.names import Storage
 from triovit.hdl.memory.bank_array import BankArray
 from triovit.hdl.memory.column_memory import ColumnMemory
 from triovit.hdl.memory.ram import Ram
 from triovit.hdl.memory.rotator import Rotator
 
 
-def bank_array(shape: Banks) -> BankArray:
+def bank_array(shape: Banks, config: AcceleratorConfig) -> BankArray:
     """The memory of a row of the table of buffers."""
-    return BankArray(shape.words, shape.banks, shape.word_bits, shape.write_width)
+    return BankArray(shape.words, shape.banks, shape.word_bits, shape.write_width, secded=config.integrity)
 
 
 class Core(wiring.Component):
@@ -58,6 +60,7 @@ class Core(wiring.Component):
       (In, beat words) has in the order of banks.
       paths (In, the control of each pipeline). row (In, row_control), post (In, post_control).
       o_data (Out, banks of O): O's output, `BankArray.latency` + 1 cycles after `o`, for STORE.
+      alarms (Out, ALARMS), with `integrity` only: of its buffers and row queues, registers.
     """
 
     active: Signal
@@ -75,6 +78,7 @@ class Core(wiring.Component):
     row: data.View
     post: data.View
     o_data: data.View
+    alarms: data.View
 
     def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):
         self.config = config
@@ -106,23 +110,25 @@ class Core(wiring.Component):
                 "row": In(row_control(units)),
                 "post": In(post_control(units)),
                 "o_data": Out(words(config, shapes[Space.O].banks)),
+                **({"alarms": Out(ALARMS)} if config.integrity else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        shapes = buffers(self.config)
-        m.submodules.a = a = bank_array(shapes[Space.A])
-        m.submodules.o = o = bank_array(shapes[Space.O])
-        m.submodules.k = k = ColumnMemory(
-            shapes[Space.K].words, shapes[Space.K].banks, self.config.block, shapes[Space.K].style
-        )
-        m.submodules.codes = codes = Ram(shapes[Space.DIVISOR].word_bits, shapes[Space.DIVISOR].words, "distributed")
+        shapes, integrity = buffers(self.config), self.config.integrity
+        of_k, of_codes = shapes[Space.K], shapes[Space.DIVISOR]
+        m.submodules.a = a = bank_array(shapes[Space.A], self.config)
+        m.submodules.o = o = bank_array(shapes[Space.O], self.config)
+        m.submodules.k = k = ColumnMemory(of_k.words, of_k.banks, self.config.block, of_k.style, parity=integrity)
+        m.submodules.codes = codes = Ram(of_codes.word_bits + integrity, of_codes.words, "distributed")
         m.d.sync += self._active.eq(self.active)
         outputs = self._build_reads(m, a, o, k)
         rows = self._build_paths(m, outputs)
         result = self._build_results(m, rows, outputs["o"], codes)
         self._build_writes(m, result, a, o, k, codes)
+        if integrity:
+            self._build_alarms(m, rows, a, o, k, codes)
         return m
 
     def _register(self, m, value, name: str, reset: bool = False):
@@ -146,6 +152,8 @@ class Core(wiring.Component):
             k.read_en.eq(self._register(m, self.k.enables[0], "k_en")),
             k.read_row.eq(self._register(m, self.k.rows[0], "k_row")),
         ]
+        if self.config.integrity:
+            m.d.comb += k.used.eq(self._register(m, self.k.enables, "k_used"))
         m.submodules.rotator = rotator = Rotator(self.config.block, 8 * self.config.block)
         word = Signal(words(self.config, 1))
         m.d.comb += [
@@ -189,7 +197,7 @@ class Core(wiring.Component):
             post.i.acc.eq(acc),
             post.i.parameters.eq(records),
             post.i.residual.eq(self._register(m, o_word.as_value(), "residual")),
-            post.i.code.eq(codes.read_data),
+            post.i.code.eq(codes.read_data[: len(post.i.code)]),
             post.i.mode.eq(control.mode),
             post.i.fraction_bits.eq(control.fraction_bits),
             post.i.use_residual.eq(control.use_residual),
@@ -226,8 +234,32 @@ class Core(wiring.Component):
             k.write_data.eq(result),
             codes.write_en.eq(pins["codes"][0][0]),
             codes.write_address.eq(pins["codes"][1][0]),
-            codes.write_data.eq(result[0]),
+            codes.write_data.eq(self._coded(result[0][:4]) if self.config.integrity else result[0]),
         ]
+
+    @staticmethod
+    def _coded(code):
+        """A divisor code with its parity bit."""
+        return Cat(code, code.xor())
+
+    def _build_alarms(self, m, queues, a, o, k, codes):
+        """Words of the core's memories that have changed. A divisor code is read only if it is used."""
+        code_read = delayed(m, codes.read_en, 1, "code_read", reset=True)[-1]
+        alarms, assignments = alarm(
+            corrected=a.corrected | o.corrected,
+            failed={
+                Storage.A: a.failed,
+                Storage.O: o.failed,
+                Storage.K: k.failed,
+                Storage.DIVISOR: code_read & codes.read_data.xor(),
+            },
+            queues={
+                engine.unit: queue.damaged for engine, queue in zip(computing(self.pipelines), queues, strict=True)
+            },
+        )
+        m.d.comb += assignments
+        # A core that stands still may read what it never wrote.
+        m.d.sync += self.alarms.eq(Mux(self._active, alarms.as_value(), 0))
 
 
 assert PINS == 2  # a register of addresses before the core, and the core's own

@@ -17,6 +17,7 @@ from triovit.hdl.compute.steps import StepKind, step_layout
 from triovit.hdl.compute.timer import Timer
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.isa.layouts import INDEX_BITS
+from triovit.hdl.isa.names import PostMode
 
 
 def rmac_step(block: int) -> data.StructLayout:
@@ -264,7 +265,8 @@ class IssueControl(wiring.Component):
         return captures, free
 
     def _read(self, m, rmac_reads, mat_reads, joint, rmac_may, mat_may):
-        """Reads of the steps that go. An outer product and a row sum need no weights.
+        """Reads of the steps that go. An outer product and a row sum need no weights; a log2 code those of lane 0,
+        the only ones of K that a row sum wrote, which counts where unwritten words may look damaged.
 
         rmac_may, mat_may: a step waits for nothing but what ends by itself. One that waits for the other unit keeps
         nobody off a buffer: that unit may wait for a STORE.
@@ -292,7 +294,7 @@ class IssueControl(wiring.Component):
             self.c.words.eq(block),
             self.k.request.eq(mat_reads & t.stationary),
             self.k.address.eq(t.weights),
-            self.k.words.eq(block),
+            self.k.words.eq(Mux(t.result.mode == PostMode.LOG2, 1, block) if self.config.integrity else block),
         ]
 
     def _push_results(self, m, rmac_reads, mat_reads, joint):

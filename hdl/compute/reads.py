@@ -39,6 +39,8 @@ class ReadPorts(wiring.Component):
       of O, which goes first. store (In, BufferRead, but for its data): goes last, not in a cycle in which anybody might
       read O.
       a, o, k, b, c (Out, ReadPins): in S1; k a cycle later, as its RAMs are read a cycle later.
+    With `integrity` no bank is read whose word nobody needs, since a word that was never written may look damaged: the
+    lanes that a STORE leaves out, and a residual operand beyond O.
     Latency: 1 cycle, 2 for k. `blocked` and `store.ready` depend on requests of the same cycle.
     """
 
@@ -100,8 +102,9 @@ class ReadPorts(wiring.Component):
         taken = 0
         if before:
             taken = before[0]
+            count = before[1] < self.config.output_words if self.config.integrity else 1
             with m.If(taken):
-                m.d.comb += [en.eq(1), address.eq(before[1]), words.eq(1), double.eq(0)]
+                m.d.comb += [en.eq(1), address.eq(before[1]), words.eq(count), double.eq(0)]
         for request in mine:
             m.d.comb += request.blocked.eq(taken)
             taken = taken | request.request
@@ -113,9 +116,13 @@ class ReadPorts(wiring.Component):
     def _window(self, m, space: Space, access: _Access, width: int):
         shape, pins = buffers(self.config)[space], getattr(self, space_name(space))
         m.submodules[f"{space_name(space)}_select"] = select = BankSelect(shape.words, shape.banks, width)
+        mask = window_mask(access.words, access.double, width)
+        if space == Space.O and self.config.integrity:
+            by_store = self.store.valid & self.store.ready
+            mask = mask & delayed(m, Mux(by_store, self.store.mask, (1 << width) - 1), 1, "store_mask")[-1]
         m.d.comb += [
             select.address.eq(access.address),
-            select.mask.eq(Mux(access.en, window_mask(access.words, access.double, width), 0)),
+            select.mask.eq(Mux(access.en, mask, 0)),
             pins.enables.eq(select.enables),
             pins.rows.eq(select.rows),
             pins.shift.eq(select.shift),

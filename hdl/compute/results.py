@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, fifo, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from triovit.hdl.aux.post_processing import PostProcessing
@@ -17,6 +17,8 @@ from triovit.hdl.compute.timing import GRANT, PINS, START, TAKEN
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.control.semaphores import Semaphores
 from triovit.hdl.delay_line import delayed
+from triovit.hdl.integrity.alarms import ALARMS
+from triovit.hdl.integrity.parity_queue import queue
 from triovit.hdl.isa.engines import Engine
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS
@@ -80,6 +82,8 @@ class ResultControl(wiring.Component):
       row (Out, row_control): `TAKEN - 2` cycles after the choice: a register in each core is to follow. post (Out,
       post_control): a cycle later.
       writes (Out, WRITES): `WRITE - 2` cycles after the choice.
+      alarms (Out, ALARMS), with `integrity` only: of the queues here, registers. Then a record that is not there is not
+      read, and a divisor code only where it is used.
     Latency: `WRITE` cycles from the choice of a row to its write. One row per cycle; a `wide` row takes two cycles (low
     bytes, high bytes). Units take turns. `done` and faults come `EARLY` cycles before the write.
     """
@@ -92,6 +96,7 @@ class ResultControl(wiring.Component):
     row: data.View
     post: data.View
     writes: data.View
+    alarms: data.View
 
     def __init__(self, config: AcceleratorConfig, engines: Sequence[Engine]):
         self.config, self.engines = config, engines
@@ -105,11 +110,13 @@ class ResultControl(wiring.Component):
                 "row": Out(row_control(len(engines))),
                 "post": Out(post_control(len(engines))),
                 "writes": Out(WRITES),
+                **({"alarms": Out(ALARMS)} if config.integrity else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        self._queues: dict = {engine.unit: [] for engine in self.engines}
         # ---- T0: units that have rows take turns ----
         which = range(max(2, len(self.engines)))
         unit = Signal(which)
@@ -155,22 +162,33 @@ class ResultControl(wiring.Component):
             placed.attention.eq(chosen.attention + t1_gone),
             self.o_en.eq(delayed(m, take, GRANT - 1, "chosen_valid", reset=True)[-1] & chosen.residual),
         ]
-        valid = delayed(m, take, GRANT, "valid", reset=True)[-1]
+        valid, integrity = delayed(m, take, GRANT, "valid", reset=True)[-1], self.config.integrity
         m.d.comb += [
-            self.p_en.eq(valid),
+            self.p_en.eq(valid & (placed.parameters < self.config.parameter_blocks) if integrity else valid),
             self.p_block.eq(placed.parameters),
             self.o_address.eq(placed.out),
         ]
-        self._way_through_a_core(m, placed, take, second, unit)
+        self._way_through_a_core(m, placed, valid, take, second, unit)
         self._writes(m, placed, valid, leaves & last & result.final, unit)
+        if integrity:
+            m.d.comb += [
+                self.alarms.queues[unit].eq(Cat(queue.damaged for queue in queues).any())
+                for unit, queues in self._queues.items()
+            ]
         return m
+
+    def _queue(self, m, name: str, engine: Engine, width: int, depth: int):
+        """A queue of one unit, with a register behind its memory."""
+        made = queue(m, name, width, depth, integrity=self.config.integrity, buffered=True)
+        self._queues[engine.unit].append(made)
+        return made
 
     def _unit(self, m, number: int, leaves) -> _Unit:
         """A unit's queue of descriptors, where a descriptor goes with its last row, and the count of its rows."""
         port, name = self.units[number], self.engines[number].unit.name.lower()
         depth, block = queue_depth(self.config), self.config.block
-        m.submodules[f"{name}_results"] = queue = fifo.SyncFIFOBuffered(width=RESULT.size, depth=depth)
-        result = data.View(RESULT, queue.r_data)
+        descriptors = self._queue(m, f"{name}_results", self.engines[number], RESULT.size, depth)
+        result = data.View(RESULT, descriptors.r_data)
         gone = Signal(8, name=f"{name}_gone")
         last = Signal(name=f"{name}_last")
         waiting = Signal(range(depth + 1), name=f"{name}_waiting")  # announced and not taken
@@ -181,9 +199,9 @@ class ResultControl(wiring.Component):
         m.d.comb += [
             last.eq(gone == result.rows - 1),
             # Whether there is a result is known late in its cycle.
-            queue.w_data.eq(delayed(m, pushed.result.as_value(), 1, f"{name}_result")[-1]),
-            queue.w_en.eq(delayed(m, pushed.push, 1, f"{name}_pushed", reset=True)[-1]),
-            queue.r_en.eq(leaves & last),
+            descriptors.w_data.eq(delayed(m, pushed.result.as_value(), 1, f"{name}_result")[-1]),
+            descriptors.w_en.eq(delayed(m, pushed.push, 1, f"{name}_pushed", reset=True)[-1]),
+            descriptors.r_en.eq(leaves & last),
             following.eq(waiting + port.row - leaves),
         ]
         m.d.sync += [
@@ -197,12 +215,13 @@ class ResultControl(wiring.Component):
             m.d.sync += gone.eq(Mux(last, 0, gone + 1))
         return _Unit(result, waits, gone, last)
 
-    def _way_through_a_core(self, m, placed, take, second, unit):
+    def _way_through_a_core(self, m, placed, valid, take, second, unit):
         """Control of the row queues, the divisor buffer and post-processing."""
         row, post = self.row, self.post
         # A register in each core follows what is said here.
         rows, posts = TAKEN - RowQueue.latency - 1, TAKEN - 1
         takes = Cat(take & ~second & (unit == number) for number in range(len(self.engines)))
+        code = valid & (placed.mode == PostMode.DIVIDE) & (placed.pixel < self.config.divisors)
         line = {
             "mode": placed.mode,
             "fraction_bits": placed.fraction_bits,
@@ -211,7 +230,7 @@ class ResultControl(wiring.Component):
         }
         m.d.comb += [
             row.take.eq(delayed(m, takes, rows, "takes", reset=True)[-1]),
-            row.code_en.eq(1),
+            row.code_en.eq(delayed(m, code, rows - GRANT, "code_en", reset=True)[-1] if self.config.integrity else 1),
             row.code_address.eq(delayed(m, placed.pixel[:12], rows - GRANT, "code_address")[-1]),
             post.unit.eq(delayed(m, unit, posts, "post_unit")[-1]),
             post.high_byte.eq(delayed(m, second, posts, "high_byte")[-1]),
@@ -257,8 +276,8 @@ class ResultControl(wiring.Component):
         whose = delayed(m, unit, end, "unit")[-1]
         for number, (port, engine) in enumerate(zip(self.units, self.engines, strict=True)):
             name = engine.unit.name.lower()
-            instructions = fifo.SyncFIFOBuffered(width=SEMAPHORES + INDEX_BITS, depth=INSTRUCTIONS_IN_FLIGHT)
-            m.submodules[f"{name}_instructions"] = instructions
+            size = SEMAPHORES + INDEX_BITS
+            instructions = self._queue(m, f"{name}_instructions", engine, size, INSTRUCTIONS_IN_FLIGHT)
             m.d.comb += [
                 instructions.w_data.eq(Cat(port.signal, port.index)),
                 instructions.w_en.eq(port.accepted),

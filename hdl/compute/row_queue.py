@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -24,29 +24,33 @@ class RowQueue(wiring.Component):
     Members:
       i (In, RowPort): a row, never refused.
       take (In, 1): the oldest row leaves. o (Out, row_layout): it, `latency` cycles later, until the next one.
+      damaged (Out, 1), with `integrity` only: a bit of the row that was taken `latency` + 1 cycles ago had flipped.
     Latency: `latency = 1` cycle from `take`; a row may be taken in the cycle after it came.
     """
 
     i: RowInterface
     take: Signal
     o: data.View
+    damaged: Signal
 
     latency = 1
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        super().__init__({"i": In(RowPort(config)), "take": In(1), "o": Out(row_layout(config))})
+        self.ram = Ram(row_layout(config).size + config.integrity, queue_depth(config), "distributed")
+        ports = {"i": In(RowPort(config)), "take": In(1), "o": Out(row_layout(config))}
+        super().__init__({**ports, **({"damaged": Out(1)} if config.integrity else {})})
 
     def elaborate(self, platform):
         m = Module()
-        depth = queue_depth(self.config)
-        m.submodules.ram = ram = Ram(self.o.shape().size, depth, "distributed")
-        newest = Signal(ceil_log2(depth))
-        oldest = Signal(ceil_log2(depth))
+        integrity = self.config.integrity
+        m.submodules.ram = ram = self.ram
+        newest = Signal(ceil_log2(ram.depth))
+        oldest = Signal(ceil_log2(ram.depth))
         m.d.comb += [
             ram.write_en.eq(self.i.valid),
             ram.write_address.eq(newest),
-            ram.write_data.eq(self.i.acc),
+            ram.write_data.eq(Cat(self.i.acc, self.i.acc.as_value().xor()) if integrity else self.i.acc),
             ram.read_en.eq(self.take),
             ram.read_address.eq(oldest),
             self.o.eq(ram.read_data),
@@ -55,4 +59,7 @@ class RowQueue(wiring.Component):
             m.d.sync += newest.eq(newest + 1)
         with m.If(self.take):
             m.d.sync += oldest.eq(oldest + 1)
+        if integrity:
+            fresh = Signal()
+            m.d.sync += [fresh.eq(self.take), self.damaged.eq(fresh & ram.read_data.xor())]
         return m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +13,9 @@ from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.buffers import buffers
 from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.ports import bus_words
+from triovit.hdl.integrity.alarms import ALARMS, alarm
 from triovit.hdl.isa.engines import Space
+from triovit.hdl.isa.names import Storage
 
 
 class SharedBuffers(wiring.Component):
@@ -25,6 +27,7 @@ class SharedBuffers(wiring.Component):
       write_b, write_c, write_p (In, WritePins), load (In, bus_words in the order of banks): before a register here.
       operands (Out, operands of B and C), records (Out, words): `READ` cycles after S0; a register in each core is to
       follow. Byte m of the weights' words comes m cycles later, but not of `b_word`.
+      alarms (Out, ALARMS), with `integrity` only: of B, C and P, registers.
     """
 
     b: ReadPinsInterface
@@ -37,6 +40,7 @@ class SharedBuffers(wiring.Component):
     load: data.View
     operands: OperandsInterface
     records: data.View
+    alarms: data.View
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -53,6 +57,7 @@ class SharedBuffers(wiring.Component):
                 "load": In(bus_words(config)),
                 "operands": Out(operands(config, (Space.B, Space.C))),
                 "records": Out(words(config, shapes[Space.P].banks)),
+                **({"alarms": Out(ALARMS)} if config.integrity else {}),
             }
         )
 
@@ -62,7 +67,7 @@ class SharedBuffers(wiring.Component):
         load = delayed(m, self.load, 1, "load")[-1]
         memories = {}
         for name, space in (("b", Space.B), ("c", Space.C), ("p", Space.P)):
-            m.submodules[name] = memories[name] = memory = bank_array(shapes[space])
+            m.submodules[name] = memories[name] = memory = bank_array(shapes[space], self.config)
             pins = getattr(self, f"write_{name}")
             m.d.comb += [
                 memory.write_en.eq(delayed(m, pins.enables, 1, f"write_{name}_enables", reset=True)[-1]),
@@ -89,4 +94,11 @@ class SharedBuffers(wiring.Component):
             *(p.read_rows[bank].eq(delayed(m, row, 2, f"p_row_{bank}")[-1]) for bank in range(shapes[Space.P].banks)),
             self.records.eq(p.read_data),
         ]
+        if self.config.integrity:
+            alarms, assignments = alarm(
+                corrected=Cat(memory.corrected for memory in memories.values()).any(),
+                failed={Storage[name.upper()]: memory.failed for name, memory in memories.items()},
+            )
+            m.d.comb += assignments
+            m.d.sync += self.alarms.eq(alarms)
         return m

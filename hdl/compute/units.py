@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
@@ -22,6 +22,7 @@ from triovit.hdl.config.buffers import buffers
 from triovit.hdl.control.ports import UnitInterface, UnitPort
 from triovit.hdl.delay_line import delayed
 from triovit.hdl.dma.ports import READ_LATENCY, BufferRead, BufferWrite, ReadInterface, WriteInterface
+from triovit.hdl.integrity.alarms import ALARMS, joined
 from triovit.hdl.isa.engines import Space
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.memory.rotator import Rotator
@@ -35,6 +36,7 @@ class ComputeUnits(wiring.Component):
       units (Out, an array of UnitPort): the pipelines' units, in order. load (In, BufferWrite): a LOAD's write.
       store (In, BufferRead): a STORE's read of O. core_mask (In, 64): cores that take part, changed only while nothing
       runs.
+      alarms (Out, ALARMS), with `integrity` only: of everything in here, registers.
     Errors: ILLEGAL_FIELD from a pipeline's control, LOCAL_ADDRESS for a feature, weight, record, code or result beyond
     its buffer.
     """
@@ -43,6 +45,7 @@ class ComputeUnits(wiring.Component):
     load: WriteInterface
     store: ReadInterface
     core_mask: Signal
+    alarms: data.View
 
     def __init__(self, config: AcceleratorConfig, pipelines: Sequence[Pipeline] | None = None):
         self.config = config.validate()
@@ -54,6 +57,7 @@ class ComputeUnits(wiring.Component):
                 "load": In(BufferWrite(config)),
                 "store": In(BufferRead(config)),
                 "core_mask": In(64),
+                **({"alarms": Out(ALARMS)} if config.integrity else {}),
             }
         )
 
@@ -83,6 +87,8 @@ class ComputeUnits(wiring.Component):
             m.submodules[f"core{number}"] = core
             self._build_core(m, core, number, controls, results, reads, shared, writes)
         self._build_store(m, cores)
+        if config.integrity:
+            m.d.sync += self.alarms.eq(joined(results.alarms, shared.alarms, *(core.alarms for core in cores)))
         return m
 
     def _build_unit(self, m, unit, issuer, completion):
@@ -118,6 +124,7 @@ class ComputeUnits(wiring.Component):
             reads.store.valid.eq(self.store.valid),
             reads.store.core.eq(self.store.core),
             reads.store.address.eq(self.store.address),
+            *([reads.store.mask.eq(self.store.mask)] if self.config.integrity else []),
             self.store.ready.eq(reads.store.ready),
             shared.p_en.eq(results.p_en),
             shared.p_block.eq(results.p_block),

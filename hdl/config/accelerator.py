@@ -63,6 +63,7 @@ class AcceleratorConfig:
     technology: str = _field(
         "generic", "what multipliers and memories are made of; no part of the hash, since no program notices"
     )
+    integrity: bool = _field(False, "codes of stored words: flipped bits are corrected, or stop the machine")
 
     # ---- derived ----
     @property
@@ -147,8 +148,9 @@ class AcceleratorConfig:
     @property
     def hash(self) -> int:
         """64-bit configuration hash: SHA-256 of everything that a program can notice, which the name and the technology
-        are not."""
-        fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("name", "technology")}
+        are not. A machine without `integrity` has the hash that it had before there was such a field."""
+        absent = {"name", "technology"} if self.integrity else {"name", "technology", "integrity"}
+        fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in absent}
         text = json.dumps({"isa": ISA_VERSION, **fields}, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 

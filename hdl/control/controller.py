@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.control.errors import ERROR
 from triovit.hdl.control.ports import CommandInterface, Commands, Status, StatusInterface
+from triovit.hdl.integrity.monitor import FAULT
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.validation import check_integer
@@ -33,6 +34,8 @@ class Controller(wiring.Component):
         Sources of errors.
     finishers : int, 1..8
         Sources of "instruction finished".
+    integrity : bool
+        There is an `IntegrityMonitor`.
 
     Members
     -------
@@ -47,6 +50,8 @@ class Controller(wiring.Component):
     overflow, broken : In(1)
         A semaphore overflowed, a rule of AXI was broken: SEMAPHORE_OVERFLOW, BUS_PROTOCOL, unless a unit's error comes
         in the same cycle; both: BUS_PROTOCOL.
+    fault : In(FAULT), with `integrity` only
+        Of stored words: goes before all other errors, of which it may be the cause. Takes `stop_latency` to `halt`.
     finish : In(1).array(finishers), finish_index : In(32).array(finishers)
         An instruction finished: restarts the watchdog. Its number stands for the place of an error that is no unit's.
     bus_idle : In(1)
@@ -91,11 +96,13 @@ class Controller(wiring.Component):
     irq: Signal
     status: StatusInterface
     unit_error: list[data.View]
+    fault: data.View
 
     latency = 2
     stop_latency = 1
 
-    def __init__(self, units: int, finishers: int):
+    def __init__(self, units: int, finishers: int, *, integrity: bool = False):
+        self.integrity = integrity
         self.units = check_integer("units", units, 1, 8)
         self.finishers = check_integer("finishers", finishers, 1, 8)
         super().__init__(
@@ -113,7 +120,8 @@ class Controller(wiring.Component):
                 "reset_units": Out(1),
                 "running": Out(1),
                 "irq": Out(1),
-                "status": Out(Status()),
+                "status": Out(Status(integrity)),
+                **({"fault": In(FAULT)} if integrity else {}),
             }
         )
 
@@ -143,7 +151,7 @@ class Controller(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [last_index.eq(0), expired.eq(0)]
 
-        fault = Signal(ERROR)
+        fault = Signal(FAULT if self.integrity else ERROR)
         m.d.comb += [
             fault.valid.eq(self.broken | self.overflow | expired),
             fault.code.eq(
@@ -161,7 +169,13 @@ class Controller(wiring.Component):
         ]
         for error in reversed(errors):
             with m.If(error.valid):
-                m.d.comb += fault.eq(error)
+                if self.integrity:
+                    m.d.comb += [fault.valid.eq(1), fault.code.eq(error.code), fault.index.eq(error.index)]
+                else:
+                    m.d.comb += fault.eq(error)
+        if self.integrity:
+            with m.If(self.fault.valid):
+                m.d.comb += [fault.eq(self.fault), fault.index.eq(Mux(self.fault.known, self.fault.index, last_index))]
         return fault
 
     def elaborate(self, platform):
@@ -196,6 +210,8 @@ class Controller(wiring.Component):
                         status.error_index.eq(fault.index),
                         status.interrupt.eq(1),
                     ]
+                    if self.integrity:
+                        m.d.sync += status.error_place.eq(fault.place)
                 with m.Elif(finished):
                     m.d.sync += [state.eq(State.READY), status.done.eq(1), status.interrupt.eq(1)]
             with m.Case(State.RESET):
@@ -211,4 +227,6 @@ class Controller(wiring.Component):
                 self.reset_units.eq(1),
                 *(flag.eq(0) for flag in (status.done, status.interrupt, status.error_code, status.error_index)),
             ]
+            if self.integrity:
+                m.d.sync += status.error_place.eq(0)
         return m

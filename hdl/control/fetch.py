@@ -11,9 +11,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from triovit.hdl.bus.axi4 import BURST, Response, read_beat
 from triovit.hdl.config.accelerator import AcceleratorConfig
 from triovit.hdl.config.engines import engines_of
-from triovit.hdl.control.errors import ERROR
+from triovit.hdl.control.errors import ERROR, ERROR_CODE_BITS
 from triovit.hdl.control.ports import MemoryInterface, MemoryWindow, SemaphoreInterface, SemaphorePort
 from triovit.hdl.control.prefetch import Prefetcher
+from triovit.hdl.integrity.check_byte import damaged
 from triovit.hdl.isa.engines import Engine
 from triovit.hdl.isa.instructions import INSTRUCTION_BYTES, PROGRAM_MAGIC, SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED, LAYOUT_OF
@@ -51,6 +52,8 @@ class FetchUnit(wiring.Component):
         END is done (one cycle), a cycle after it has given its semaphores.
     index : Out(32)
         Number of the instruction that FETCH is at.
+    damaged : Out(1), with `integrity` only
+        The bytes of that instruction do not add up. FETCH stops as after an error.
     error : Out(ERROR)
         MEMORY_ADDRESS (the program is not inside the memory, or not at a multiple of 64), TRUNCATED (no END within
         `program_bytes` and the program's own count; the index is that of the missing instruction), BAD_MAGIC,
@@ -78,6 +81,7 @@ class FetchUnit(wiring.Component):
     finished: Signal
     index: Signal
     error: data.View
+    damaged: Signal
 
     latency = Prefetcher.latency
     beat_latency = Prefetcher.beat_latency + 1
@@ -100,6 +104,7 @@ class FetchUnit(wiring.Component):
                 "finished": Out(1),
                 "index": Out(INDEX_BITS),
                 "error": Out(ERROR),
+                **({"damaged": Out(1)} if config.integrity else {}),
             }
         )
 
@@ -120,13 +125,13 @@ class FetchUnit(wiring.Component):
             prefetcher.size.eq(self.program_bytes),
             prefetcher.memory_base.eq(self.memory.base[0]),
         ]
-        code = Signal(ErrorCode)
+        code = Signal(ERROR_CODE_BITS)
         m.d.comb += [
             self.error.code.eq(code),
             self.error.index.eq(self.index),
             self.error.valid.eq((code != ErrorCode.NONE) & ~failed),
         ]
-        with m.If(self.error.valid):
+        with m.If(self.error.valid | self.damaged if self.config.integrity else self.error.valid):
             m.d.sync += failed.eq(1)
         outside = Signal()
         m.d.sync += outside.eq(self.start & ~inside)
@@ -135,7 +140,7 @@ class FetchUnit(wiring.Component):
 
         program = data.View(LAYOUT_OF[Opcode.PROGRAM], prefetcher.o.payload.word)
         limit = Signal(INDEX_BITS)
-        decoded, first, own, units, fault, fewer, missing = self._decode(m, prefetcher.o, program, limit)
+        decoded, first, own, units, fault, broken, fewer, missing = self._decode(m, prefetcher.o, program, limit)
         taken = Signal()  # the semaphores of an own instruction
         ending = Signal()
         ended = Signal()
@@ -151,6 +156,8 @@ class FetchUnit(wiring.Component):
         with m.Elif(running & missing):
             m.d.comb += code.eq(ErrorCode.TRUNCATED)
         with m.Elif(running & decoded & ~failed):
+            if self.config.integrity:
+                m.d.comb += self.damaged.eq(broken)
             m.d.comb += [code.eq(fault), self.semaphores.take.eq(own & ~taken & self.semaphores.available)]
             for number, queue in enumerate(self.o):
                 m.d.comb += queue.valid.eq(units[number])
@@ -186,7 +193,8 @@ class FetchUnit(wiring.Component):
         first = Signal()
         own = Signal()  # PROGRAM or END
         units = Signal(len(self.engines))
-        fault = Signal(ErrorCode)
+        fault = Signal(ERROR_CODE_BITS)
+        broken = Signal()
         fewer = Signal()  # the program says that it is shorter than its size
         missing = Signal()  # there must have been END before
         m.d.sync += [
@@ -199,10 +207,15 @@ class FetchUnit(wiring.Component):
             missing.eq(self.index >= limit),
         ]
         is_first = self.index == 0
+        if self.config.integrity:
+            m.d.sync += broken.eq(0)
         with m.If(response[1]):
             m.d.sync += fault.eq(Mux(response == Response.DECERR, ErrorCode.READ_DECERR, ErrorCode.READ_SLVERR))
         with m.Elif(is_first & ((opcode != Opcode.PROGRAM) | (program.magic != PROGRAM_MAGIC))):
             m.d.sync += fault.eq(ErrorCode.BAD_MAGIC)
+        if self.config.integrity:
+            with m.Elif(damaged(source.payload.word)):
+                m.d.sync += broken.eq(1)
         with m.Elif(is_first & (program.hash != self.config.hash)):
             m.d.sync += fault.eq(ErrorCode.WRONG_HASH)
         with m.Elif(is_first | (opcode == Opcode.END)):
@@ -211,4 +224,4 @@ class FetchUnit(wiring.Component):
             m.d.sync += fault.eq(ErrorCode.ILLEGAL_OPCODE)
         with m.Else():
             m.d.sync += [units[number].eq(opcode[4:] == engine.unit) for number, engine in enumerate(self.engines)]
-        return decoded, first, own, units, fault, fewer, missing
+        return decoded, first, own, units, fault, broken, fewer, missing

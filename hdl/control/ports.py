@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.bus.axi4 import AXI_ADDRESS_BITS
 from triovit.hdl.control.errors import ERROR, ERROR_CODE_BITS
+from triovit.hdl.integrity.monitor import CODE_BITS, PLACE_BITS
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS, ISSUED
 
@@ -141,12 +142,14 @@ class StatusInterface(wiring.PureInterface):
     bursts: Signal
     error_code: Signal
     error_index: Signal
+    error_place: Signal
 
 
 class Status(wiring.Signature):
-    """What the controller tells the host, see `Controller`. Out at the controller."""
+    """What the controller tells the host, see `Controller`; with `integrity` the place of an error too. Out at the
+    controller."""
 
-    def __init__(self):
+    def __init__(self, integrity: bool = False):
         super().__init__(
             {
                 "busy": Out(1),
@@ -154,7 +157,8 @@ class Status(wiring.Signature):
                 "error": Out(1),
                 "interrupt": Out(1),
                 "bursts": Out(1),
-                "error_code": Out(ERROR_CODE_BITS),
+                "error_code": Out(CODE_BITS if integrity else ERROR_CODE_BITS),
                 "error_index": Out(INDEX_BITS),
+                **({"error_place": Out(PLACE_BITS)} if integrity else {}),
             }
         )

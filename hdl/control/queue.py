@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.control.ports import SemaphoreInterface, SemaphorePort
+from triovit.hdl.integrity.check_byte import damaged
 from triovit.hdl.isa.layouts import INDEX_BITS, INSTRUCTION_BITS, ISSUED, LAYOUT_OF
 from triovit.hdl.isa.names import Opcode
 from triovit.hdl.validation import check_integer
@@ -19,6 +20,8 @@ class UnitQueue(wiring.Component):
     ----------
     depth : int, 2..64
         Instructions that wait in front of the unit.
+    integrity : bool
+        The head is checked: its check byte, which FETCH has seen to be right, and a parity bit of its number.
 
     Members
     -------
@@ -33,6 +36,9 @@ class UnitQueue(wiring.Component):
         No instruction leaves.
     empty : Out(1)
         No instruction waits.
+    damaged : Out(1), with `integrity` only
+        Bits of the head have flipped, in the cycle before. It is not held back: the machine stops before it does
+        anything to the memory.
 
     Latency: `latency = 1` cycle from `i` to `o`, initiation interval 1.
 
@@ -46,10 +52,12 @@ class UnitQueue(wiring.Component):
     semaphores: SemaphoreInterface
     halt: Signal
     empty: Signal
+    damaged: Signal
 
     latency = 1
 
-    def __init__(self, depth: int):
+    def __init__(self, depth: int, *, integrity: bool = False):
+        self.integrity = integrity
         self.depth = check_integer("depth", depth, 2, 64)
         super().__init__(
             {
@@ -58,15 +66,17 @@ class UnitQueue(wiring.Component):
                 "semaphores": Out(SemaphorePort()),
                 "halt": In(1),
                 "empty": Out(1),
+                **({"damaged": Out(1)} if integrity else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = queue = fifo.SyncFIFO(width=INSTRUCTION_BITS + INDEX_BITS, depth=self.depth)
+        width = INSTRUCTION_BITS + INDEX_BITS
+        m.submodules.fifo = queue = fifo.SyncFIFO(width=width + self.integrity, depth=self.depth)
         head = Signal(ISSUED)
         m.d.comb += [
-            queue.w_data.eq(self.i.payload),
+            queue.w_data.eq(Cat(self.i.payload, self.i.payload.index.xor()) if self.integrity else self.i.payload),
             queue.w_en.eq(self.i.valid),
             self.i.ready.eq(queue.w_rdy),
             head.eq(queue.r_data),
@@ -78,4 +88,7 @@ class UnitQueue(wiring.Component):
             # Every instruction starts with the same header, END is nothing but one.
             self.semaphores.wait.eq(data.View(LAYOUT_OF[Opcode.END], head.word).wait),
         ]
+        if self.integrity:
+            number = queue.r_data[INSTRUCTION_BITS:]
+            m.d.sync += self.damaged.eq(queue.r_rdy & (damaged(head.word) | number.xor()))
         return m

@@ -36,6 +36,8 @@ class RegisterFile(wiring.Component):
         Contents. A port's base is settled as many cycles after a write as the port's number.
     core_mask : Out(64)
         Cores that take part; bit 0 is always set, the bits of cores that there are not count for nothing.
+    corrected : In(32), with `integrity` only
+        What CORRECTED shows.
     status : In(Status()), cycles : In(64), counts : In(32).array(number of counters)
         What the read-only registers show.
 
@@ -57,6 +59,7 @@ class RegisterFile(wiring.Component):
     status: StatusInterface
     cycles: Signal
     counts: list[Signal]
+    corrected: Signal
 
     latency = AXI4LiteSlave.latency
 
@@ -74,23 +77,28 @@ class RegisterFile(wiring.Component):
                 "program_bytes": Out(32),
                 "core_stride": Out(32),
                 "core_mask": Out(64, init=1),
-                "status": In(Status()),
+                "status": In(Status(config.integrity)),
                 "cycles": In(64),
                 "counts": In(32).array(len(self.counters)),
+                **({"corrected": In(32)} if config.integrity else {}),
             }
         )
 
     def _state(self, cycles_high) -> dict:
         """What fields of kind ro and w1c show, by (register, field); the others are constants."""
         status = self.status
+        integrity = {}
+        if self.config.integrity:
+            integrity = {("ERROR", "place"): status.error_place, ("CORRECTED", "value"): self.corrected}
         words = {
-            "ERROR": status.error_code,
             "ERROR_INDEX": status.error_index,
             "CYCLES_LO": self.cycles[:32],
             "CYCLES_HI": cycles_high,
             **{counter.name: count for counter, count in zip(self.counters, self.counts, strict=True)},
         }
         return {
+            **integrity,
+            ("ERROR", "code" if integrity else "value"): status.error_code,
             ("STATUS", "busy"): status.busy,
             ("STATUS", "done"): status.done,
             ("STATUS", "error"): status.error,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from triovit.hdl.bus.axi4 import BURST, read_beat
@@ -15,6 +15,7 @@ from triovit.hdl.dma.port_join import PortJoin
 from triovit.hdl.dma.ports import BufferWrite, WriteInterface
 from triovit.hdl.dma.runs import LOCAL_BITS
 from triovit.hdl.dma.transfer import Transfer, ask, bus_error, first_error
+from triovit.hdl.integrity.parity_queue import queue
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import ErrorCode, Opcode
@@ -49,6 +50,8 @@ class LoadUnit(wiring.Component):
     write : Out(BufferWrite(config))
     memory : In(MemoryWindow(ports)), core_stride : In(32)
         Registers. Bytes; the stride is a multiple of the word size.
+    damaged : Out(1), with `integrity` only
+        A bit has flipped in the list of bursts.
 
     Latency: `latency = 3` cycles from `unit.i` to `ar`, `write_latency = 1` from `r` to `write.valid`, with several
     ports 2. Initiation interval: one burst and one beat per cycle, without a gap between runs, planes and cores; an
@@ -63,12 +66,13 @@ class LoadUnit(wiring.Component):
     write: WriteInterface
     memory: MemoryInterface
     core_stride: Signal
+    damaged: Signal
 
     latency = Transfer.latency
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config.validate()
-        self._join = PortJoin(read_beat(config.data_bytes), config.ports, PORT_AHEAD)
+        self._join = PortJoin(read_beat(config.data_bytes), config.ports, PORT_AHEAD, integrity=config.integrity)
         self.write_latency = self._join.latency + 1
         super().__init__(
             {
@@ -78,6 +82,7 @@ class LoadUnit(wiring.Component):
                 "write": Out(BufferWrite(config)),
                 "memory": In(MemoryWindow(config.ports)),
                 "core_stride": In(32),
+                **({"damaged": Out(1)} if config.integrity else {}),
             }
         )
 
@@ -85,11 +90,12 @@ class LoadUnit(wiring.Component):
         m = Module()
         m.submodules.transfer = transfer = Transfer(self.config, Opcode.LOAD)
         listed = burst_layout(self.config)
-        m.submodules.under_way = under_way = fifo.SyncFIFO(
-            width=listed_bits(self.config), depth=self.config.read_bursts
-        )
+        integrity = self.config.integrity
+        under_way = queue(m, "under_way", listed_bits(self.config), self.config.read_bursts, integrity=integrity)
         m.submodules.fork = fork = PortFork(unsigned(8), self.config.ports)
         m.submodules.join = join = self._join
+        if integrity:
+            m.d.comb += self.damaged.eq(under_way.damaged | join.damaged)
         unit, write, bursts = self.unit, self.write, transfer.o
         connect(m, flipped(unit.i), transfer.i)
         connect(m, flipped(self.memory), transfer.memory)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Shape, ShapeLike
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.hdl import Cat, Module, Shape, ShapeLike, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+
+from triovit.hdl.integrity.parity_queue import queue
 
 
 class PortJoin(wiring.Component):
@@ -20,6 +22,8 @@ class PortJoin(wiring.Component):
     Members
     -------
     i : In(stream of `shape`).array(ports), o : Out(stream of ArrayLayout(shape, ports))
+    damaged : Out(1), with `integrity` only
+        A bit has flipped in a queue, whose words have a parity bit then.
 
     Latency: `latency`, 1 cycle with several ports, 0 (combinational) with one. Initiation interval: 1.
 
@@ -28,11 +32,14 @@ class PortJoin(wiring.Component):
 
     i: list[stream.Interface]
     o: stream.Interface
+    damaged: Signal
 
-    def __init__(self, shape: ShapeLike, ports: int, depth: int):
+    def __init__(self, shape: ShapeLike, ports: int, depth: int, *, integrity: bool = False):
         self.width, self.depth, self.latency = Shape.cast(shape).width, depth, int(ports > 1)
         layout = data.ArrayLayout(shape, ports)
-        super().__init__({"i": In(stream.Signature(shape)).array(ports), "o": Out(stream.Signature(layout))})
+        self.integrity = integrity
+        streams = {"i": In(stream.Signature(shape)).array(ports), "o": Out(stream.Signature(layout))}
+        super().__init__({**streams, **({"damaged": Out(1)} if integrity else {})})
 
     def elaborate(self, platform):
         m = Module()
@@ -43,15 +50,18 @@ class PortJoin(wiring.Component):
                 self.i[0].ready.eq(self.o.ready),
             ]
             return m
-        queues = [fifo.SyncFIFO(width=self.width, depth=self.depth) for _ in self.i]
-        m.d.comb += self.o.valid.eq(Cat(queue.r_rdy for queue in queues).all())
-        for port, (source, queue) in enumerate(zip(self.i, queues, strict=True)):
-            m.submodules[f"port{port}"] = queue
+        queues = [
+            queue(m, f"port{port}", self.width, self.depth, integrity=self.integrity) for port in range(len(self.i))
+        ]
+        if self.integrity:
+            m.d.comb += self.damaged.eq(Cat(kept.damaged for kept in queues).any())
+        m.d.comb += self.o.valid.eq(Cat(kept.r_rdy for kept in queues).all())
+        for port, (source, kept) in enumerate(zip(self.i, queues, strict=True)):
             m.d.comb += [
-                queue.w_data.eq(source.payload),
-                queue.w_en.eq(source.valid),
-                source.ready.eq(queue.w_rdy),
-                self.o.payload[port].eq(queue.r_data),
-                queue.r_en.eq(self.o.valid & self.o.ready),
+                kept.w_data.eq(source.payload),
+                kept.w_en.eq(source.valid),
+                source.ready.eq(kept.w_rdy),
+                self.o.payload[port].eq(kept.r_data),
+                kept.r_en.eq(self.o.valid & self.o.ready),
             ]
         return m

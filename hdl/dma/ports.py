@@ -78,6 +78,7 @@ class ReadInterface(wiring.PureInterface):
     ready: Signal
     core: Signal
     address: Signal
+    mask: Signal
     data: data.View
     active: Signal
 
@@ -91,6 +92,8 @@ class BufferRead(wiring.Signature):
         A read, held until it is granted; `ready` grants it in this cycle.
     core : Out(bits of port_cores - 1), address : Out(20)
         Core of each port, counted from its first one, and on-chip word of lane 0, modulo 2**20.
+    mask : Out(beat_words), with `integrity` only
+        Lanes that are needed.
     data : In(port_beats)
         The words for each port, `READ_LATENCY` cycles after the grant.
     active : In(ports)
@@ -106,5 +109,6 @@ class BufferRead(wiring.Signature):
                 "address": Out(LOCAL_BITS),
                 "data": In(port_beats(config)),
                 "active": In(config.ports),
+                **({"mask": Out(config.beat_words)} if config.integrity else {}),
             }
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.bus.axi4 import (
@@ -18,6 +18,7 @@ from triovit.hdl.bus.axi4 import (
     read_beat,
 )
 from triovit.hdl.bus.register_slice import RegisterSlice
+from triovit.hdl.integrity.parity_queue import queue
 from triovit.hdl.validation import check_integer
 
 
@@ -49,6 +50,8 @@ class ReadMaster(wiring.Component):
         or EXOKAY. A burst is over with RLAST, so that both sides go on with the same one.
     beat : Out(1)
         A beat is transferred (for counters).
+    damaged : Out(1), with `integrity` only
+        A bit has flipped in the list of bursts, which has a parity bit in each word then.
 
     Latency: `latency = 1` cycle from a client's `ar` to ARVALID, `beat_latency = 1` from R to the client, 2 from R to
     `broken`. Initiation interval: one burst, one beat per cycle. All outputs of `m_axi` are registers: what is offered
@@ -68,12 +71,13 @@ class ReadMaster(wiring.Component):
     idle: Signal
     broken: Signal
     beat: Signal
+    damaged: Signal
 
     latency = 1
     beat_latency = RegisterSlice.latency
 
-    def __init__(self, data_bytes: int, outstanding: int):
-        self.data_bytes = data_bytes
+    def __init__(self, data_bytes: int, outstanding: int, *, integrity: bool = False):
+        self.data_bytes, self.integrity = data_bytes, integrity
         self.outstanding = check_integer("outstanding", outstanding, 1, 64)
         super().__init__(
             {
@@ -86,6 +90,7 @@ class ReadMaster(wiring.Component):
                 "idle": Out(1),
                 "broken": Out(1),
                 "beat": Out(1),
+                **({"damaged": Out(1)} if integrity else {}),
             }
         )
 
@@ -117,8 +122,9 @@ class ReadMaster(wiring.Component):
         m = Module()
         axi = self.m_axi
         listed = data.StructLayout({"fetch": 1, "length": unsigned(8)})
-        bursts: Any = fifo.SyncFIFO(width=listed.size, depth=self.outstanding)
-        m.submodules.bursts = bursts
+        bursts: Any = queue(m, "bursts", listed.size, self.outstanding, integrity=self.integrity)
+        if self.integrity:
+            m.d.comb += self.damaged.eq(bursts.damaged)
         self._addresses(m, bursts, listed)
 
         beats = data.StructLayout({**read_beat(self.data_bytes).members, "id": unsigned(ID_BITS)})

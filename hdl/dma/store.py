@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from triovit.hdl.bus.axi4 import BURST, write_beat
@@ -15,6 +15,7 @@ from triovit.hdl.dma.port_join import PortJoin
 from triovit.hdl.dma.ports import READ_LATENCY, BufferRead, ReadInterface
 from triovit.hdl.dma.runs import LOCAL_BITS
 from triovit.hdl.dma.transfer import Transfer, ask, bus_error, first_error
+from triovit.hdl.integrity.parity_queue import queue
 from triovit.hdl.isa.instructions import SEMAPHORES
 from triovit.hdl.isa.layouts import INDEX_BITS
 from triovit.hdl.isa.names import ErrorCode, Opcode
@@ -52,6 +53,8 @@ class StoreUnit(wiring.Component):
     read : Out(BufferRead(config))
     memory : In(MemoryWindow(ports)), core_stride : In(32)
         Registers. Bytes; the stride is a multiple of the word size.
+    damaged : Out(1), with `integrity` only
+        A bit has flipped in a queue here.
 
     Latency: `latency = 3` cycles from `unit.i` to `aw`, `read_latency = 5` to the first `read.valid`, `data_latency` =
     1 + READ_LATENCY from the grant to `w`. Initiation interval: one beat and one burst per cycle, without a gap between
@@ -69,6 +72,7 @@ class StoreUnit(wiring.Component):
     read: ReadInterface
     memory: MemoryInterface
     core_stride: Signal
+    damaged: Signal
 
     latency = Transfer.latency
     read_latency = Transfer.latency + 2
@@ -86,6 +90,7 @@ class StoreUnit(wiring.Component):
                 "read": Out(BufferRead(config)),
                 "memory": In(MemoryWindow(config.ports)),
                 "core_stride": In(32),
+                **({"damaged": Out(1)} if config.integrity else {}),
             }
         )
 
@@ -106,6 +111,8 @@ class StoreUnit(wiring.Component):
         free = [Signal(range(BEAT_BUFFER + 1), init=BEAT_BUFFER, name=f"free_{port}") for port in range(len(taken))]
         step = Signal()
         granted = Signal()
+        if config.integrity:
+            m.d.comb += read.mask.eq(mask)
         m.d.comb += [
             burst.eq(data_list.r_data),
             final.eq(count == burst.length),
@@ -137,16 +144,16 @@ class StoreUnit(wiring.Component):
             lanes = Signal(config.beat_words, name=f"lanes_{stage}", reset_less=True)
             m.d.sync += [strobe.eq(arrives), lanes.eq(mask)]
             arrives, mask = strobe, lanes
-        for port, (queue, w) in enumerate(zip(beats, self.w, strict=True)):
+        for port, (kept, w) in enumerate(zip(beats, self.w, strict=True)):
             entry = Signal(w.payload.shape(), name=f"entry_{port}")
             m.d.comb += [
                 entry.data.eq(self.read.data[port]),
                 entry.strobes.eq(Cat((enabled & self.read.active[port]).replicate(config.block) for enabled in mask)),
-                queue.w_data.eq(entry),
-                queue.w_en.eq(arrives),
-                w.valid.eq(queue.r_rdy),
-                w.payload.eq(queue.r_data),
-                queue.r_en.eq(w.ready),
+                kept.w_data.eq(entry),
+                kept.w_en.eq(arrives),
+                w.valid.eq(kept.r_rdy),
+                w.payload.eq(kept.r_data),
+                kept.r_en.eq(w.ready),
             ]
 
     def elaborate(self, platform):
@@ -154,14 +161,18 @@ class StoreUnit(wiring.Component):
         config = self.config
         m.submodules.transfer = transfer = Transfer(config, Opcode.STORE)
         layout = transfer.o.payload.shape()
-        m.submodules.data_list = data_list = fifo.SyncFIFO(width=listed_bits(config), depth=config.write_bursts)
-        m.submodules.answers = answers = fifo.SyncFIFO(width=_ANSWER.size, depth=config.write_bursts)
-        beats = [fifo.SyncFIFO(width=w.payload.shape().size, depth=BEAT_BUFFER) for w in self.w]
-        for port, queue in enumerate(beats):
-            m.submodules[f"beats{port}" if port else "beats"] = queue
+        integrity = config.integrity
+        data_list = queue(m, "data_list", listed_bits(config), config.write_bursts, integrity=integrity)
+        answers = queue(m, "answers", _ANSWER.size, config.write_bursts, integrity=integrity)
+        beats = [
+            queue(m, f"beats{port or ''}", w.payload.shape().size, BEAT_BUFFER, integrity=integrity)
+            for port, w in enumerate(self.w)
+        ]
         m.submodules.fork = fork = PortFork(unsigned(8), config.ports)
         # No port has more answers than there are bursts on the list.
-        m.submodules.join = join = PortJoin(unsigned(2), config.ports, config.write_bursts)
+        m.submodules.join = join = PortJoin(unsigned(2), config.ports, config.write_bursts, integrity=integrity)
+        if integrity:
+            m.d.comb += self.damaged.eq(Cat(part.damaged for part in (data_list, answers, *beats, join)).any())
         unit, bursts = self.unit, transfer.o
         connect(m, flipped(unit.i), transfer.i)
         connect(m, flipped(self.memory), transfer.memory)
@@ -182,7 +193,7 @@ class StoreUnit(wiring.Component):
             answers.w_data.eq(Cat(bursts.payload.last, bursts.payload.index, bursts.payload.signal)),
         ]
         ask(m, fork, bursts.payload, self.aw)
-        granted, mask = self._reads(m, data_list, layout, [queue.r_rdy & queue.r_en for queue in beats])
+        granted, mask = self._reads(m, data_list, layout, [kept.r_rdy & kept.r_en for kept in beats])
         self._beats(m, beats, granted, mask)
 
         answer = Signal(_ANSWER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from triovit.hdl.bus.axi4 import (
@@ -16,6 +16,7 @@ from triovit.hdl.bus.axi4 import (
     address_attributes,
     write_beat,
 )
+from triovit.hdl.integrity.parity_queue import queue
 from triovit.hdl.validation import check_integer
 
 
@@ -50,6 +51,8 @@ class WriteMaster(wiring.Component):
         than 0, or EXOKAY.
     beat : Out(1)
         A beat is transferred (for counters).
+    damaged : Out(1), with `integrity` only
+        A bit has flipped in the list of bursts, which has a parity bit in each word then.
 
     Latency: `latency = 1` cycle from `aw` to AWVALID and from `w` to WVALID, `answer_latency = 1` from B to `answered`,
     2 from B to `broken`. Initiation interval: one burst, one beat per cycle. All outputs of `m_axi` are registers.
@@ -68,12 +71,13 @@ class WriteMaster(wiring.Component):
     idle: Signal
     broken: Signal
     beat: Signal
+    damaged: Signal
 
     latency = 1
     answer_latency = 1
 
-    def __init__(self, data_bytes: int, outstanding: int):
-        self.data_bytes = data_bytes
+    def __init__(self, data_bytes: int, outstanding: int, *, integrity: bool = False):
+        self.data_bytes, self.integrity = data_bytes, integrity
         self.outstanding = check_integer("outstanding", outstanding, 1, 64)
         super().__init__(
             {
@@ -86,6 +90,7 @@ class WriteMaster(wiring.Component):
                 "idle": Out(1),
                 "broken": Out(1),
                 "beat": Out(1),
+                **({"damaged": Out(1)} if integrity else {}),
             }
         )
 
@@ -144,8 +149,10 @@ class WriteMaster(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         axi = self.m_axi
-        lengths: Any = fifo.SyncFIFO(width=8, depth=self.outstanding)  # beats are still to come
-        m.submodules.lengths = lengths
+        # Of bursts whose beats are still to come.
+        lengths: Any = queue(m, "lengths", 8, self.outstanding, integrity=self.integrity)
+        if self.integrity:
+            m.d.comb += self.damaged.eq(lengths.damaged)
         waiting = Signal(range(self.outstanding + 1))  # bursts without an answer
         go = self._addresses(m, lengths, waiting)
         self._beats(m, lengths)

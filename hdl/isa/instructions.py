@@ -4,6 +4,8 @@ An instruction is 64 bytes, little endian, fields packed from bit 0 upwards in t
 instruction starts with the HEADER fields; the opcode's high nibble is its unit. On-chip addresses count
 words of `block` bytes; memory offsets count bytes from the memory base register.
 
+The last byte is no field: it makes the exclusive or of all bytes zero. Machines with `integrity` check it.
+
 Order: each unit executes its own instructions in program order. An instruction starts when every semaphore
 of its `wait` mask is above zero (each is then decremented), and increments every semaphore of its `signal`
 mask when its last effect is done. A program is legal when executing it strictly in program order never
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import operator
 from dataclasses import dataclass
 
 from triovit.golden.errors import TriovitError
@@ -24,6 +27,7 @@ from triovit.hdl.isa.names import Buffer, Destination, Opcode, PostMode, Unit
 
 ISA_VERSION = 2  # part of every configuration's hash: a program for another instruction set is refused as well
 INSTRUCTION_BYTES = 64
+CHECK_BYTE = INSTRUCTION_BYTES - 1
 SEMAPHORES = 32
 SEMAPHORE_BITS = 8
 PROGRAM_MAGIC = 0x54524956  # "VIRT" read as bytes: the first instruction of every program carries it
@@ -108,6 +112,16 @@ class InstructionError(TriovitError, ValueError):
     """An instruction that cannot be encoded or decoded; names the field, the rule and the value."""
 
 
+def remainder(code: bytes) -> int:
+    """Exclusive or of the bytes of an instruction: 0 if it is whole. One flipped bit, or any up to 8 in a row, show."""
+    return functools.reduce(operator.xor, code)
+
+
+def checked(code: bytes) -> bytes:
+    """An instruction with its check byte."""
+    return code[:CHECK_BYTE] + bytes([remainder(code[:CHECK_BYTE])])
+
+
 def layout(opcode: Opcode) -> tuple[Field, ...]:
     """Fields of an instruction, header first."""
     return HEADER + LAYOUTS[opcode]
@@ -117,7 +131,7 @@ def layout(opcode: Opcode) -> tuple[Field, ...]:
 def field_offsets(opcode: Opcode) -> dict[str, tuple[int, int]]:
     """Bit offset and width of each field."""
     fields = layout(opcode)
-    assert total_bits(fields) <= 8 * INSTRUCTION_BYTES
+    assert total_bits(fields) <= 8 * CHECK_BYTE
     return {field.name: (low, field.bits) for field, low in zip(fields, positions(fields).values(), strict=True)}
 
 
@@ -148,7 +162,8 @@ class Instruction:
         return Instruction(self.opcode, {name: value for name, value in (self.fields | fields).items() if value})
 
     def encode(self) -> bytes:
-        """64 bytes; raises InstructionError for an unknown field, a value out of range or a zero count."""
+        """64 bytes with the check byte; raises InstructionError for an unknown field, a value out of range or a zero
+        count."""
         offsets, word = field_offsets(self.opcode), int(self.opcode)
         for name in self.fields:
             if name not in offsets:
@@ -162,7 +177,7 @@ class Instruction:
             if field.name in NONZERO and not value:
                 raise InstructionError(f"{self.opcode.name}.{field.name} must be at least 1, not 0")
             word |= (value & ((1 << field.bits) - 1)) << offsets[field.name][0]
-        return word.to_bytes(INSTRUCTION_BYTES, "little")
+        return checked(word.to_bytes(INSTRUCTION_BYTES, "little"))
 
     @staticmethod
     def decode(data: bytes) -> Instruction:

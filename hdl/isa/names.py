@@ -45,6 +45,18 @@ class Buffer(enum.IntEnum):
     P = 4  # post-processing records, all cores
 
 
+class Storage(enum.IntEnum):
+    """On-chip memories by their number in register ERROR; those that a LOAD can write have their number as a buffer."""
+
+    A = Buffer.A
+    O = Buffer.O  # noqa: E741
+    B = Buffer.B
+    C = Buffer.C
+    P = Buffer.P
+    K = 5
+    DIVISOR = 6
+
+
 class Destination(enum.IntFlag):
     """Where results go; more than one may be set."""
 
@@ -119,3 +131,22 @@ class ErrorCode(enum.IntEnum):
         "No instruction finished for WATCHDOG cycles while the memory owed an answer to a burst",
         "Raise WATCHDOG if the memory is slow; else STATUS.bursts stays set: reset the memory and the machine",
     )
+    MEMORY_UNCORRECTABLE = (
+        16,
+        "Bits of a word of an on-chip memory have flipped, more than can be corrected (with `integrity` only)",
+        "Run again: the program loads all words anew; if it comes back at the same place, the device is damaged",
+    )
+    QUEUE_PARITY = (
+        17,
+        "A bit has flipped in a queue of instructions, transfers or results (with `integrity` only)",
+        "Run again; if it comes back at the same place, the device is damaged",
+    )
+    PROGRAM_PARITY = (
+        18,
+        "The bytes of an instruction do not add up (with `integrity` only)",
+        "Write the program again: it is damaged in memory or on the way; older compilers wrote no check byte",
+    )
+
+
+INTEGRITY_ERRORS = (ErrorCode.MEMORY_UNCORRECTABLE, ErrorCode.QUEUE_PARITY, ErrorCode.PROGRAM_PARITY)
+"""Errors of machines with `integrity` alone; units report the others."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from triovit.hdl.isa.engines import ENGINES, Engine, counters
 from triovit.hdl.isa.instructions import ISA_VERSION
-from triovit.hdl.isa.names import ErrorCode
+from triovit.hdl.isa.names import INTEGRITY_ERRORS, ErrorCode, Storage, Unit
 
 if TYPE_CHECKING:  # a configuration's limits come from the instruction set, so nothing here may need one to exist
     from triovit.hdl.config.accelerator import AcceleratorConfig
@@ -250,14 +250,53 @@ _SIZES = (
 )
 
 
-def _registers(engines: Sequence[Engine]) -> tuple[Register, ...]:
+# Registers that `integrity` adds, or has in place of others.
+_INTEGRITY = (
+    Register(
+        "ERROR",
+        0x028,
+        "First error",
+        (
+            RegisterField("code", 0, 8, "ro", "Code of the first error, 0: none"),
+            RegisterField(
+                "place",
+                8,
+                8,
+                "ro",
+                "Of MEMORY_UNCORRECTABLE the buffer: "
+                + ", ".join(f"{storage.value} {storage.name}" for storage in Storage)
+                + "; of QUEUE_PARITY the unit: "
+                + ", ".join(f"{unit.value} {unit.name}" for unit in Unit),
+            ),
+        ),
+    ),
+    _word(
+        "ERROR_INDEX",
+        0x02C,
+        "ro",
+        "Number of the instruction that caused it; for SEMAPHORE_OVERFLOW, WATCHDOG, BUS_PROTOCOL, BUS_TIMEOUT, "
+        "MEMORY_UNCORRECTABLE and QUEUE_PARITY: that finished last",
+    ),
+    _word(
+        "CORRECTED",
+        0x0FC,
+        "ro",
+        "Cycles in which a word of an on-chip memory was corrected, since the program began; stays at 2**32 - 1",
+    ),
+)
+
+
+def _registers(engines: Sequence[Engine], integrity: bool = False) -> tuple[Register, ...]:
     """All registers; the counters are those of the units."""
     counts = (_word(c.name, 0x058 + 4 * k, "ro", c.text) for k, c in enumerate(counters(engines)))
-    return (*_MAP, *counts, *_SIZES, *_MASK)
+    found = {register.name: register for register in (*_MAP, *counts, *_SIZES, *_MASK)}
+    if integrity:
+        found |= {register.name: register for register in _INTEGRITY}
+    return tuple(sorted(found.values(), key=operator.attrgetter("offset")))
 
 
-# Name -> offset.
-REGISTERS = {register.name: register.offset for register in _registers(ENGINES["trio"])}
+# Name -> offset, of all that any configuration has.
+REGISTERS = {register.name: register.offset for register in _registers(ENGINES["trio"], integrity=True)}
 
 
 def register_map(config: AcceleratorConfig, engines: Sequence[Engine] | None = None) -> tuple[Register, ...]:
@@ -265,7 +304,7 @@ def register_map(config: AcceleratorConfig, engines: Sequence[Engine] | None = N
 
     engines: units that have counters, by default those of the configuration.
     """
-    registers = _registers(ENGINES[config.family] if engines is None else engines)
+    registers = _registers(ENGINES[config.family] if engines is None else engines, config.integrity)
 
     def settled(field: RegisterField) -> RegisterField:
         return dataclasses.replace(field, reset=field.reset(config)) if callable(field.reset) else field
@@ -315,9 +354,10 @@ def c_header(config: AcceleratorConfig, prefix: str = "TRIOVIT") -> str:
                 lines.append(f"#define {name}_{field.name.upper()}_SHIFT {field.low}u")
     constants = {"ID_VALUE": IDENTIFIER, "HASH_LO_VALUE": config.hash & 0xFFFFFFFF, "HASH_HI_VALUE": config.hash >> 32}
     lines += ["", *(f"#define {prefix}_{name} 0x{value:08x}u" for name, value in constants.items())]
-    lines += ["", "/* Values of register ERROR. */"]
-    lines += [f"#define {prefix}_ERROR_CODE_{code.name} {code.value}u /* {code.meaning} */" for code in ErrorCode]
-    errors = [f'{code.name}, {code.value}u, "{code.meaning}", "{code.remedy}"' for code in ErrorCode]
+    lines += ["", f"/* Values of register ERROR{', field code' if config.integrity else ''}. */"]
+    codes = [code for code in ErrorCode if config.integrity or code not in INTEGRITY_ERRORS]
+    lines += [f"#define {prefix}_ERROR_CODE_{code.name} {code.value}u /* {code.meaning} */" for code in codes]
+    errors = [f'{code.name}, {code.value}u, "{code.meaning}", "{code.remedy}"' for code in codes]
     events = [f'{c.name}, 0x{REGISTERS[c.name]:03x}u, "{c.text}"' for c in counters(ENGINES[config.family])]
     lines += ["", "/* X(name, code, meaning, what the driver does) of each error code. */"]
     lines += _applied(f"{prefix}_ERROR_CODES", errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import memory, wiring
@@ -59,6 +60,7 @@ class Ram(wiring.Component):
     read_en: Signal
     read_address: Signal
     read_data: Signal
+    contents: Any  # of the twin, once it is elaborated: a simulation can look into it, and flip bits
 
     VERILOG_FILES = {RAM_MODULE: RAM_SOURCE}  # for `hdl.emit.verilog`
 
@@ -112,7 +114,9 @@ class Ram(wiring.Component):
             "o_read_data": self.read_data,
         }
         if technology.simulated:
-            m.submodules.memory = twin = memory.Memory(shape=self.width, depth=self.depth, init=[])
+            made: Any = memory  # Amaranth's types do not know what its memories are made of
+            self.contents = made.MemoryData(shape=self.width, depth=self.depth, init=[])
+            m.submodules.memory = twin = made.Memory(self.contents)
             # A read port is not transparent unless told otherwise.
             write, read = twin.write_port(granularity=self.width // self.parts), twin.read_port()
             m.d.comb += [

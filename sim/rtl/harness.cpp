@@ -17,6 +17,7 @@
 #include "Vtop.h"
 #include "axi_memory.h"
 #include "units.h"
+#include "upsets.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -99,6 +100,7 @@ class Simulation {
   public:
     Storage storage;
     std::vector<Memory> ports;
+    Memories memories;
     uint64_t cycle = 0;
     uint16_t mark = 0;
     size_t command = 0;
@@ -386,6 +388,23 @@ int main(int argc, char** argv) {
             const uint64_t spared = number(line, "bursts"), port = number(line, "port");
             if (port >= sim.ports.size()) fail("no port " + std::to_string(port));
             sim.ports[port].set_fault(fault, spared);
+        } else if (kind == "upset") {  // memory, first word, words, bits that flip in each of them
+            if (!sim.memories.known) fail("upsets need a simulator built for them");
+            const std::string name = word(line, "memory");
+            const uint64_t first = number(line, "first word"), count = number(line, "words");
+            std::vector<uint64_t> bits;
+            for (uint64_t left = number(line, "bits"); left; left--) bits.push_back(number(line, "bit"));
+            if (!sim.memories.flip(name, first, count, bits)) fail("no such memory, word or bit: " + text);
+        } else if (kind == "scramble") {  // seed
+            if (!sim.memories.known) fail("upsets need a simulator built for them");
+            sim.memories.scramble(Random{number(line, "seed")});
+        } else if (kind == "memories") {
+            if (!sim.memories.known) fail("upsets need a simulator built for them");
+            std::string list;
+            for (const auto& one : sim.memories.all())
+                list += std::string(list.empty() ? "" : ", ") + "[" + json_string(one.name) + ", " +
+                        std::to_string(one.words) + ", " + std::to_string(one.bits) + "]";
+            result("\"memories\": [" + list + "]");
         } else if (kind == "mark") {
             sim.mark++;
         } else if (kind == "events") {

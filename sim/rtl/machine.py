@@ -9,8 +9,8 @@ import numpy as np
 from triovit.compiler.memory.program import CompiledProgram
 from triovit.golden.errors import Status, TriovitError
 from triovit.hdl.config.engines import engines_of
+from triovit.hdl.integrity.monitor import fault_text
 from triovit.hdl.isa.engines import counters
-from triovit.hdl.isa.names import ErrorCode
 from triovit.hdl.isa.registers import REGISTERS, field_mask
 from triovit.machine.cycles import watchdog_cycles
 from triovit.sim.cache import Progress
@@ -59,6 +59,8 @@ class RtlMachine:
         self.watchdog = watchdog_cycles(program.config, program.instructions, self.memory)
         self.folder = verilog_folder(program.config, progress)
         self.counters = [counter.name for counter in counters(engines_of(program.config))]
+        if program.config.integrity:
+            self.counters.append("CORRECTED")
 
     def build(self, progress: Progress | None = None) -> None:
         """Compile the simulator, if it is not there yet; progress: called meanwhile. Raises ToolchainError."""
@@ -133,7 +135,7 @@ class RtlMachine:
         if values["ERROR"]:
             index = values["ERROR_INDEX"]
             raise MachineError(
-                f"the machine stopped with {ErrorCode(values['ERROR']).name} at instruction {index} "
+                f"the machine stopped with {fault_text(values['ERROR'])} at instruction {index} "
                 f"(layer {self.program.layer_of(index)})"
             )
         memory = np.stack([result[dump] for dump in dumps])

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,13 +130,14 @@ class RtlSimulation:
     data_bytes: width of each AXI master, 4 to 128, a power of two. memory: timing. memory_bytes: size of the memory;
     an access beyond it is answered with DECERR. Addresses are those of the AXI port. top: module name. waves: VCD file
     to write (slow: for short runs). power_up: seed, from 1 on, of what registers and memories hold before the reset
-    where the Verilog does not say it; without one they hold zeros.
+    where the Verilog does not say it; without one they hold zeros. upsets: bits of the design's memories can be
+    flipped, which costs speed too.
     """
 
     def __init__(
         self, verilog_dir, data_bytes: int, memory: MemoryModel | None = None, *,
         memory_bytes: int = 1 << 26, top: str = "triovit", waves=None,
-        power_up: int | None = None,
+        power_up: int | None = None, upsets: bool = False,
     ):  # fmt: skip
         if data_bytes not in (4, 8, 16, 32, 64, 128):
             raise ValueError(f"data_bytes must be 4, 8, 16, 32, 64 or 128, not {data_bytes}")
@@ -152,6 +153,7 @@ class RtlSimulation:
             )
         self._waves = Path(waves).resolve() if waves else None
         self._power_up = power_up
+        self._upsets = upsets
         self._lines: list[str] = []
         self._blob = bytearray()
         self._kinds: dict[int, tuple] = {}
@@ -249,6 +251,20 @@ class RtlSimulation:
             raise ValueError(f"port must be 0..{len(self.masters) - 1}, not {port}")
         self._add(f"fault {fault} {after} {port}")
 
+    def upset(self, memory: str, first: int, count: int, bits: Iterable[int]) -> None:
+        """Flip bits, the same ones in `count` words from `first` on, of a memory of the design by its name in
+        `list_memories`."""
+        bits = [*bits]
+        self._add(f"upset {memory} {first} {count} {len(bits)} {' '.join(map(str, bits))}")
+
+    def scramble(self, seed: int) -> None:
+        """Random contents of all memories of the design, as after power-up."""
+        self._add(f"scramble {seed}")
+
+    def list_memories(self) -> int:
+        """Handle of the design's memories: name -> (words, bits of a word)."""
+        return self._add("memories", "memories")
+
     def clear_errors(self) -> None:
         """End all injected errors and faults."""
         self._add("no-errors")
@@ -264,11 +280,15 @@ class RtlSimulation:
 
     def build(self, progress: Progress | None = None) -> Path:
         """The verilated program; built only if anything that it depends on has changed. Raises ToolchainError."""
-        options = ["--trace"] if self._waves else []
+        options, sources = ["--trace"] if self._waves else [], [*self.sources]
         options += RANDOM_POWER_UP if self._power_up else []
+        if self._upsets:
+            options += ["--vpi", "-CFLAGS", "-DUPSETS=1"]
+            sources.append(_FOLDER / "upsets.vlt")
         return verilate(
-            self.sources, _FOLDER / "harness.cpp", top=self.top, options=options, depends=[_FOLDER / "axi_memory.h"],
-            headers={"units.h": self._header()}, progress=progress,
+            sources, _FOLDER / "harness.cpp", top=self.top, options=options,
+            depends=[_FOLDER / "axi_memory.h", _FOLDER / "upsets.h"], headers={"units.h": self._header()},
+            progress=progress,
         )  # fmt: skip
 
     def execute(self, *, check: bool = True, progress: Cycles | None = None) -> SimulationResult:
@@ -305,6 +325,8 @@ class RtlSimulation:
             result.finished_at[handle] = entry.pop("cycle")
             if kind == "wait":
                 result._values[handle] = Wait(**entry)
+            elif kind == "memories":
+                result._values[handle] = {name: (words, bits) for name, words, bits in entry["memories"]}
             else:
                 result.responses[handle] = entry["response"]
                 if kind == "read":

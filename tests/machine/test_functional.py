@@ -11,7 +11,7 @@ import pytest
 from tests.networks import NetworkBuilder
 from triovit.compiler import compile_network
 from triovit.hdl.config.accelerator import PRESETS
-from triovit.hdl.isa.instructions import Instruction
+from triovit.hdl.isa.instructions import Instruction, field_offsets
 from triovit.hdl.isa.names import Buffer, ErrorCode, Opcode
 from triovit.hdl.isa.record import RECORD_BYTES, RECORD_DTYPE
 from triovit.machine.functional import FunctionalSimulator
@@ -149,3 +149,29 @@ def test_sums_beyond_the_accumulators_bits_are_refused():
         simulator = FunctionalSimulator(CONFIG, program.image(), program.core_stride)
         with pytest.raises(OverflowError, match=message) if message else contextlib.nullcontext():
             simulator.run()
+
+
+def test_damaged_instructions():
+    """A machine with integrity refuses them, with their number; what looks like no program is told as that."""
+    config = dataclasses.replace(CONFIG, integrity=True).validate()
+    program = dataclasses.replace(
+        PROGRAM,
+        config=config,
+        instructions=(PROGRAM.instructions[0].replace(hash=config.hash), *PROGRAM.instructions[1:]),
+    )
+    whole = program.image()
+    FunctionalSimulator(config, whole.copy(), program.core_stride).run()
+    magic = field_offsets(Opcode.PROGRAM)["magic"][0]
+    for index, bit, code in (
+        (0, magic + 3, ErrorCode.BAD_MAGIC),
+        (0, 1, ErrorCode.BAD_MAGIC),
+        (0, magic + 40, ErrorCode.PROGRAM_PARITY),
+        (1, 0, ErrorCode.PROGRAM_PARITY),
+        (3, 511, ErrorCode.PROGRAM_PARITY),
+        (len(PROGRAM.instructions) - 1, 20, ErrorCode.PROGRAM_PARITY),
+    ):
+        memory = whole.copy()
+        memory[64 * index + bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ProgramError) as error:
+            FunctionalSimulator(config, memory, program.core_stride).run()
+        assert (error.value.code, error.value.index) == (code, index)

@@ -9,6 +9,7 @@ PAIR = dataclasses.replace(TINY, name="pair", cores=2).validate()
 # Two ports, a core each; four of a word a beat, two cores each.
 PORTS = dataclasses.replace(PAIR, name="ports", ports=2).validate()
 FOUR = dataclasses.replace(TINY, name="four", cores=8, ports=4, data_bytes=4, burst_beats=4).validate()
+CHECKED = dataclasses.replace(TINY, name="checked", integrity=True).validate()
 # Buffers of whole rows whose sizes are no powers of two.
 ODD = dataclasses.replace(
     TINY, name="odd", feature_bytes=16000, output_bytes=8008, weight_bytes=6000, parameter_bytes=64 * 99,

@@ -23,7 +23,8 @@ BUSY, BURSTS = (field_mask("STATUS", name) for name in ("busy", "bursts"))
 
 @dataclass
 class Outcome:
-    """How a start of a program ended. memory: all of it, at that time. after_reset: STATUS after a soft reset."""
+    """How a start of a program ended. memory: all of it, at that time. after_reset: STATUS after a soft reset.
+    place: of an error of stored words."""
 
     wait: Wait
     status: int
@@ -33,6 +34,7 @@ class Outcome:
     counters: dict[str, int]
     memory: np.ndarray
     after_reset: int | None = None
+    place: int = 0
 
 
 @dataclass
@@ -52,13 +54,16 @@ class Host:
     memory_bytes: int = 1 << 16
     folder: Path | None = None  # of other Verilog than the configuration's
     power_up: int | None = None
+    upsets: bool = False
 
     def __post_init__(self):
         self.simulation = RtlSimulation(
             self.folder or verilog_folder(self.config), self.config.data_bytes, self.memory,
-            memory_bytes=self.memory_bytes, power_up=self.power_up,
+            memory_bytes=self.memory_bytes, power_up=self.power_up, upsets=self.upsets,
         )  # fmt: skip
         self.counters = [counter.name for counter in counters(engines_of(self.config))]
+        if self.config.integrity:
+            self.counters.append("CORRECTED")
         self._runs: list[_Handles] = []
 
     def write(self, name: str, value: int) -> int:
@@ -110,9 +115,10 @@ class Host:
         self.start(memory, program_bytes, core_stride, **registers)
         return self.finish(memory.size, soft_reset=soft_reset)
 
-    def execute(self) -> list[Outcome]:
-        """Outcomes of all runs. Raises SimulationError for an interrupt that does not come, ProtocolError."""
-        result = self.simulation.execute()
+    def execute(self, *, check: bool = True) -> list[Outcome]:
+        """Outcomes of all runs. Raises SimulationError for an interrupt that does not come, and, if `check`,
+        ProtocolError."""
+        result = self.simulation.execute(check=check)
         self.result = result
         outcomes = []
         for handles in self._runs:
@@ -120,7 +126,7 @@ class Host:
             counters = {name: values[name] for name in self.counters}
             after = None if handles.after_reset is None else result[handles.after_reset]
             outcomes.append(Outcome(
-                result[handles.wait], values["STATUS"], ErrorCode(values["ERROR"]), values["ERROR_INDEX"],
-                values["CYCLES_LO"], counters, result[handles.memory], after,
+                result[handles.wait], values["STATUS"], ErrorCode(values["ERROR"] & 0xFF), values["ERROR_INDEX"],
+                values["CYCLES_LO"], counters, result[handles.memory], after, values["ERROR"] >> 8,
             ))  # fmt: skip
         return outcomes

@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from tests.hdl.compute.copy_engine import COPY
-from tests.sim.configurations import NARROW, TINY, WIDE, WIDEST
+from tests.sim.configurations import CHECKED, NARROW, TINY, WIDE, WIDEST
 from triovit.hdl.compute.ports import READ_SPACES, by_space, members_of
 from triovit.hdl.compute.reads import ReadPorts
 from triovit.hdl.config.buffers import buffers
@@ -20,7 +20,7 @@ def used_words(space: Space, address: int, words: int, double: int) -> list[int]
     return [address + k * (1 + double) for k in range(words)]
 
 
-@pytest.mark.parametrize("config", (TINY, NARROW, WIDE, WIDEST), ids=lambda config: config.name)
+@pytest.mark.parametrize("config", (TINY, NARROW, WIDE, WIDEST, CHECKED), ids=lambda config: config.name)
 def test_every_cycle(config):
     rng, shapes = random.Random(config.data_bytes), buffers(config)
     dut = ReadPorts(config, [READ_SPACES, COPY.reads])
@@ -47,11 +47,17 @@ def test_every_cycle(config):
             residual = rng.random() < 0.3 and random_read(Space.O)
             ctx.set(dut.residual_en, bool(residual))
             if residual:
+                if config.integrity and rng.random() < 0.2:  # no word of O
+                    residual = (shapes[Space.O].words + rng.randrange(1 << 20), 0, 0)
+                    seen["beyond"] += 1
                 ctx.set(dut.residual_address, residual[0])
             stores = rng.random() < 0.6
             store = rng.randrange(shapes[Space.O].words)
             ctx.set(dut.store.valid, stores)
             ctx.set(dut.store.address, store)
+            lanes = rng.getrandbits(config.beat_words) if config.integrity else -1
+            if config.integrity:
+                ctx.set(dut.store.mask, lanes)
             wins = {Space.O: residual} if residual else {}
             possible = False
             for ports in pipelines:
@@ -69,14 +75,19 @@ def test_every_cycle(config):
                         wins[space] = read
             assert ctx.get(dut.store.ready) == (not residual and not possible)
             if stores and not residual and not possible:
-                wins[Space.O] = (store, config.beat_words, 0)
+                wins[Space.O] = (store, config.beat_words, 0, lanes)
                 seen["store"] += 1
             for space in READ_SPACES:
                 shape, pins = shapes[space], getattr(dut, space.value.lower())
                 read = (later if space == Space.K else granted).get(space)
-                words = used_words(space, *read) if read else []
+                words = used_words(space, *read[:3]) if read else []
+                lanes = read[3] if read and len(read) > 3 else -1
                 # Words beyond the memory's end wrap: a STORE's beat may hold words that it does not use.
-                banks = {word % shape.banks: word // shape.banks % (shape.words // shape.banks) for word in words}
+                banks = {
+                    word % shape.banks: word // shape.banks % (shape.words // shape.banks)
+                    for lane, word in enumerate(words)
+                    if lanes >> lane & 1
+                }
                 enables = ctx.get(pins.enables)
                 assert enables == sum(1 << bank for bank in banks), (now, space)
                 for bank, row in banks.items():
@@ -91,4 +102,4 @@ def test_every_cycle(config):
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    assert all(seen[name] > 50 for name in (*READ_SPACES, "store")), seen
+    assert all(seen[name] > 50 for name in (*READ_SPACES, "store", *(["beyond"] if config.integrity else []))), seen

@@ -42,7 +42,9 @@ def test_hash_covers_what_a_program_can_notice():
     hashes = {config.hash}
     for field in dataclasses.fields(config):
         if field.name not in ("name", "technology"):
-            hashes.add(dataclasses.replace(config, **{field.name: getattr(config, field.name) * 2}).hash)
+            value = getattr(config, field.name)
+            other = not value if isinstance(value, bool) else value * 2
+            hashes.add(dataclasses.replace(config, **{field.name: other}).hash)
     assert len(hashes) == len(dataclasses.fields(config)) - 1
 
 
@@ -94,6 +96,7 @@ def test_all_broken_rules_are_told_at_once():
         ({"queue_depth": 1}, "queue_depth must be 2..64"),
         ({"read_bursts": 3}, "read_bursts must be a power of two"),
         ({"write_bursts": 128}, "write_bursts must be a power of two in 1..64, not 128"),
+        ({"integrity": 1}, "integrity must be True or False, not 1"),
         ({"technology": "lut"}, "technology must be one of generic, ultrascale, asic, not 'lut'"),
         ({"technology": 8}, "technology must be a text, one of generic, ultrascale, asic, not 8"),
     ],

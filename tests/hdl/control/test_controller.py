@@ -48,8 +48,8 @@ class Bench:
         return ErrorCode(self.ctx.get(self.dut.status.error_code)), self.ctx.get(self.dut.status.error_index)
 
 
-def run(scenario):
-    dut = Controller(5, 4)
+def run(scenario, *, integrity=False):
+    dut = Controller(5, 4, integrity=integrity)
 
     async def bench(ctx):
         b = Bench(ctx, dut)
@@ -191,6 +191,50 @@ def test_every_source(unit):
         assert b.error == (ErrorCode.WRITE_DECERR, 0xFFFF0000 + unit) and {"halt", "error"} <= b.flags
 
     run(scenario)
+
+
+def test_faults_of_stored_words():
+    """They go before all others of the cycle and take a cycle to `halt`; without a number it is that finished last."""
+
+    async def scenario(b):
+        fault = {"valid": 1, "code": ErrorCode.PROGRAM_PARITY, "place": 0, "known": 1, "index": 70}
+        for known, place, index in ((0, 6, 33), (1, 3, 70)):
+            await b.pulse("start")
+            b.finish(2, 33)
+            await b.tick()
+            b.finish(2, valid=0)
+            await b.tick(3)
+            b.fail(0, ErrorCode.ILLEGAL_OPCODE, 5)
+            await b.tick()
+            b.fail(0, valid=0)
+            b.set(fault=fault | {"place": place, "known": known}, overflow=1)
+            await b.tick(b.dut.stop_latency)
+            assert "halt" in b.flags and b.error == (ErrorCode.PROGRAM_PARITY, index)
+            assert b.ctx.get(b.dut.status.error_place) == place
+            b.set(fault=fault | {"valid": 0}, overflow=0)
+            await b.tick(5)
+            assert b.error == (ErrorCode.PROGRAM_PARITY, index)
+            await b.pulse("soft_reset")
+            await b.tick()
+            assert b.error == (ErrorCode.NONE, 0) and b.ctx.get(b.dut.status.error_place) == 0
+            await b.tick(RESET_CYCLES + 6)
+
+    run(scenario, integrity=True)
+
+
+def test_other_errors_have_no_place():
+    async def scenario(b):
+        for unit in range(5):
+            await b.pulse("start")
+            b.fail(unit, ErrorCode.LOCAL_ADDRESS, 9)
+            await b.tick()
+            b.fail(unit, valid=0)
+            await b.tick(3)
+            assert b.error == (ErrorCode.LOCAL_ADDRESS, 9) and b.ctx.get(b.dut.status.error_place) == 0
+            await b.pulse("soft_reset")
+            await b.tick(RESET_CYCLES + 6)
+
+    run(scenario, integrity=True)
 
 
 def test_errors_count_while_running_only():

@@ -4,7 +4,8 @@ import random
 
 import pytest
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
@@ -138,3 +139,45 @@ def test_an_offer_can_go_where_others_take_the_semaphore(tmp_path):
 def test_parameters(depth, error, text):
     with pytest.raises(error, match=text):
         UnitQueue(depth)
+
+
+def test_flipped_bits_are_told(monkeypatch):
+    """Every bit of the oldest instruction and its number, while it waits; not of one that is whole."""
+    memories = []
+
+    def kept(**shape):
+        memories.append(Memory(**shape))
+        return memories[-1]
+
+    monkeypatch.setattr(fifo, "Memory", kept)  # a queue does not give its memory away
+    dut = UnitQueue(2, integrity=True)
+    word = int.from_bytes(Instruction(Opcode.LOAD, {"words": 9, "rows": 2, "planes": 3, "wait": 5}).encode(), "little")
+
+    async def bench(ctx):
+        ctx.set(dut.i.payload, {"word": word, "index": 1234})
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.i.valid, 0)
+        await ctx.tick()
+        assert not ctx.get(dut.damaged)
+        oldest = memories[0].data[0]
+        for bit in range(ISSUED.size + 1):
+            ctx.set(oldest, ctx.get(oldest) ^ 1 << bit)
+            await ctx.tick()
+            assert ctx.get(dut.damaged), bit
+            ctx.set(oldest, ctx.get(oldest) ^ 1 << bit)
+            await ctx.tick()
+            assert not ctx.get(dut.damaged)
+        ctx.set(memories[0].data[1], 0)  # behind it
+        await ctx.tick()
+        assert not ctx.get(dut.damaged)
+        ctx.set(oldest, ctx.get(oldest) ^ 1)
+        ctx.set(dut.semaphores.available, 1)
+        ctx.set(dut.o.ready, 1)
+        await ctx.tick()
+        assert ctx.get(dut.damaged)  # of the one that has left
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()

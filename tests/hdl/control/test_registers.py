@@ -4,6 +4,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from tests.hdl.bus.lite import LiteMaster
+from tests.sim.configurations import CHECKED
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.control.registers import RegisterFile
 from triovit.hdl.isa.registers import REGISTERS, register_map
@@ -24,8 +25,8 @@ COMMANDS = {
 }
 
 
-def run(bench, share=0.0):
-    dut = RegisterFile(CONFIG)
+def run(bench, share=0.0, config=CONFIG):
+    dut = RegisterFile(config)
     master = LiteMaster(dut.s_axil, 5, share)
     strobes = dict.fromkeys(COMMANDS, 0)
 
@@ -127,6 +128,20 @@ def test_state():
         assert (await master.read(ctx, REGISTERS["CYCLES_HI"]))[0] == 2
 
     run(bench)
+
+
+def test_state_of_integrity():
+    async def bench(ctx, dut, master, strobes):
+        for register in register_map(CHECKED):
+            assert await master.read(ctx, register.offset) == (register.reset, OKAY), register.name
+        ctx.set(dut.status.error_code, 0x12)
+        ctx.set(dut.status.error_place, 0x6)
+        ctx.set(dut.corrected, 0xABCDEF01)
+        assert await master.read(ctx, REGISTERS["ERROR"]) == (0x612, OKAY)
+        assert await master.read(ctx, REGISTERS["CORRECTED"]) == (0xABCDEF01, OKAY)
+        assert await master.write(ctx, REGISTERS["CORRECTED"], 0) == SLVERR
+
+    run(bench, config=CHECKED)
 
 
 def test_commands():

@@ -5,14 +5,17 @@ import random
 import pytest
 
 from triovit.hdl.isa.instructions import (
+    CHECK_BYTE,
     FIELD_BITS,
     INSTRUCTION_BYTES,
     LAYOUTS,
     NONZERO,
     Instruction,
     InstructionError,
+    checked,
     field_offsets,
     layout,
+    remainder,
 )
 from triovit.hdl.isa.names import Opcode
 
@@ -41,7 +44,7 @@ def test_fields_do_not_overlap(opcode):
         mask = ((1 << width) - 1) << offset
         assert not used & mask
         used |= mask
-    assert used < 1 << (8 * INSTRUCTION_BYTES)
+    assert used < 1 << (8 * CHECK_BYTE)
 
 
 def test_field_position_is_what_the_layout_says():
@@ -85,3 +88,19 @@ def test_replace():
 def test_a_name_has_one_width():
     for opcode in LAYOUTS:
         assert all(FIELD_BITS[field.name] == field.bits for field in layout(opcode))
+
+
+@pytest.mark.parametrize("opcode", LAYOUTS, ids=lambda opcode: opcode.name)
+def test_check_byte(opcode):
+    """The bytes add up to zero, whatever the fields; no flip of one bit, nor of up to 8 in a row, leaves it so."""
+    rng = random.Random(int(opcode))
+    for _ in range(20):
+        code = Instruction(opcode, random_fields(opcode, rng)).encode()
+        assert remainder(code) == 0 and checked(code) == code
+        word = int.from_bytes(code, "little")
+        for length in range(1, 9):
+            low = rng.randrange(8 * INSTRUCTION_BYTES - length + 1)
+            burst = (1 | rng.getrandbits(length) | 1 << length - 1) << low
+            assert remainder((word ^ burst).to_bytes(INSTRUCTION_BYTES, "little")) != 0
+        damaged = bytes(byte ^ (k == 5) for k, byte in enumerate(code))
+        assert checked(damaged) != damaged and Instruction.decode(checked(damaged)) == Instruction.decode(damaged)

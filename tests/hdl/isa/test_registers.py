@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from tests.sim.configurations import CHECKED
 from triovit.hdl.config.accelerator import PRESETS
 from triovit.hdl.isa.engines import ENGINES, counters
 from triovit.hdl.isa.names import ErrorCode
@@ -16,7 +17,7 @@ def test_map(preset):
     registers = register_map(PRESETS[preset])
     offsets = [r.offset for r in registers]
     assert offsets == sorted(set(offsets)) and all(offset % 4 == 0 and offset < 4096 for offset in offsets)
-    assert {r.name: r.offset for r in registers} == REGISTERS
+    assert {r.name: r.offset for r in registers} | {"CORRECTED": 0xFC} == REGISTERS
     for register in registers:
         used = 0
         for field in register.fields:
@@ -89,10 +90,13 @@ VALUES
 """
 
 
-@pytest.fixture(scope="module", params=PRESETS)
+CONFIGS = {**PRESETS, "checked": CHECKED}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
 def printed(request, tmp_path_factory):
     """(configuration, lines) that a driver prints: the header compiles without a warning in the oldest C in use."""
-    config, folder = PRESETS[request.param], tmp_path_factory.mktemp("driver")
+    config, folder = CONFIGS[request.param], tmp_path_factory.mktemp("driver")
     header = c_header(config)
     (folder / "registers.h").write_text(header)
     names = re.findall(r"^#define (TRIOVIT_\w+) ", header, re.MULTILINE)
@@ -121,9 +125,21 @@ def test_c_header_has_the_map(printed):
 
 def test_c_header_has_codes_and_counters(printed):
     config, lines = printed
+    codes = [code for code in ErrorCode if config.integrity or code < ErrorCode.MEMORY_UNCORRECTABLE]
     for code in ErrorCode:
-        assert f"{code.value} TRIOVIT_ERROR_CODE_{code.name}" in lines
-    assert lines[: len(ErrorCode)] == [f"{c.value} {c.name}|{c.meaning}|{c.remedy}" for c in ErrorCode]
+        assert (f"{code.value} TRIOVIT_ERROR_CODE_{code.name}" in lines) == (code in codes)
+    assert lines[: len(codes)] == [f"{c.value} {c.name}|{c.meaning}|{c.remedy}" for c in codes]
     events = counters(ENGINES[config.family])
     shown = [f"{REGISTERS[c.name]} {c.name}|{c.text}" for c in events]
-    assert lines[len(ErrorCode) : len(ErrorCode) + len(events)] == shown
+    assert lines[len(codes) : len(codes) + len(events)] == shown
+
+
+def test_registers_of_integrity():
+    """Those that a machine without it has are where they were; CORRECTED and the fields of ERROR are added."""
+    with_it, without = ({r.name: r for r in register_map(config)} for config in (CHECKED, PRESETS["trio-tiny"]))
+    assert with_it.keys() - without.keys() == {"CORRECTED"} and without.keys() <= with_it.keys()
+    assert {name: with_it[name].offset for name in without} == {name: without[name].offset for name in without}
+    assert with_it["CORRECTED"].offset == REGISTERS["CORRECTED"] == 0xFC
+    assert {f.name: f.mask for f in with_it["ERROR"].fields} == {"code": 0xFF, "place": 0xFF00}
+    assert [f.name for f in without["ERROR"].fields] == ["value"]
+    assert "5 K, 6 DIVISOR; of QUEUE_PARITY the unit: 0 FETCH, 1 LOAD" in with_it["ERROR"].fields[1].text

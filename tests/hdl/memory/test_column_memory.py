@@ -1,3 +1,4 @@
+import itertools
 import random
 
 import pytest
@@ -24,6 +25,57 @@ def test_every_cycle(shape):
                         assert ctx.get(dut.read_data[lane][column]) == byte
                         compared += 1
         assert compared > 300 * shape[1] * shape[2]
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("shape", [(6, 2, 3), (20, 4, 4)])
+def test_every_cycle_with_parity(shape):
+    """As without, and no word is told damaged that was written."""
+    dut, model, generator = ColumnMemory(*shape, parity=True), ColumnMemoryModel(*shape), random.Random(1)
+
+    async def bench(ctx):
+        for row in range(shape[0] // shape[1]):
+            values = [generator.randint(-128, 127) for _ in range(shape[2])]
+            drive(ctx, dut, write_en=(1 << shape[1]) - 1, write_row=row, write_data=values)
+            await ctx.tick()
+        for _ in range(400):
+            inputs = model.inputs(generator)
+            drive(ctx, dut, **inputs, used=generator.getrandbits(shape[1]))
+            await ctx.tick()
+            assert not ctx.get(dut.failed)
+            for lane, word in enumerate(model.step(**inputs)):
+                for column, byte in enumerate(word):
+                    if byte is not None:
+                        assert ctx.get(dut.read_data[lane][column]) == byte
+
+    simulate(dut, bench)
+
+
+def test_flipped_bits_are_told():
+    """Each bit of a row, its parity's too: a cycle after its column is shown, if its lane is used."""
+    words, lanes, columns = 6, 2, 3
+    dut = ColumnMemory(words, lanes, columns, parity=True)
+
+    async def bench(ctx):
+        for row in range(3):
+            drive(ctx, dut, write_en=0b11, write_row=row, write_data=[3 * row, -7, 100])
+            await ctx.tick()
+        drive(ctx, dut, write_en=0)
+        for column, lane, bit in itertools.product(range(columns), range(lanes), range(9)):
+            row = dut.rams[column].contents[1]
+            ctx.set(row, ctx.get(row) ^ 1 << 9 * lane + bit)
+            for used, read in ((0b01, 1), (0b10, 1), (0b11, 1), (0b11, 0), (0b11, 2)):
+                told = []
+                for cycle in range(dut.latency + columns + 2):
+                    drive(ctx, dut, read_en=cycle == 0 and read > 0, read_row=2 if read == 2 else 1, used=used)
+                    await ctx.tick()
+                    told.append(ctx.get(dut.failed))
+                expected = [0] * len(told)
+                if used >> lane & 1 and read == 1:
+                    expected[dut.latency + column + dut.alarm_latency - 1] = 1
+                assert told == expected, (column, lane, bit, used, read)
+            ctx.set(row, ctx.get(row) ^ 1 << 9 * lane + bit)
 
     simulate(dut, bench)
 

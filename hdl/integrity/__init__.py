@@ -1,0 +1,1 @@
+"""Integrity: codes of stored words, and what the machine does about words that have changed."""
