@@ -75,4 +75,4 @@ def test_flipped_bits_are_told():
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    assert bits == CHECKED.block * CHECKED.accumulator_bits + 1
+    assert bits == CHECKED.block * CHECKED.accumulator_bits + 1 and len(dut.take) == len(dut.damaged) == 1
