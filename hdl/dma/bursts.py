@@ -103,10 +103,11 @@ class BurstSplitter(wiring.Component):
         # Low bits of a word number that are its lane; of a striped run they have the port, too.
         all_lanes = ceil_log2(config.bus_words)
         lane_bits = Signal(all_lanes)
-        m.d.comb += lane_bits.eq(words_of_beat(config, run.buffer) - 1)
 
         def by_run(alone, striped):
-            return alone if config.ports == 1 else Mux(per_core(run.buffer), alone, striped)
+            return alone if config.ports == 1 else Mux(run.striped, striped, alone)
+
+        m.d.comb += lane_bits.eq(by_run(config.beat_words, config.bus_words) - 1)
 
         def beat_of(word):
             return by_run(word[lanes:], word[all_lanes:])
@@ -115,7 +116,16 @@ class BurstSplitter(wiring.Component):
         beat_bits = MEMORY_BITS - byte_bits
 
         begun = Signal()  # earlier bursts of the present run have left
-        next_window = Signal(beat_bits - window, reset_less=True)
+        # Numbers of windows are compared as they stand in word numbers, with no choice in front. Those of striped runs
+        # begin some bits higher.
+        below = all_lanes - lanes
+        first_window, final_window = run.first[lanes + window :], run.final[lanes + window :]
+        next_window = Signal.like(first_window, name="next_window", reset_less=True)
+
+        def ends_in(number):
+            """The run ends in the window of this number."""
+            return (number[below:] == final_window[below:]) & by_run(number[:below] == final_window[:below], 1)
+
         next_local = Signal(LOCAL_BITS, reset_less=True)
         beat = Signal(beat_bits)
         final_beat = Signal(beat_bits)
@@ -125,10 +135,10 @@ class BurstSplitter(wiring.Component):
         length = Signal(8)
         offset = Signal(MEMORY_BITS)
         m.d.comb += [
-            beat.eq(Mux(begun, Cat(Const(0, window), next_window), beat_of(run.first))),
+            beat.eq(Mux(begun, Cat(Const(0, window), by_run(next_window, next_window[below:])), beat_of(run.first))),
             final_beat.eq(beat_of(run.final)),
             local.eq(Mux(begun, next_local, run.local - head)),
-            whole.eq(beat[window:] == final_beat[window:]),  # the run ends in this window
+            whole.eq(Mux(begun, ends_in(next_window), ends_in(first_window))),
             length.eq(Mux(whole, final_beat[:window], config.burst_beats - 1) - beat[:window]),
             offset.eq(beat << byte_bits),
         ]
@@ -145,7 +155,7 @@ class BurstSplitter(wiring.Component):
             m.d.sync += [
                 self.o.valid.eq(1),
                 begun.eq(~whole),
-                next_window.eq(beat[window:] + 1),
+                next_window.eq(by_run(beat[window:] + 1, Cat(Const(0, below), beat[window:] + 1))),
                 # Of a burst that is not the run's last one.
                 next_local.eq(local + by_run(rest << lanes, rest << all_lanes)),
                 *(

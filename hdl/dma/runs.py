@@ -36,7 +36,8 @@ def transfer_members(config: AcceleratorConfig) -> dict:
 def run_layout(config: AcceleratorConfig) -> data.StructLayout:
     """One run: on-chip address of its first word, memory word numbers (offset / block) of its first and last word.
 
-    `core` counts from each port's first core: all ports have the run at once, each for a core of its own.
+    `core` counts from each port's first core: all ports have the run at once, each for a core of its own. `striped`,
+    with several ports only: the run is about a buffer that all cores share, see `per_core`.
     """
     word_bits = MEMORY_BITS - ceil_log2(config.block)
     return data.StructLayout(
@@ -44,6 +45,7 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
             "local": unsigned(LOCAL_BITS),
             "first": unsigned(word_bits),
             "final": unsigned(word_bits),
+            **({"striped": 1} if config.ports > 1 else {}),
             **transfer_members(config),
         }
     )
@@ -194,7 +196,7 @@ class RunWalker(wiring.Component):
         odd = Signal(reset_less=True)
         illegal = Signal(reset_less=True)
         local_bad = Signal()
-        size = Mux(per_core(run.buffer), self.memory_size, self._stripes()) if config.ports > 1 else self.memory_size
+        size = Mux(run.striped, self._stripes(), self.memory_size) if config.ports > 1 else self.memory_size
         bad = Signal()
         m.d.comb += [
             local_bad.eq(local_end > self._sizes()[run.buffer]),
@@ -225,6 +227,7 @@ class RunWalker(wiring.Component):
                 run.final.eq((memory_end >> shift) - 1),
                 run.core.eq(core),
                 run.buffer.eq(fields.buffer),
+                *([run.striped.eq(~per_core(fields.buffer))] if config.ports > 1 else []),
                 run.last.eq(last),
                 run.index.eq(fields.index),
                 run.signal.eq(fields.signal),

@@ -1,4 +1,4 @@
-"""Control and DMA of `trio-core` keep to 5 ns by the timing model, component by component, ports counted as registers.
+"""Control and DMA of `trio-core`, and with several ports, keep to 5 ns by the timing model, component by component, ports counted as registers.
 
 Paths that cross components show in a synthesis of the whole machine only, which takes minutes:
 `triovit generate --config trio-core -o FOLDER --synthesize xcup`.
@@ -25,7 +25,7 @@ from triovit.hdl.emit.verilog import emit_verilog
 pytestmark = pytest.mark.slow
 
 CLOCK = 5.0  # ns
-CORE = PRESETS["trio-core"]
+CORE, PORTS = PRESETS["trio-core"], PRESETS["trio-zcu102"]
 UNITS = 5
 COMPONENTS = {
     "pair control": lambda: PairControl(CORE),
@@ -35,6 +35,8 @@ COMPONENTS = {
     "fetch": lambda: FetchUnit(CORE),
     "load": lambda: LoadUnit(CORE),
     "store": lambda: StoreUnit(CORE),
+    "load, several ports": lambda: LoadUnit(PORTS),
+    "store, several ports": lambda: StoreUnit(PORTS),
     "read master": lambda: ReadMaster(CORE.data_bytes, CORE.read_bursts),
     "write master": lambda: WriteMaster(CORE.data_bytes, CORE.write_bursts),
 }

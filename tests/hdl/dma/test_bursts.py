@@ -44,6 +44,7 @@ def test_bursts(name, share):
                 "final": first + words - 1,
                 "core": 0,
                 "buffer": k % 5,
+                **({"striped": k % 5 not in (Buffer.A, Buffer.O)} if config.ports > 1 else {}),
                 "last": k % 3 == 0,
                 "index": k,
                 "signal": generator.getrandbits(32),
