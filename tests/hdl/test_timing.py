@@ -1,4 +1,4 @@
-"""Control and DMA of `trio-core`, and with several ports, keep to 5 ns by the timing model, component by component, ports counted as registers.
+"""Control and DMA keep to 5 ns by the timing model, component by component, ports counted as registers.
 
 Paths that cross components show in a synthesis of the whole machine only, which takes minutes:
 `triovit generate --config trio-core -o FOLDER --synthesize xcup`.
