@@ -217,6 +217,16 @@ PRESETS = {
             burst_beats=64,
             technology="ultrascale",
         ),
+        # Half of it, with half of buffer A per core, for a part that has a third of the block RAM.
+        AcceleratorConfig(
+            name="trio-zcu104",
+            cores=8,
+            ports=4,
+            feature_bytes=64 * 1024,
+            output_bytes=32 * 1024,
+            attention_bytes=2 * 1024,
+            technology="ultrascale",
+        ),
         # A small one for quick tests and small FPGAs.
         AcceleratorConfig(
             name="trio-tiny",

@@ -150,7 +150,7 @@ def test_configurations(refused, tmp_path, text, said, command):
 
 def test_configurations_that_are_no_files(refused, tmp_path):
     for command in ("compile", "run", "compare"):
-        assert "trio-core, trio-zcu102, trio-tiny" in refused(command, "--config", "huge")
+        assert "trio-core, trio-zcu102, trio-zcu104, trio-tiny" in refused(command, "--config", "huge")
         assert "none.json" in refused(command, "--config", tmp_path / "none.json")
         refused(command, "--config", tmp_path)
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")

@@ -19,6 +19,7 @@ def test_presets(triovit):
     assert core["cells"].keys() == {"xilinx"} and found["trio-tiny"]["cells"].keys() == {"xilinx", "ecp5"}
     assert core["boards"].keys() == {board.name for board in BOARDS}
     assert core["boards"]["ZCU102"]["fits"] and found["trio-zcu102"]["boards"]["ZCU102"]["fits"]
+    assert found["trio-zcu104"]["boards"]["ZCU104"]["fits"] and not found["trio-zcu102"]["boards"]["ZCU104"]["fits"]
     assert core["boards"]["ULX3S"] == {
         "device": "LFE5U-85F",
         "fits": False,

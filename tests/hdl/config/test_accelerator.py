@@ -31,6 +31,7 @@ def test_hashes_are_stable():
     assert hashes == {
         "trio-core": "d28afb08c18cc199",
         "trio-zcu102": "1c6e90fd9c79f480",
+        "trio-zcu104": "9e2ab0a9c6b2add3",
         "trio-tiny": "f446ac14ace1c06d",
     }
 
