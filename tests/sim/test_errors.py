@@ -7,7 +7,7 @@ from tests.sim.broken_programs import MEMORY, broken_programs, good_instructions
 from tests.sim.configurations import TINY
 from tests.sim.host import BURSTS, BUSY, DONE, FAILED, Host
 from tests.sim.random_programs import random_program
-from triovit.hdl.isa.names import ErrorCode
+from triovit.hdl.isa.names import INTEGRITY_ERRORS, ErrorCode
 from triovit.machine.functional import FunctionalSimulator
 from triovit.machine.state import ProgramError
 from triovit.sim.rtl.simulation import MemoryModel
@@ -21,9 +21,12 @@ TIMINGS = {
 
 
 def test_every_error_has_a_case():
-    assert {case.error for case in CASES} == set(ErrorCode) - {
-        ErrorCode.NONE, ErrorCode.BUS_PROTOCOL, ErrorCode.BUS_TIMEOUT,  # see test_bus_faults.py
-    }  # fmt: skip
+    elsewhere = {
+        ErrorCode.BUS_PROTOCOL,
+        ErrorCode.BUS_TIMEOUT,
+        *INTEGRITY_ERRORS,
+    }  # test_bus_faults.py, test_integrity.py
+    assert {case.error for case in CASES} == set(ErrorCode) - elsewhere - {ErrorCode.NONE}
 
 
 def test_the_program_that_is_broken_is_good():

@@ -246,7 +246,7 @@ def test_layer_norm_is_close_to_the_real_one():
         (lambda: arithmetic.requantize_residual(0, 1, 48, 0, 0, 0, 0), "shift n"),
         (lambda: arithmetic.requantize_residual(0, 1, 0, 128, 0, 0, 0), "zero point"),
         (lambda: arithmetic.requantize_residual(0, 1, 0, 0, 128, 0, 0), "residual"),
-        (lambda: arithmetic.requantize_residual(0, 1, 0, 0, 0, 65536, 0), "residual multiplier R"),
+        (lambda: arithmetic.requantize_residual(0, 1, 0, 0, 0, 1 << 24, 0), "residual multiplier R"),
         (lambda: arithmetic.requantize_residual(0, 1, 0, 0, 0, 0, 48), "residual shift"),
         (lambda: arithmetic.requantize_residual(0, 1, 0, 0, 3, 1, 47), "residual term"),
         (lambda: arithmetic.hardswish_product(1 << 15, 0), "hardswish operand"),
